@@ -1,0 +1,64 @@
+/**
+ * Writes `services/domain/records.ts`, the TypeScript types of every schema in `schemas/`, so that the Avro files stay
+ * the only truth; and `schemas/policy.schema.json` from the policy's zod schema. `--check` writes nothing and exits 1 when
+ * one of them is out of date.
+ */
+import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { z } from 'zod'
+import { policySchema } from '../services/domain/judge/policy.ts'
+
+type Schema =
+  | string
+  | Schema[]
+  | { type: Schema; name?: string; doc?: string; fields?: Field[]; items?: Schema; values?: Schema }
+type Field = { name: string; type: Schema; doc?: string }
+
+const primitives: Record<string, string> = {
+  null: 'null',
+  boolean: 'boolean',
+  int: 'number',
+  long: 'number',
+  float: 'number',
+  double: 'number',
+  bytes: 'Buffer',
+  string: 'string',
+}
+
+/** The TypeScript expression for a schema; record declarations met on the way are added to `declarations`. */
+function typeOf(schema: Schema, declarations: Map<string, string>): string {
+  if (typeof schema === 'string') return primitives[schema] ?? schema
+  if (Array.isArray(schema)) return schema.map((branch) => typeOf(branch, declarations)).join(' | ')
+  if (schema.type === 'array') return `Array<${typeOf(schema.items as Schema, declarations)}>`
+  if (schema.type === 'map') return `Record<string, ${typeOf(schema.values as Schema, declarations)}>`
+  if (schema.type !== 'record') return typeOf(schema.type, declarations)
+  const name = schema.name as string
+  const fields = (schema.fields ?? []).map(
+    (field) => `  /** ${field.doc} */\n  ${field.name}: ${typeOf(field.type, declarations)}\n`,
+  )
+  const declaration = `/** ${schema.doc} */\nexport type ${name} = {\n${fields.join('')}}\n`
+  const before = declarations.get(name)
+  if (before !== undefined && before !== declaration) throw new Error(`${name} is not the same in every schema file`)
+  declarations.set(name, declaration)
+  return name
+}
+
+const root = join(import.meta.dirname, '..')
+const declarations = new Map<string, string>()
+for (const file of readdirSync(join(root, 'schemas')).sort()) {
+  if (file.endsWith('.avsc')) typeOf(JSON.parse(readFileSync(join(root, 'schemas', file), 'utf8')), declarations)
+}
+const policyJsonSchema = { title: 'Policy of the gate', ...z.toJSONSchema(policySchema) }
+const generated = {
+  'services/domain/records.ts': `// Generated from schemas/*.avsc by \`make types\`; do not edit.\n\n${[...declarations.values()].join('\n')}`,
+  'schemas/policy.schema.json': `${JSON.stringify(policyJsonSchema, null, 2)}\n`,
+}
+
+for (const [file, text] of Object.entries(generated)) {
+  const target = join(root, file)
+  if (!process.argv.includes('--check')) writeFileSync(target, text)
+  else if (!existsSync(target) || readFileSync(target, 'utf8') !== text) {
+    process.stderr.write(`${file} does not match what it is made from: run \`make types\` and commit the result\n`)
+    process.exitCode = 1
+  }
+}

@@ -1,0 +1,46 @@
+import { type Orientation, orientations } from './pdq.ts'
+import type { ItemFault } from './reasons.ts'
+import type { Signal } from './records.ts'
+
+/** Everything computed from a payload. */
+export type Fingerprint = Signal[]
+
+/** What inspection makes of a payload: its fingerprint, and the faults that keep it from being cleared. */
+export type Inspection = {
+  /** IANA media type as sniffed; null when nothing was recognised */
+  mediaType: string | null
+  /** perceptual signals only, frame by frame, the first frame as it stands first; exact digests are added by the gate */
+  fingerprint: Fingerprint
+  /** each at most once; an inspection without faults has at least one signal */
+  faults: ItemFault[]
+}
+
+/** How much one payload may cost. */
+export type InspectLimits = {
+  /** most pixels of one frame (width * height) */
+  pixels: number
+  /** most frames that are hashed */
+  frames: number
+  /** longest time for one attempt, in seconds */
+  seconds: number
+}
+
+/** The transform of a picture that was hashed as it stands: upright, and on white where it is transparent. */
+export const AS_IT_STANDS = 'identity' satisfies Orientation
+
+/** Instead of on white: shown on black, or with the colours that transparency hides. */
+export const backgrounds = ['on-black', 'without-alpha'] as const
+/** Instead of upright: as stored, when its EXIF data says that viewers shall turn it. */
+export const UNTURNED = 'unturned'
+/** Without its one-coloured borders; twice where there was a second border within the first. */
+export const trims = ['trimmed', 'trimmed-twice'] as const
+
+const either = (words: readonly string[]) => `(${words.join('|')})`
+const grammar = new RegExp(
+  `^(${either(backgrounds)}\\+)?(${UNTURNED}\\+)?(${either(trims)}\\+)?${either(orientations)}$`,
+)
+
+/** Whether a text is a transform: `[on-black+ | without-alpha+][unturned+][trimmed+ | trimmed-twice+]orientation`. */
+export function isTransform(text: string): boolean {
+  return grammar.test(text)
+}

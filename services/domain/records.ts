@@ -1,0 +1,471 @@
+// Generated from schemas/*.avsc by `make types`; do not edit.
+
+/** What identifies a record in Kafka. The item id is only the crawler's label. */
+export type Coordinates = {
+  /** Kafka cluster id, as the brokers report it. */
+  cluster: string
+  /** Topic name, with its prefix. */
+  topic: string
+  /** Partition number, from 0. */
+  partition: number
+  /** Offset in the partition. */
+  offset: number
+}
+
+/** The bytes that were checked. */
+export type CleanPayload = {
+  /** Lower-case hex sha256 of the payload and its name in the clean store, computed by the gate. */
+  reference: string
+  /** Length in bytes. */
+  size: number
+  /** IANA media type as sniffed by the gate. */
+  mediaType: string
+}
+
+/** The part of the envelope that training may see. */
+export type TrainingView = {
+  /** When the crawler obtained the item; milliseconds since the epoch, UTC. */
+  collectedAt: null | number
+  /** Alt text or caption that stood with the item. */
+  caption: null | string
+  /** web-crawl, licensed, purchased, partner or synthetic. */
+  supplyKind: null | string
+  /** Who supplied the item. */
+  supplier: null | string
+  /** Name of the dataset it came in. */
+  dataset: null | string
+  /** Version of that dataset. */
+  datasetVersion: null | string
+  /** SPDX id or URL of the licence. */
+  licence: null | string
+  /** Robots signals that apply, as seen. */
+  robots: null | string
+  /** Text-and-data-mining reservation or training opt-out, as seen. */
+  tdmOptOut: null | string
+  /** Name and version of the generator, for synthetic items. */
+  generator: null | string
+  /** IPTC digital source type. */
+  digitalSourceType: null | string
+}
+
+/** Topic gate.clean, key: item id. A cleared item as training may see it: no URL, uploader or address. Written by the gate, read by trainers. */
+export type CleanItem = {
+  /** Coordinates of the item on the door topic. */
+  input: Coordinates
+  /** Item id. */
+  id: string
+  /** Reference into the clean store. */
+  payload: CleanPayload
+  /** Training view of the envelope. */
+  training: TrainingView
+  /** The gate's signature over the verdict: a DSSE envelope as JSON text; null where the gate has no signing key. */
+  receipt: null | string
+}
+
+/** The crawler's label for the item. */
+export type ItemGroup = {
+  /** Item id, [A-Za-z0-9._-]{1,64}; derived by the importer from the source's own coordinates, so that importing twice gives the same id. Equals the record key. */
+  id: string
+  /** IANA media type as the source claimed it, e.g. image/jpeg. Never believed by the gate. Filled by the crawler. */
+  mediaTypeClaimed: null | string
+  /** When the crawler obtained the item; milliseconds since the epoch, UTC. */
+  collectedAt: null | number
+}
+
+/** Where the bytes are and what the crawler claims about these very bytes. Exactly one of the record's `inline` field and `reference` is set. */
+export type PayloadGroup = {
+  /** Lower-case hex sha256 under which the bytes lie in the intake store; null when they are inline. */
+  reference: null | string
+  /** Length of the payload in bytes, as claimed by the crawler; the gate checks it. */
+  size: null | number
+  /** Claimed md5 of the payload, 32 lower-case hex digits; the gate checks it. */
+  md5: null | string
+  /** Claimed sha1 of the payload, 40 lower-case hex digits; the gate checks it. */
+  sha1: null | string
+  /** Claimed sha256 of the payload, 64 lower-case hex digits; the gate checks it. */
+  sha256: null | string
+}
+
+/** One HTTP response header, as received. */
+export type HttpHeader = {
+  /** Header name, lower case. */
+  name: string
+  /** Header value. */
+  value: string
+}
+
+/** How the item was fetched. */
+export type AcquisitionGroup = {
+  /** Name and version of the tool that fetched the item. */
+  crawler: null | string
+  /** Id of the crawl run. */
+  run: null | string
+  /** URL as first requested. */
+  requestedUrl: null | string
+  /** URL that finally answered, after redirects. */
+  finalUrl: null | string
+  /** URLs passed on the way from the requested to the final one, in order. */
+  redirects: Array<string>
+  /** HTTP status code of the final answer. */
+  status: null | number
+  /** Selected HTTP response headers of the final answer, in order. */
+  responseHeaders: Array<HttpHeader>
+  /** IP address that served the bytes. */
+  remoteAddress: null | string
+  /** When the final answer was received; milliseconds since the epoch, UTC. */
+  fetchedAt: null | number
+  /** md5 of the bytes as fetched, where a tool changed them afterwards; 32 lower-case hex digits. Never checked against the payload. */
+  fetchedMd5: null | string
+  /** sha1 of the bytes as fetched, where a tool changed them afterwards; 40 lower-case hex digits. */
+  fetchedSha1: null | string
+  /** sha256 of the bytes as fetched, where a tool changed them afterwards; 64 lower-case hex digits. */
+  fetchedSha256: null | string
+  /** Name of the WARC file that holds the capture. */
+  warcFile: null | string
+  /** Byte offset of the record in that WARC file. */
+  warcOffset: null | number
+}
+
+/** Where the item was found and who put it there. */
+export type OriginGroup = {
+  /** URL of the page that showed the item. */
+  pageUrl: null | string
+  /** Title of that page. */
+  pageTitle: null | string
+  /** Alt text or caption that stood with the item. */
+  caption: null | string
+  /** The platform's id of the account that uploaded the item. */
+  uploaderId: null | string
+  /** Handle of that account. */
+  uploaderHandle: null | string
+  /** URL of that account's profile. */
+  uploaderProfileUrl: null | string
+  /** When the item was uploaded, as the platform claims; milliseconds since the epoch, UTC. */
+  uploadedAtClaimed: null | number
+  /** Name of the platform. */
+  platform: null | string
+}
+
+/** Through whose hands the item came. */
+export type SupplyGroup = {
+  /** web-crawl, licensed, purchased, partner or synthetic; a string, so that kinds may be added. An unknown kind never counts as complete. */
+  kind: string
+  /** Who supplied the item. */
+  supplier: null | string
+  /** Contract under which it was supplied. */
+  contract: null | string
+  /** Name of the dataset it came in. */
+  dataset: null | string
+  /** Version of that dataset. */
+  version: null | string
+  /** Shard or file of that dataset. */
+  shard: null | string
+  /** Row in that shard, from 0. */
+  row: null | number
+}
+
+/** Licence and opt-out signals that were seen. */
+export type RightsGroup = {
+  /** SPDX id or URL of the licence. */
+  licence: null | string
+  /** Robots signals that apply (X-Robots-Tag, robots meta), as seen. */
+  robots: null | string
+  /** Text-and-data-mining reservation or training opt-out, as seen. */
+  tdmOptOut: null | string
+}
+
+/** What is known of generated content. */
+export type SyntheticGroup = {
+  /** Name and version of the generator. */
+  generator: null | string
+  /** IPTC digital source type, as a URI or short name. */
+  digitalSourceType: null | string
+}
+
+/** Whether the item could still be reached. */
+export type LivenessGroup = {
+  /** When it was last seen; milliseconds since the epoch, UTC. */
+  lastSeenAt: null | number
+  /** What that look found: online, gone, blocked or unknown; a string, so that states may be added. */
+  status: null | string
+}
+
+/** What is known about an item without its content. Every group may be null: suppliers differ, and what is missing is counted. */
+export type Envelope = {
+  /** Identity. Filled by the crawler. */
+  item: null | ItemGroup
+  /** The payload, described. Filled by the crawler. */
+  payload: null | PayloadGroup
+  /** Acquisition. Filled by the crawler or importer. */
+  acquisition: null | AcquisitionGroup
+  /** Origin. Filled by the crawler or importer. */
+  origin: null | OriginGroup
+  /** Supply. Filled by the importer. */
+  supply: null | SupplyGroup
+  /** Rights. Filled by the crawler or importer. */
+  rights: null | RightsGroup
+  /** Synthetic origin. Filled by the importer. */
+  synthetic: null | SyntheticGroup
+  /** Liveness. Filled by the crawler. */
+  liveness: null | LivenessGroup
+  /** Fields that the gate's schema does not know, by dotted path, each value as JSON text. Also free fields of importers. */
+  extra: Record<string, string>
+}
+
+/** Topic crawl.items, key: item id. One collected item: an envelope and a payload. Written by crawlers and the replay worker, read by the gate. */
+export type CrawlItem = {
+  /** What is known about the item. */
+  envelope: Envelope
+  /** The payload itself when it is small; null when envelope.payload.reference names it in the intake store. */
+  inline: null | Buffer
+}
+
+/** Topic gate.decisions, key: sha256. A person's signed word on one payload, an input of the judge. Written by review. */
+export type DecisionRecord = {
+  /** sha256 of the payload, lower-case hex. */
+  sha256: string
+  /** release or confirm; a string, so that decisions may be added. Unknown never clears. */
+  decision: string
+  /** Who decided. */
+  decidedBy: string
+  /** When; milliseconds since the epoch, UTC. */
+  decidedAt: number
+  /** Why, in a sentence. */
+  reason: string
+  /** DSSE envelope over the other fields, as JSON text. */
+  signature: string
+}
+
+/** Topic gate.envelopes, key: item id. The envelope of every judged item, cleared ones too, without payload. Written by the gate. */
+export type EnvelopeRecord = {
+  /** Coordinates of the item on the door topic; joins the records of one item. */
+  input: Coordinates
+  /** The envelope as it came; null groups where the record could not be decoded. */
+  envelope: Envelope
+}
+
+/** One known hash of the entry. */
+export type KnownHash = {
+  /** Kind of hash: md5, sha1, sha256, pdq; others are kept and counted, not matched. */
+  signal: string
+  /** The hash. */
+  value: Buffer
+}
+
+/** One line of a hash list. */
+export type HashListEntry = {
+  /** Name of the list. */
+  list: string
+  /** Id of the entry in the list. */
+  id: string
+  /** Known hashes, by signal name. */
+  signals: Array<KnownHash>
+  /** The list's own classification. */
+  classification: null | string
+}
+
+/** The record that closes a version of a list. */
+export type HashListManifest = {
+  /** Name of the list. */
+  list: string
+  /** Version; a later version of a list sorts after an earlier one. */
+  version: string
+  /** Number of entries in this version. */
+  entries: number
+  /** sha256 over the entries sorted by id (domain/hash-list), lower-case hex. */
+  digest: string
+  /** When this version was last known to be the source's current one; milliseconds since the epoch, UTC. */
+  checkedAt: number
+}
+
+/** Topic gate.hash-entries, key: list/entry for entries, list/version for manifests. Exactly one of entry and manifest is set. Written by lists, read by gate and recall. */
+export type HashListRecord = {
+  /** An entry. */
+  entry: null | HashListEntry
+  /** A manifest. */
+  manifest: null | HashListManifest
+}
+
+/** A signal of the item within its distance of a list's entry. */
+export type Match = {
+  /** Name of the hash list. */
+  list: string
+  /** Version of the list. */
+  listVersion: string
+  /** Id of the entry in the list. */
+  entry: string
+  /** Signal that matched: md5, sha1, sha256, pdq; more later. */
+  signal: string
+  /** Hamming distance in bits; 0 for exact digests. */
+  distance: number
+  /** Quality of the item's signal, 0..100; null where the signal has none. */
+  quality: null | number
+  /** Frame or page of the item, from 0; 0 for signals of the whole payload. */
+  frame: number
+  /** What was done to the picture before hashing, e.g. identity, rotate90, trimmed+mirror. */
+  transform: string
+  /** exact, near or wide. */
+  class: string
+  /** False when the policy runs this list in shadow: recorded, without effect on the outcome. */
+  enforced: boolean
+  /** The list's own classification of the entry. */
+  classification: null | string
+}
+
+/** A hash list and the version of it that was in force. */
+export type ListVersion = {
+  /** Name of the hash list. */
+  list: string
+  /** Version, as its manifest names it. */
+  version: string
+}
+
+/** Topics gate.quarantine and gate.review, key: item id. An item that was not cleared. Written by the gate, read by the replay worker and by review. */
+export type HeldItem = {
+  /** Coordinates of the item on the door topic. */
+  input: Coordinates
+  /** Item id; null where the record could not be decoded. */
+  itemId: null | string
+  /** clean, quarantine or review. */
+  outcome: string
+  /** All reason codes, in alphabetical order (closed set: domain/reasons); empty for a clean item with nothing to say. */
+  reasons: Array<string>
+  /** All matches, ascending by class and distance. */
+  matches: Array<Match>
+  /** sha256 of the policy in force, lower-case hex. */
+  policyHash: string
+  /** Every list in force, by name. */
+  listVersions: Array<ListVersion>
+  /** Version of the engine that inspected and judged. */
+  engineVersion: string
+  /** Lower-case hex sha256 of the original record in the held store (an Avro container, see held-original). */
+  heldReference: string
+  /** Lower-case hex sha256 of the payload in the held store, where the item named its payload by reference and it existed; null otherwise. */
+  payloadReference: null | string
+}
+
+/** One name/value pair, kept as it came. */
+export type Header = {
+  /** Header name. */
+  name: string
+  /** Header value; null where the header had none. */
+  value: null | Buffer
+}
+
+/** Held store, one Avro object container a record: a held message, to the byte. */
+export type HeldOriginal = {
+  /** Coordinates of the message on the door topic. */
+  input: Coordinates
+  /** Timestamp that the broker gave the message; milliseconds since the epoch, UTC. */
+  timestamp: number
+  /** Original key; null where there was none. */
+  key: null | Buffer
+  /** Original value; null where there was none. */
+  value: null | Buffer
+  /** Original headers. */
+  headers: Array<Header>
+}
+
+/** Topic gate.recalls, key: sha256. A cleared payload that a later list version matches. Written by recall, read by trainers. */
+export type RecallRecord = {
+  /** sha256 of the payload, lower-case hex. */
+  sha256: string
+  /** recalled or withdrawn; a string, so that states may be added. Unknown counts as recalled. */
+  state: string
+  /** Coordinates of the item on the door topic, by which its envelope is found. */
+  input: Coordinates
+  /** What matched. */
+  matches: Array<Match>
+  /** When this state was written; milliseconds since the epoch, UTC. */
+  recalledAt: number
+}
+
+/** Topic replay.audit, key: run id. Who did what, when and why. Written by the replay worker. */
+export type ReplayAuditRecord = {
+  /** Run id. */
+  run: string
+  /** plan, run, stop or done; a string, so that actions may be added. */
+  action: string
+  /** Principal that asked. */
+  who: string
+  /** Why, in a sentence. */
+  why: string
+  /** When; milliseconds since the epoch, UTC. */
+  at: number
+}
+
+/** Topic replay.runs, key: run id. A replay: its request, its progress, its counts. Written by on-call and the replay worker. */
+export type ReplayRunRecord = {
+  /** Run id. */
+  run: string
+  /** sha256 of the plan file, lower-case hex. */
+  plan: string
+  /** requested, canary, waiting, running, stopped or done; a string, so that states may be added. */
+  state: string
+  /** Door partition that this record reports on. */
+  partition: number
+  /** Next offset of that partition to replay. */
+  nextOffset: null | number
+  /** Items by what became of them, e.g. replayed, refused. */
+  counts: Record<string, number>
+  /** When this record was written; milliseconds since the epoch, UTC. */
+  updatedAt: number
+}
+
+/** One hash of the item. */
+export type Signal = {
+  /** Kind of hash: md5, sha1, sha256, pdq; more later. */
+  signal: string
+  /** Version of the algorithm as the engine implements it. */
+  version: number
+  /** The hash. PDQ: 32 bytes, big-endian as the reference prints it. */
+  value: Buffer
+  /** Quality 0..100 where the signal has one (PDQ). */
+  quality: null | number
+  /** Frame or page, from 0. */
+  frame: number
+  /** What was done to the picture before hashing; identity for none. */
+  transform: string
+}
+
+/** Topic gate.verdicts, key: item id. One a door offset, never with URL or content. Written by the gate; read by on-call, recall and reports. */
+export type VerdictRecord = {
+  /** Coordinates of the item on the door topic; joins the records of one item. */
+  input: Coordinates
+  /** Timestamp that the broker gave the item; milliseconds since the epoch, UTC. */
+  inputTimestamp: number
+  /** Item id; null where the record could not be decoded or the id is malformed. */
+  itemId: null | string
+  /** When the gate judged; milliseconds since the epoch, UTC. */
+  judgedAt: number
+  /** clean, quarantine or review. */
+  outcome: string
+  /** All reason codes, in alphabetical order (closed set: domain/reasons); empty for a clean item with nothing to say. */
+  reasons: Array<string>
+  /** All matches, ascending by class and distance. */
+  matches: Array<Match>
+  /** sha256 of the policy in force, lower-case hex. */
+  policyHash: string
+  /** Every list in force, by name. */
+  listVersions: Array<ListVersion>
+  /** Version of the engine that inspected and judged. */
+  engineVersion: string
+  /** IANA media type as sniffed; null where there were no bytes or nothing was recognised. */
+  mediaType: null | string
+  /** Length of the payload in bytes; null where there were no bytes. */
+  size: null | number
+  /** sha256 of the payload as the gate computed it, lower-case hex; null where there were no bytes. */
+  sha256: null | string
+  /** Supply kind from the envelope, for filtering. */
+  supplyKind: null | string
+  /** Supplier from the envelope, for filtering. */
+  supplier: null | string
+  /** Dataset from the envelope, for filtering. */
+  dataset: null | string
+  /** How often this item has been through the door by replay; 0 for the first time. Copied from replay headers, without effect on the verdict. */
+  attempt: number
+  /** Everything computed from the payload, all frames and orientations. */
+  fingerprint: Array<Signal>
+  /** Lower-case hex sha256 of the original record in the held store; null for clean items. */
+  heldReference: null | string
+}

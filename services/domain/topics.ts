@@ -1,0 +1,29 @@
+/** Every topic, with the file in `schemas/` that its values follow. Names are without the cluster's prefix. */
+export const topicSchemas = {
+  'crawl.items': 'crawl-item',
+  'gate.clean': 'clean-item',
+  'gate.quarantine': 'held-item',
+  'gate.review': 'held-item',
+  'gate.verdicts': 'verdict',
+  'gate.envelopes': 'envelope',
+  'gate.hash-entries': 'hash-list-record',
+  'gate.decisions': 'decision',
+  'gate.recalls': 'recall',
+  'replay.runs': 'replay-run',
+  'replay.audit': 'replay-audit',
+} as const
+export type Topic = keyof typeof topicSchemas
+export const topics = Object.keys(topicSchemas) as Topic[]
+
+/** The one way in. */
+export const DOOR = 'crawl.items' satisfies Topic
+
+/** A topic's name on the cluster. Topics, groups and transactional ids all take the one prefix. */
+export function prefixed(prefix: string, name: string): string {
+  return prefix + name
+}
+
+/** The registry subject of a topic's values (TopicNameStrategy). */
+export function subjectOf(prefix: string, topic: Topic): string {
+  return `${prefixed(prefix, topic)}-value`
+}
