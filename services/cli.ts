@@ -1,0 +1,34 @@
+#!/usr/bin/env node
+import { runCli } from './platform/run-cli.ts'
+
+/** Every command: its words, what it does, and where it lives. A file is loaded only when its command is called. */
+await runCli({
+  stack: {
+    summary: 'start, stop and look at the local Kafka and schema registry',
+    load: async () => (await import('./cluster/stack-command.ts')).stackCommand(),
+  },
+  topics: {
+    summary: 'make the topics as infra/topics.yaml says',
+    load: async () => (await import('./cluster/topics-command.ts')).topicsCommand(),
+  },
+  schemas: {
+    summary: 'check the schemas and register them',
+    load: async () => (await import('./cluster/schemas-command.ts')).schemasCommand(),
+  },
+  lists: {
+    summary: 'import hash lists and see what is in force',
+    load: async () => (await import('./lists/command.ts')).listsCommand(),
+  },
+  crawl: {
+    summary: 'publish items to the door topic',
+    load: async () => (await import('./crawl/command.ts')).crawlCommand(),
+  },
+  gate: {
+    summary: 'judge the items on the door topic',
+    load: async () => (await import('./gate/command.ts')).gateCommand(),
+  },
+  inspect: {
+    summary: 'hash and judge files by hand, without Kafka',
+    load: async () => (await import('./gate/inspect-command.ts')).inspectCommand(),
+  },
+})

@@ -1,0 +1,100 @@
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import avro from 'avsc'
+
+const schemasFolder = join(import.meta.dirname, '../../schemas')
+
+/** The text of a schema file. @param name file name in `schemas/` without its ending */
+export function schemaText(name: string): string {
+  return readFileSync(join(schemasFolder, `${name}.avsc`), 'utf8')
+}
+
+/** The type of a schema file. @param name file name in `schemas/` without its ending */
+export function schemaType(name: string): avro.Type {
+  return avro.Type.forSchema(JSON.parse(schemaText(name)))
+}
+
+/**
+ * Checks that `bytes` from `offset` on have the shape of one value of `type`, with no length or count beyond the bytes that
+ * are there. The library believes counts: ten hostile bytes that announce two thousand million strings would keep it
+ * busy until memory ends. This walk touches each byte at most once.
+ * @throws {RangeError} where they have not
+ */
+export function assertBounded(type: avro.Type, bytes: Buffer, offset: number): void {
+  const end = walk(type, bytes, offset)
+  if (end !== bytes.length) throw new RangeError(`${bytes.length - end} bytes left over`)
+}
+
+function walk(type: avro.Type, bytes: Buffer, from: number): number {
+  if (is(type, avro.types.RecordType)) return type.fields.reduce((at, field) => walk(field.type, bytes, at), from)
+  if (is(type, avro.types.UnwrappedUnionType) || is(type, avro.types.WrappedUnionType)) {
+    const [index, at] = varint(bytes, from)
+    const branch = type.types[index]
+    if (branch === undefined) throw new RangeError('a union has no such branch')
+    return walk(branch, bytes, at)
+  }
+  if (is(type, avro.types.ArrayType)) return walkBlocks(bytes, from, (at) => walk(type.itemsType, bytes, at))
+  if (is(type, avro.types.MapType)) {
+    return walkBlocks(bytes, from, (at) => walk(type.valuesType, bytes, walkLengthPrefixed(bytes, at)))
+  }
+  if (is(type, avro.types.FixedType)) return within(bytes, from + type.size)
+  if (is(type, avro.types.LogicalType)) return walk(type.underlyingType, bytes, from)
+  switch (type.typeName) {
+    case 'null':
+      return from
+    case 'boolean':
+      return within(bytes, from + 1)
+    case 'float':
+      return within(bytes, from + 4)
+    case 'double':
+      return within(bytes, from + 8)
+    case 'string':
+    case 'bytes':
+      return walkLengthPrefixed(bytes, from)
+    default:
+      return varint(bytes, from)[1]
+  }
+}
+
+function is<T extends avro.Type>(type: avro.Type, kind: new (...args: never[]) => T): type is T {
+  return type instanceof kind
+}
+
+function walkLengthPrefixed(bytes: Buffer, from: number): number {
+  const [length, at] = varint(bytes, from)
+  if (length < 0) throw new RangeError('a length is negative')
+  return within(bytes, at + length)
+}
+
+function walkBlocks(bytes: Buffer, from: number, walkOne: (at: number) => number): number {
+  let at = from
+  for (;;) {
+    let [count, next] = varint(bytes, at)
+    if (count === 0) return next
+    if (count < 0) {
+      count = -count
+      next = varint(bytes, next)[1]
+    }
+    // Items without bytes of their own (nulls) are bounded too, or a count alone could fill memory.
+    if (count > bytes.length - next) throw new RangeError('a count is beyond the bytes that are there')
+    for (let item = 0; item < count; item++) next = walkOne(next)
+    at = next
+  }
+}
+
+function within(bytes: Buffer, at: number): number {
+  if (at > bytes.length) throw new RangeError('the bytes end too early')
+  return at
+}
+
+/** Zigzag varint: its value and the offset behind it. */
+function varint(bytes: Buffer, from: number): [number, number] {
+  let value = 0
+  for (let at = from, scale = 1; at < from + 10; at++, scale *= 128) {
+    const byte = bytes[at]
+    if (byte === undefined) throw new RangeError('the bytes end too early')
+    value += (byte & 0x7f) * scale
+    if (byte < 0x80) return [value % 2 === 0 ? value / 2 : -(value + 1) / 2, at + 1]
+  }
+  throw new RangeError('a number is longer than ten bytes')
+}

@@ -1,0 +1,53 @@
+import kafkajs, { type Admin, type Kafka, type KafkaConfig } from 'kafkajs'
+import { SluiceError } from '../../domain/errors.ts'
+import type { Log } from '../log.ts'
+import type { Settings } from '../settings.ts'
+
+/**
+ * A kafkajs instance of its own. Consumers, each lane's producer and admin clients each need one: an instance shares its
+ * map of committed offsets between all that it makes.
+ * @param name client id, seen in the brokers' logs
+ */
+export function createKafka(settings: Settings, name: string, log?: Log, retry?: KafkaConfig['retry']): Kafka {
+  return new kafkajs.Kafka({
+    clientId: name,
+    brokers: settings.brokers,
+    ssl: settings.tls,
+    // kafkajs wants one of three literal shapes; the settings were checked at the door.
+    ...(settings.sasl === null ? {} : { sasl: saslOf(settings.sasl) }),
+    connectionTimeout: 5000,
+    logLevel: kafkajs.logLevel.WARN,
+    ...(retry === undefined ? {} : { retry }),
+    logCreator:
+      () =>
+      ({ label, namespace, log: entry }) => {
+        // kafkajs reports each of its own retries as an error; what matters reaches the caller as a thrown one.
+        log?.debug({ event: 'kafka-client', level: label, namespace, text: entry.message })
+      },
+  })
+}
+
+function saslOf(sasl: NonNullable<Settings['sasl']>): NonNullable<KafkaConfig['sasl']> {
+  const { mechanism, username, password } = sasl
+  if (mechanism === 'plain') return { mechanism, username, password }
+  if (mechanism === 'scram-sha-256') return { mechanism, username, password }
+  return { mechanism, username, password }
+}
+
+/**
+ * Runs `work` with a connected admin client and disconnects it.
+ * @throws {SluiceError} BROKER_UNREACHABLE when no broker answers
+ */
+export async function withAdmin<Result>(kafka: Kafka, work: (admin: Admin) => Promise<Result>): Promise<Result> {
+  const admin = kafka.admin()
+  try {
+    await admin.connect()
+  } catch (cause) {
+    throw new SluiceError('BROKER_UNREACHABLE', undefined, { cause })
+  }
+  try {
+    return await work(admin)
+  } finally {
+    await admin.disconnect()
+  }
+}

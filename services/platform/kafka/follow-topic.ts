@@ -1,0 +1,159 @@
+import { randomUUID } from 'node:crypto'
+import { setTimeout as wait } from 'node:timers/promises'
+import type { Consumer, EachBatchPayload, Kafka } from 'kafkajs'
+import { SluiceError } from '../../domain/errors.ts'
+
+const PAUSE_AFTER_TROUBLE_MS = 1000
+const STOP_PATIENCE_MS = 5000
+const RECORDS_PER_HEARTBEAT = 500
+
+/** A record of the followed topic. Key and value are copies: they may be kept. */
+export type FollowedRecord = { partition: number; offset: number; key: Buffer | null; value: Buffer | null }
+
+export type FollowTopicOptions = {
+  kafka: Kafka
+  /** full name, with prefix */
+  topic: string
+  /** Called for one record after the other, in order within a partition; when it throws, the record comes again. */
+  onRecord: (record: FollowedRecord) => Promise<void> | void
+  /** Called with every failure; the follower tries again by itself, about once a second. */
+  onTrouble?: (error: unknown) => void
+}
+
+export type TopicFollower = {
+  /** Resolves when everything that was on the topic at the start has been handed over; never rejects, stays open after `stop`. */
+  reachedEnd: Promise<void>
+  stop(): Promise<void>
+}
+
+/**
+ * Reads all partitions of a topic from the beginning, committed records only, and goes on with what is added. Each record is handed over once, also
+ * across broker restarts. It keeps trying while the cluster is away. Its group is made for this one reading and commits nothing.
+ */
+export function followTopic({ kafka, topic, onRecord, onTrouble }: FollowTopicOptions): TopicFollower {
+  /** next offset, by partition */
+  const positions = new Map<number, number>()
+  /** where the first end is, by partition; null until the cluster has told */
+  let ends: Map<number, number> | null = null
+  const end = Promise.withResolvers<void>()
+  const stopping = new AbortController()
+
+  function moveTo(partition: number, position: number): void {
+    positions.set(partition, Math.max(position, positions.get(partition) ?? 0))
+    checkEnd()
+  }
+
+  function checkEnd(): void {
+    if (ends === null) return
+    if ([...ends].every(([partition, offset]) => (positions.get(partition) ?? 0) >= offset)) end.resolve()
+  }
+
+  async function handBatch({ batch, resolveOffset, heartbeat, isRunning, isStale }: EachBatchPayload): Promise<void> {
+    let handed = 0
+    for (const { offset: offsetText, key, value } of batch.messages) {
+      if (!isRunning() || isStale()) return
+      const offset = Number(offsetText)
+      if (offset >= (positions.get(batch.partition) ?? 0)) {
+        await onRecord({
+          partition: batch.partition,
+          offset,
+          key: key && Buffer.from(key),
+          value: value && Buffer.from(value),
+        })
+        moveTo(batch.partition, offset + 1)
+      }
+      resolveOffset(offsetText)
+      handed += 1
+      if (handed % RECORDS_PER_HEARTBEAT === 0) await heartbeat()
+    }
+    // Control records at the end of a batch are not among its messages.
+    moveTo(batch.partition, Number(batch.lastOffset()) + 1)
+  }
+
+  async function findEnds(): Promise<void> {
+    const admin = kafka.admin({ retry: { retries: 1 } })
+    try {
+      await admin.connect()
+      const found = await admin.fetchTopicOffsets(topic)
+      for (const { partition, low, high } of found) {
+        if (Number(high) < (positions.get(partition) ?? 0)) {
+          throw new SluiceError(
+            'POSITION_JUMPED',
+            `${topic} is shorter than what was read of it: was it made anew? Start again`,
+          )
+        }
+        positions.set(partition, Math.max(Number(low), positions.get(partition) ?? 0))
+      }
+      ends ??= new Map(found.map(({ partition, high }) => [partition, Number(high)]))
+      checkEnd()
+    } finally {
+      await admin.disconnect()
+    }
+  }
+
+  /** Follows until the consumer fails or the follower is stopped. */
+  async function followWith(consumer: Consumer): Promise<void> {
+    const failed = Promise.withResolvers<never>()
+    failed.promise.catch(() => undefined)
+    consumer.on(consumer.events.CRASH, ({ payload }) => failed.reject(payload.error))
+    // Runs before the first fetch of an assignment.
+    consumer.on(consumer.events.GROUP_JOIN, ({ payload }) => {
+      for (const partition of payload.memberAssignment[topic] ?? []) {
+        consumer.seek({ topic, partition, offset: String(positions.get(partition) ?? 0) })
+      }
+    })
+    consumer.on(consumer.events.END_BATCH_PROCESS, ({ payload }) => {
+      // Only control or aborted records: the batch was not handed to anyone.
+      if (payload.batchSize === 0) moveTo(payload.partition, Number(payload.lastOffset) + 1)
+    })
+    const stopped = new Promise<void>((resolve) => {
+      stopping.signal.addEventListener('abort', () => resolve(), { once: true })
+    })
+    await Promise.race([stopped, failed.promise, start(consumer).then(() => failed.promise)])
+  }
+
+  async function start(consumer: Consumer): Promise<void> {
+    await consumer.connect()
+    await consumer.subscribe({ topic, fromBeginning: true })
+    await consumer.run({ autoCommit: false, eachBatchAutoResolve: false, eachBatch: handBatch })
+  }
+
+  async function follow(): Promise<void> {
+    while (!stopping.signal.aborted) {
+      const consumer = kafka.consumer({
+        groupId: `${topic}-follow-${randomUUID()}`,
+        maxWaitTimeInMs: 200,
+        allowAutoTopicCreation: false,
+        retry: {
+          initialRetryTime: 100,
+          maxRetryTime: 1000,
+          retries: 5,
+          restartOnFailure: () => Promise.resolve(false),
+        },
+      })
+      try {
+        await findEnds()
+        await followWith(consumer)
+      } catch (error) {
+        onTrouble?.(error)
+      }
+      // A consumer whose broker is gone may never answer.
+      const disconnected = new AbortController()
+      await Promise.race([
+        consumer.disconnect().catch(() => undefined),
+        wait(STOP_PATIENCE_MS, undefined, { signal: disconnected.signal }).catch(() => undefined),
+      ])
+      disconnected.abort()
+      await wait(PAUSE_AFTER_TROUBLE_MS, undefined, { signal: stopping.signal }).catch(() => undefined)
+    }
+  }
+
+  const done = follow()
+  return {
+    reachedEnd: end.promise,
+    async stop() {
+      stopping.abort()
+      await done
+    },
+  }
+}

@@ -1,0 +1,60 @@
+import { Counter, Gauge, Histogram, Registry } from 'prom-client'
+
+export type Metrics = ReturnType<typeof createMetrics>
+
+/** Everything that somebody would graph, in one place; units are in the names. No label ever holds content. */
+export function createMetrics() {
+  const registry = new Registry()
+  const registers = [registry]
+  return {
+    registry,
+    items: new Counter({
+      name: 'sluice_items_total',
+      help: 'Items judged and committed, by outcome',
+      labelNames: ['outcome'],
+      registers,
+    }),
+    reasons: new Counter({
+      name: 'sluice_reasons_total',
+      help: 'Reasons on committed verdicts (an item may have several)',
+      labelNames: ['outcome', 'reason'],
+      registers,
+    }),
+    payloadBytes: new Counter({ name: 'sluice_payload_bytes_total', help: 'Payload bytes judged', registers }),
+    lag: new Gauge({
+      name: 'sluice_lag_items',
+      help: 'Offsets of the door topic behind the last one that is judged',
+      labelNames: ['partition'],
+      registers,
+    }),
+    paused: new Gauge({
+      name: 'sluice_lane_paused',
+      help: '1 while a lane waits for its surroundings, by reason',
+      labelNames: ['partition', 'reason'],
+      registers,
+    }),
+    listAge: new Gauge({
+      name: 'sluice_list_age_seconds',
+      help: 'Time since a hash list was last checked against its source',
+      labelNames: ['list'],
+      registers,
+    }),
+    stage: new Histogram({
+      name: 'sluice_stage_seconds',
+      help: 'Time a chunk spends in a stage',
+      labelNames: ['stage'],
+      buckets: [0.001, 0.005, 0.02, 0.1, 0.5, 2, 10, 60],
+      registers,
+    }),
+    scannerRestarts: new Counter({
+      name: 'sluice_scanner_restarts_total',
+      help: 'Scanner processes that crashed or had to be killed',
+      registers,
+    }),
+    transactionFailures: new Counter({
+      name: 'sluice_transaction_failures_total',
+      help: 'Transactions that failed and were judged again',
+      registers,
+    }),
+  }
+}

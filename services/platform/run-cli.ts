@@ -1,0 +1,76 @@
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { Command, CommanderError } from 'commander'
+import { SluiceError } from '../domain/errors.ts'
+import { settingsHelp } from './settings.ts'
+
+export type CommandTable = Record<string, { summary: string; load: () => Promise<Command> }>
+
+/** Exit codes: the work is done; problems were found; the command was used wrongly. */
+const PROBLEMS = 1
+const WRONG_USE = 2
+
+/**
+ * Runs the command that the process was called with and sets the exit code: 0 done, 1 found problems, 2 wrong use (wrong
+ * words, settings or files). Errors are one sentence on stderr.
+ */
+export async function runCli(table: CommandTable): Promise<void> {
+  muteKnownWarning()
+  const program = new Command('sluice')
+    .description('The gate between crawlers and a training store.')
+    .version(version())
+    .addHelpText('after', `\nSettings (environment):\n${settingsText()}\n\nExample:\n  sluice gate --until-caught-up`)
+  const name = process.argv.slice(2).find((word) => !word.startsWith('-'))
+  for (const [word, entry] of Object.entries(table)) {
+    if (word === name) program.addCommand(await entry.load())
+    else program.addCommand(new Command(word).summary(entry.summary).description(entry.summary))
+  }
+  makeThrowing(program)
+  try {
+    await program.parseAsync()
+  } catch (error) {
+    process.exitCode = report(error)
+  }
+}
+
+/** kafkajs sets timers that have already run out; Node warns of each first one, which tells a user nothing. */
+function muteKnownWarning(): void {
+  process.removeAllListeners('warning')
+  process.on('warning', (warning) => {
+    if (warning.name !== 'TimeoutNegativeWarning') process.stderr.write(`${warning.name}: ${warning.message}\n`)
+  })
+}
+
+/** Commander ends the process by itself unless each command is told to throw. */
+function makeThrowing(command: Command): void {
+  command.exitOverride()
+  command.showSuggestionAfterError()
+  command.configureOutput({ outputError: () => undefined })
+  for (const inner of command.commands) makeThrowing(inner)
+}
+
+function report(error: unknown): number {
+  if (error instanceof CommanderError) {
+    if (error.exitCode === 0) return 0
+    // Called without a subcommand: commander has printed the help.
+    if (error.code !== 'commander.help')
+      process.stderr.write(`sluice: ${error.message.replace(/^error: /, '')}; see --help\n`)
+    return WRONG_USE
+  }
+  if (error instanceof SluiceError) {
+    process.stderr.write(`sluice: ${error.message} [${error.code}]\n`)
+    return error.fault === 'usage' ? WRONG_USE : PROBLEMS
+  }
+  process.stderr.write(`sluice: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}\n`)
+  return PROBLEMS
+}
+
+function version(): string {
+  const text = readFileSync(join(import.meta.dirname, '../../package.json'), 'utf8')
+  const { version: found }: { version: string } = JSON.parse(text)
+  return found
+}
+
+function settingsText(): string {
+  return settingsHelp.map(({ name, meaning }) => `  ${name.padEnd(28)} ${meaning}`).join('\n')
+}

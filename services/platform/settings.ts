@@ -1,0 +1,178 @@
+import { existsSync, readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { z } from 'zod'
+import { SluiceError } from '../domain/errors.ts'
+
+/** Where the local stack and everything else that this checkout makes for itself is kept, below the working folder. */
+export const DATA_FOLDER = '.sluice'
+
+const positive = z.coerce.number().int().positive()
+const hostAndPort = z.string().regex(/^\[?[A-Za-z0-9._:-]+\]?:\d{1,5}$/, 'expected host:port')
+
+/** One line a setting: its environment variable, what it must look like, and what it is when not given. */
+const schema = z.object({
+  SLUICE_BROKERS: z
+    .string()
+    .transform((text) => text.split(',').map((part) => part.trim()))
+    .pipe(z.array(hostAndPort).min(1))
+    .optional()
+    .describe('Kafka brokers, host:port, separated by commas; default: the local stack'),
+  SLUICE_REGISTRY: z
+    .url({ protocol: /^https?$/, error: 'expected an http(s) URL' })
+    .optional()
+    .describe('schema registry, URL of its Confluent-compatible API; default: the local stack'),
+  SLUICE_KAFKA_TLS: z.enum(['on', 'off']).default('off').describe('speak TLS to the brokers'),
+  SLUICE_KAFKA_SASL: z
+    .enum(['plain', 'scram-sha-256', 'scram-sha-512'])
+    .optional()
+    .describe('SASL mechanism; the credentials come from SLUICE_KAFKA_CREDENTIALS'),
+  SLUICE_KAFKA_CREDENTIALS: z.string().optional().describe('file with one line, user:password, for the brokers'),
+  SLUICE_REGISTRY_CREDENTIALS: z.string().optional().describe('file with one line, user:password, for the registry'),
+  SLUICE_PREFIX: z
+    .string()
+    .regex(/^[A-Za-z0-9._-]{0,64}$/, 'expected at most 64 of A-Z a-z 0-9 . _ -')
+    .default('')
+    .describe('put before every topic, group and transactional id'),
+  SLUICE_STORES: z
+    .string()
+    .min(1)
+    .default(join(DATA_FOLDER, 'stores'))
+    .describe('folder that holds the stores intake, clean, held and lists'),
+  SLUICE_POLICY: z
+    .string()
+    .min(1)
+    .default(join(import.meta.dirname, '../../infra/policy.yaml'))
+    .describe('policy file'),
+  SLUICE_INLINE_BYTES: positive
+    .max(4_000_000)
+    .default(262_144)
+    .describe('crawl: payloads up to this many bytes travel in the message, larger ones by reference'),
+  SLUICE_SCANNERS: positive.optional().describe('gate: scanner processes; default: one a core'),
+  SLUICE_CHUNK_ITEMS: positive.max(5000).default(64).describe('gate: items in one transaction, at most'),
+  SLUICE_CHUNK_BYTES: positive.default(16_777_216).describe('gate: payload bytes in one transaction, about'),
+  SLUICE_LISTEN: z
+    .string()
+    .regex(/^[A-Za-z0-9.:[\]-]+:\d{1,5}$/, 'expected host:port')
+    .default('127.0.0.1:9464')
+    .describe('gate: where /healthz, /readyz and /metrics are served; port 0 picks a free one'),
+  SLUICE_LOG: z
+    .enum(['debug', 'info', 'warn', 'error', 'silent'])
+    .default('info')
+    .describe('least level that is logged'),
+})
+
+export type Credentials = { username: string; password: string }
+export type Settings = {
+  brokers: string[]
+  registry: string
+  tls: boolean
+  sasl: ({ mechanism: 'plain' | 'scram-sha-256' | 'scram-sha-512' } & Credentials) | null
+  registryCredentials: Credentials | null
+  prefix: string
+  stores: string
+  policy: string
+  inlineBytes: number
+  scanners: number | null
+  chunkItems: number
+  chunkBytes: number
+  listen: { host: string; port: number }
+  log: string
+}
+
+/** Every setting by its environment variable, with a sentence on what it means. */
+export const settingsHelp: ReadonlyArray<{ name: string; meaning: string }> = Object.entries(schema.shape).map(
+  ([name, field]) => ({ name, meaning: field.description ?? '' }),
+)
+
+/**
+ * The settings of this process, from the environment; brokers and registry default to the running local stack.
+ * @throws {SluiceError} CONFIG_INVALID, naming the variable, what it holds wrongly and what was expected
+ */
+export function readSettings(environment: NodeJS.ProcessEnv = process.env): Settings {
+  const parsed = schema.safeParse(environment)
+  if (!parsed.success) {
+    const issue = parsed.error.issues[0]
+    throw new SluiceError('CONFIG_INVALID', `${String(issue?.path[0])} in the environment is wrong: ${issue?.message}`)
+  }
+  const values = parsed.data
+  const stack = values.SLUICE_BROKERS && values.SLUICE_REGISTRY ? null : localStack()
+  const brokers = values.SLUICE_BROKERS ?? stack?.brokers
+  const registry = values.SLUICE_REGISTRY ?? stack?.registry
+  if (!brokers || !registry) {
+    const missing = brokers ? 'SLUICE_REGISTRY' : 'SLUICE_BROKERS'
+    throw new SluiceError(
+      'CONFIG_INVALID',
+      `${missing} is not set and no local stack is up: start one with \`sluice stack up\` or name your own cluster`,
+    )
+  }
+  const credentials = readCredentials('SLUICE_KAFKA_CREDENTIALS', values.SLUICE_KAFKA_CREDENTIALS)
+  if ((values.SLUICE_KAFKA_SASL === undefined) !== (credentials === null)) {
+    throw new SluiceError(
+      'CONFIG_INVALID',
+      'SLUICE_KAFKA_SASL and SLUICE_KAFKA_CREDENTIALS go together: set both or none',
+    )
+  }
+  return {
+    brokers,
+    registry: registry.replace(/\/+$/, ''),
+    tls: values.SLUICE_KAFKA_TLS === 'on',
+    sasl: values.SLUICE_KAFKA_SASL && credentials ? { mechanism: values.SLUICE_KAFKA_SASL, ...credentials } : null,
+    registryCredentials: readCredentials('SLUICE_REGISTRY_CREDENTIALS', values.SLUICE_REGISTRY_CREDENTIALS),
+    prefix: values.SLUICE_PREFIX,
+    stores: values.SLUICE_STORES,
+    policy: values.SLUICE_POLICY,
+    inlineBytes: values.SLUICE_INLINE_BYTES,
+    scanners: values.SLUICE_SCANNERS ?? null,
+    chunkItems: values.SLUICE_CHUNK_ITEMS,
+    chunkBytes: values.SLUICE_CHUNK_BYTES,
+    listen: splitAddress(values.SLUICE_LISTEN),
+    log: values.SLUICE_LOG,
+  }
+}
+
+/** The policy file alone, for commands that need neither Kafka nor registry. */
+export function policyFile(environment: NodeJS.ProcessEnv = process.env): string {
+  return schema.shape.SLUICE_POLICY.parse(environment.SLUICE_POLICY)
+}
+
+/**
+ * The text of a file that a person named.
+ * @throws {SluiceError} with the given code when it can't be read
+ */
+export function readTextFile(code: 'POLICY_INVALID' | 'CONFIG_INVALID', file: string): string {
+  try {
+    return readFileSync(file, 'utf8')
+  } catch (cause) {
+    throw new SluiceError(code, `${file} can't be read: expected a text file of that name`, { cause })
+  }
+}
+
+/** What `sluice stack up` left for the others to find. */
+const stackFile = z.object({ brokers: z.array(z.string()).min(1), registry: z.string() })
+
+function localStack(): z.infer<typeof stackFile> | null {
+  const file = join(DATA_FOLDER, 'stack.json')
+  if (!existsSync(file)) return null
+  try {
+    return stackFile.parse(JSON.parse(readFileSync(file, 'utf8')))
+  } catch (cause) {
+    throw new SluiceError('CONFIG_INVALID', `${file} is damaged: run \`sluice stack down\` and \`sluice stack up\``, {
+      cause,
+    })
+  }
+}
+
+function readCredentials(variable: string, file: string | undefined): Credentials | null {
+  if (file === undefined) return null
+  const line = existsSync(file) ? readFileSync(file, 'utf8').trim() : ''
+  const colon = line.indexOf(':')
+  if (colon < 1) {
+    throw new SluiceError('CONFIG_INVALID', `${variable} names ${file}: expected a file with one line, user:password`)
+  }
+  return { username: line.slice(0, colon), password: line.slice(colon + 1) }
+}
+
+function splitAddress(address: string): { host: string; port: number } {
+  const colon = address.lastIndexOf(':')
+  return { host: address.slice(0, colon).replace(/[[\]]/g, ''), port: Number(address.slice(colon + 1)) }
+}

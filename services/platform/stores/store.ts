@@ -1,0 +1,26 @@
+/** The four stores. Crawlers write intake; the gate writes clean and held; lists keeps snapshots of list versions. */
+export const storeNames = ['intake', 'clean', 'held', 'lists'] as const
+export type StoreName = (typeof storeNames)[number]
+
+/** Objects by the sha256 of their bytes. Writing the same bytes twice is the same as writing them once. */
+export type Store = {
+  /**
+   * Keeps `bytes` under their sha256; when it resolves, they survive a crash of the machine.
+   * @param sha256 64 lower-case hex digits, the digest of exactly these bytes
+   * @throws {SluiceError} STORE_UNREACHABLE
+   */
+  write(sha256: string, bytes: Uint8Array): Promise<void>
+  /**
+   * The bytes under `sha256`; they are not hashed here.
+   * @param limit bytes; a longer object is refused before it is read
+   * @throws {SluiceError} REFERENCE_INVALID, PAYLOAD_MISSING, PAYLOAD_TOO_LARGE (the item's fault); STORE_UNREACHABLE
+   */
+  read(sha256: string, limit: number): Promise<Buffer>
+}
+
+const reference = /^[0-9a-f]{64}$/
+
+/** Whether a text can name an object at all. */
+export function isReference(text: string): boolean {
+  return reference.test(text)
+}

@@ -1,0 +1,84 @@
+import assert from 'node:assert/strict'
+import test from 'node:test'
+import avro from 'avsc'
+import fc from 'fast-check'
+import { assertBounded, schemaType } from '../../services/platform/avro.ts'
+
+const item = schemaType('crawl-item')
+const sample = item.toBuffer({
+  envelope: {
+    item: { id: 'a', mediaTypeClaimed: null, collectedAt: 1 },
+    payload: { reference: null, size: 3, md5: null, sha1: null, sha256: null },
+    acquisition: {
+      crawler: 'c',
+      run: null,
+      requestedUrl: null,
+      finalUrl: null,
+      redirects: ['x', 'y'],
+      status: 200,
+      responseHeaders: [{ name: 'etag', value: 'v' }],
+      remoteAddress: null,
+      fetchedAt: null,
+      fetchedMd5: null,
+      fetchedSha1: null,
+      fetchedSha256: null,
+      warcFile: null,
+      warcOffset: null,
+    },
+    origin: null,
+    supply: null,
+    rights: null,
+    synthetic: null,
+    liveness: null,
+    extra: { k: '1' },
+  },
+  inline: Buffer.from('abc'),
+})
+
+test('a value that the library encoded has the shape of its type', () => {
+  assert.doesNotThrow(() => assertBounded(item, sample, 0))
+})
+
+test('whatever is done to the bytes of a value, what passes the check decodes or is refused at once', () => {
+  const mutation = fc.tuple(fc.nat(sample.length - 1), fc.nat(255))
+  fc.assert(
+    fc.property(fc.array(mutation, { minLength: 1, maxLength: 8 }), fc.nat(sample.length), (changes, length) => {
+      const bytes = Buffer.from(sample.subarray(0, length))
+      for (const [at, byte] of changes) if (at < length) bytes[at] = byte
+      try {
+        assertBounded(item, bytes, 0)
+      } catch (error) {
+        assert.ok(error instanceof RangeError)
+        return
+      }
+      // The library may still refuse a number beyond 2^53, never hang or run out of memory.
+      try {
+        item.fromBuffer(bytes)
+      } catch (error) {
+        assert.ok(error instanceof Error)
+      }
+    }),
+    { numRuns: 2000 },
+  )
+})
+
+test('ten bytes that announce two thousand million items are refused, also where items have no bytes of their own', () => {
+  for (const items of ['string', 'null'] as const) {
+    const list = avro.Type.forSchema({ type: 'array', items })
+    const bytes = Buffer.concat([avro.Type.forSchema('long').toBuffer(2_000_000_000), Buffer.alloc(5)])
+    assert.throws(() => assertBounded(list, bytes, 0), /beyond the bytes/)
+  }
+})
+
+test('bytes left over, a union branch that is not there and a negative length are refused', () => {
+  const union = avro.Type.forSchema(['null', 'string'])
+  const cases: Array<[string, number[], RegExp]> = [
+    ['left over', [0, 0], /left over/],
+    ['branch 3', [6], /no such branch/],
+    ['negative length', [2, 1], /negative/],
+    ['number without end', [2, ...new Array<number>(11).fill(255)], /ten bytes/],
+  ]
+  for (const [name, bytes, expected] of cases) {
+    assert.throws(() => assertBounded(union, Buffer.from(bytes), 0), expected, name)
+  }
+})

@@ -1,0 +1,81 @@
+import assert from 'node:assert/strict'
+import { execFileSync } from 'node:child_process'
+import { hash } from 'node:crypto'
+import { mkdirSync, mkdtempSync, readdirSync, renameSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { dirname, join } from 'node:path'
+import test, { type TestContext } from 'node:test'
+import { SluiceError } from '../../services/domain/errors.ts'
+import { createFileStore } from '../../services/platform/stores/file-store.ts'
+
+function folder(t: TestContext): string {
+  const path = mkdtempSync(join(tmpdir(), 'sluice-store-'))
+  t.after(() => rmSync(path, { recursive: true, force: true }))
+  return path
+}
+
+const code = (expected: string) => (error: unknown) => error instanceof SluiceError && error.code === expected
+const bytes = Buffer.from('some bytes')
+const name = hash('sha256', bytes)
+const absent = hash('sha256', 'something else')
+const pathOf = (root: string, sha256: string): string => join(root, 'intake', sha256.slice(0, 2), sha256)
+
+test('what was written is read back, also when it is written twice at the same time', async (t) => {
+  const root = folder(t)
+  const store = createFileStore(root, 'intake')
+  await Promise.all([store.write(name, bytes), store.write(name, bytes)])
+  await store.write(name, bytes)
+  assert.deepEqual(await store.read(name, 100), bytes)
+  assert.deepEqual(readdirSync(dirname(pathOf(root, name))), [name], 'no draft is left behind')
+})
+
+test('a reference that climbs, is upper case, too short or empty names nothing', async (t) => {
+  const store = createFileStore(folder(t), 'intake')
+  for (const reference of ['../../etc/passwd', name.toUpperCase(), name.slice(1), '', `${name}/`, `${name}\n`]) {
+    await assert.rejects(store.read(reference, 100), code('REFERENCE_INVALID'), JSON.stringify(reference))
+    await assert.rejects(store.write(reference, bytes), code('REFERENCE_INVALID'), JSON.stringify(reference))
+  }
+})
+
+test('a missing object is the fault of the item, a missing store that of the surroundings', async (t) => {
+  const root = folder(t)
+  const store = createFileStore(root, 'intake')
+  await assert.rejects(store.read(absent, 100), code('PAYLOAD_MISSING'))
+  await store.write(name, bytes)
+  renameSync(join(root, 'intake'), join(root, 'gone'))
+  await assert.rejects(store.read(name, 100), code('STORE_UNREACHABLE'))
+  await assert.rejects(store.write(absent, bytes), code('STORE_UNREACHABLE'))
+  renameSync(join(root, 'gone'), join(root, 'intake'))
+  assert.deepEqual(await store.read(name, 100), bytes)
+})
+
+test('an object over the limit is refused before it is read', async (t) => {
+  const store = createFileStore(folder(t), 'intake')
+  await store.write(name, bytes)
+  await assert.rejects(store.read(name, bytes.length - 1), code('PAYLOAD_TOO_LARGE'))
+})
+
+test('a link, a folder or a pipe in the place of an object is no object', async (t) => {
+  const root = folder(t)
+  const store = createFileStore(root, 'intake')
+  const outside = join(root, 'secret')
+  writeFileSync(outside, 'secret')
+  const path = pathOf(root, name)
+  mkdirSync(dirname(path), { recursive: true })
+  const placed: Array<() => void> = [
+    () => symlinkSync(outside, path),
+    () => mkdirSync(path),
+    () => execFileSync('mkfifo', [path]),
+  ]
+  for (const place of placed) {
+    place()
+    await assert.rejects(store.read(name, 100), code('PAYLOAD_MISSING'))
+    rmSync(path, { recursive: true })
+  }
+})
+
+test('a store that can not be written says so', async (t) => {
+  const root = folder(t)
+  writeFileSync(join(root, 'intake'), 'a file where the folder should be')
+  await assert.rejects(createFileStore(root, 'intake').write(name, bytes), code('STORE_UNREACHABLE'))
+})

@@ -1,0 +1,59 @@
+import assert from 'node:assert/strict'
+import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import test, { after } from 'node:test'
+import { readHashListFile } from '../../services/platform/hash-list-file.ts'
+
+const folder = await mkdtemp(join(tmpdir(), 'sluice-list-'))
+after(() => rm(folder, { recursive: true }))
+const file = join(folder, 'known.csv')
+const a = 'a'.repeat(32)
+const b = 'b'.repeat(32)
+const pdq = '5c'.repeat(32)
+
+async function readText(text: string) {
+  await writeFile(file, text)
+  return readHashListFile(file, 'known')
+}
+
+test('a file with BOM, CRLF, quotes, spaces and empty lines is read', async () => {
+  const { entries } = await readText(`\uFEFFid,md5,classification\r\n\r\n e1 ,${a},"A, ""1"""\r\n\r\ne2,${b},\r\n`)
+  assert.deepEqual([...entries.keys()], ['e1', 'e2'])
+  assert.equal(entries.get('e1')?.classification, 'A, "1"')
+  assert.equal(entries.get('e2')?.classification, null)
+  assert.equal(entries.get('e1')?.list, 'known')
+})
+
+test('PDQ hashes of poor quality are counted and left out', async () => {
+  const { entries, lowQuality, rowsLeftOut } = await readText(
+    `id,md5,pdq,quality\n1,${a},${pdq},20\n2,,${pdq},20\n3,,${pdq},90\n`,
+  )
+  assert.deepEqual([[...entries.keys()], lowQuality, rowsLeftOut], [['1', '3'], 2, 1])
+})
+
+const bad: Array<[what: string, text: string, expected: RegExp]> = [
+  ['an unknown column', `md5,url\n${a},x\n`, /known\.csv, line 1: unknown column "url"/],
+  ['a file without a header', `${a}\n${b}\n`, /known\.csv, line 1: unknown column/],
+  ['bad hex', `md5\n${a}\n${b}\nzz\n`, /known\.csv, line 4: md5: expected 32 hex digits/],
+  ['bad hex after a quoted line feed', `md5,classification\n${a},"x\ny"\nzz,\n`, /known\.csv, line 4: md5/],
+  ['an id that comes twice', `id,md5\n1,${a}\n2,${a}\n1,${b}\n`, /known\.csv, line 4: the same entry as in line 2/],
+  [
+    'the same hashes twice without ids',
+    `md5\n${a}\n${a.toUpperCase()}\n`,
+    /known\.csv, line 3: the same entry as in line 2/,
+  ],
+  ['a field too many', `md5\n${a}\n${b},x\n`, /known\.csv, line 3: expected as many fields/],
+  ['an unclosed quote', `md5\n"${a}\n`, /known\.csv, line \d+: expected comma-separated values/],
+  ['a header alone', 'md5\n', /known\.csv: expected a header line and at least one usable entry/],
+  ['nothing', '', /known\.csv: expected a header line/],
+]
+for (const [what, text, expected] of bad) {
+  test(`a list file with ${what} is refused with file and line`, async () => {
+    await assert.rejects(readText(text), { code: 'LIST_INVALID', message: expected })
+  })
+}
+
+test('a file that is not there is refused', async () => {
+  await assert.rejects(readHashListFile(join(folder, 'none.csv'), 'known'), { code: 'LIST_INVALID', message: /ENOENT/ })
+})

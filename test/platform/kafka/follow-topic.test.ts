@@ -1,0 +1,104 @@
+import assert from 'node:assert/strict'
+import test, { type TestContext } from 'node:test'
+import { createKafka } from '../../../services/platform/kafka/client.ts'
+import {
+  type FollowedRecord,
+  type FollowTopicOptions,
+  followTopic,
+} from '../../../services/platform/kafka/follow-topic.ts'
+import { type Bench, openBench } from '../../integration/harness.ts'
+import { waitFor } from '../../integration/waiting.ts'
+
+function follow(t: TestContext, bench: Bench, onRecord?: FollowTopicOptions['onRecord']) {
+  const seen: FollowedRecord[] = []
+  const troubles: unknown[] = []
+  const follower = followTopic({
+    kafka: createKafka(bench.settings, 'follower'),
+    topic: bench.topic('crawl.items'),
+    async onRecord(record) {
+      await onRecord?.(record)
+      seen.push(record)
+    },
+    onTrouble: (error) => troubles.push(error),
+  })
+  t.after(() => follower.stop())
+  let atEnd = false
+  follower.reachedEnd.then(() => {
+    atEnd = true
+  })
+  return { seen, troubles, isAtEnd: () => atEnd, keys: () => seen.map(({ key }) => key?.toString()).sort() }
+}
+
+test('the end of an empty topic is reached at once, and what comes later is handed over', async (t) => {
+  const bench = await openBench(t, { partitions: 3 })
+  const { isAtEnd, seen, keys } = follow(t, bench)
+  await waitFor('the end is reached', isAtEnd)
+  assert.deepEqual(seen, [])
+  await bench.produce('crawl.items', [{ key: 'a', value: 'x', partition: 2 }])
+  await waitFor('the record has come', () => seen.length === 1)
+  assert.deepEqual(keys(), ['a'])
+})
+
+test('all partitions are read from the beginning, each record once, nulls and empty values as they are', async (t) => {
+  const bench = await openBench(t, { partitions: 3 })
+  const messages = [...Array(3000).keys()].map((n) => ({
+    key: String(n).padStart(8, '0'),
+    value: String(n),
+    partition: n % 3,
+  }))
+  await bench.produce('crawl.items', messages)
+  await bench.produce('crawl.items', [
+    { key: null, value: 'no key', partition: 0 },
+    { key: 'tombstone', value: null, partition: 0 },
+    { key: 'empty', value: '', partition: 0 },
+  ])
+  const { isAtEnd, seen } = follow(t, bench)
+  await waitFor('the end is reached', isAtEnd)
+  assert.equal(seen.length, 3003)
+  for (const partition of [0, 1, 2]) {
+    const offsets = seen.filter((record) => record.partition === partition).map(({ offset }) => offset)
+    assert.deepEqual(offsets, [...offsets.keys()])
+  }
+  const [noKey, tombstone, empty] = seen.filter(({ partition, offset }) => partition === 0 && offset >= 1000)
+  assert.deepEqual([noKey?.key, tombstone?.value, empty?.value], [null, null, Buffer.alloc(0)])
+})
+
+test('control records at the end and aborted records do not keep the end away, and are not handed over', async (t) => {
+  const bench = await openBench(t, { partitions: 2 })
+  const producer = createKafka(bench.settings, 'writer').producer({
+    transactionalId: `${bench.settings.prefix}writer`,
+    maxInFlightRequests: 1,
+    idempotent: true,
+  })
+  t.after(() => producer.disconnect())
+  await producer.connect()
+  for (const [key, partition, isKept] of [
+    ['kept', 0, true],
+    ['dropped', 0, false],
+    ['dropped', 1, false],
+  ] as const) {
+    const transaction = await producer.transaction()
+    await transaction.send({ topic: bench.topic('crawl.items'), messages: [{ key, value: 'x', partition }] })
+    await (isKept ? transaction.commit() : transaction.abort())
+  }
+  const { isAtEnd, keys } = follow(t, bench)
+  await waitFor('the end is reached', isAtEnd)
+  assert.deepEqual(keys(), ['kept'])
+})
+
+test('a record whose handling fails comes again until it succeeds, whatever is thrown', async (t) => {
+  const bench = await openBench(t, { partitions: 1 })
+  await bench.produce(
+    'crawl.items',
+    ['a', 'b', 'c'].map((key) => ({ key, value: 'x' })),
+  )
+  let failures = 0
+  const { isAtEnd, keys, troubles } = follow(t, bench, ({ key }) => {
+    if (key?.toString() !== 'b' || failures === 2) return
+    failures += 1
+    throw failures === 1 ? new TypeError('a mistake') : new Error('the surroundings')
+  })
+  await waitFor('the end is reached', isAtEnd)
+  assert.deepEqual(keys(), ['a', 'b', 'c'])
+  assert.ok(troubles.length >= 1)
+})

@@ -1,0 +1,47 @@
+import assert from 'node:assert/strict'
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import test from 'node:test'
+import { SluiceError } from '../../services/domain/errors.ts'
+import { readSettings } from '../../services/platform/settings.ts'
+
+const good = { SLUICE_BROKERS: 'a:1, b:2', SLUICE_REGISTRY: 'http://r:8080/apis/' }
+
+test('settings come from the environment, the rest has defaults', () => {
+  const settings = readSettings({ ...good, SLUICE_LISTEN: '[::1]:0', SLUICE_CHUNK_ITEMS: '7' })
+  assert.deepEqual(settings.brokers, ['a:1', 'b:2'])
+  assert.equal(settings.registry, 'http://r:8080/apis')
+  assert.deepEqual(settings.listen, { host: '::1', port: 0 })
+  assert.equal(settings.chunkItems, 7)
+  assert.equal(settings.prefix, '')
+})
+
+test('a wrong setting is named with what was expected', () => {
+  const cases: Array<[Record<string, string>, RegExp]> = [
+    [{ SLUICE_BROKERS: 'nowhere' }, /SLUICE_BROKERS.*expected host:port/],
+    [{ SLUICE_REGISTRY: 'ftp://x' }, /SLUICE_REGISTRY.*http/],
+    [{ SLUICE_PREFIX: 'a/b' }, /SLUICE_PREFIX.*at most 64/],
+    [{ SLUICE_LISTEN: '9464' }, /SLUICE_LISTEN.*host:port/],
+    [{ SLUICE_CHUNK_ITEMS: 'many' }, /SLUICE_CHUNK_ITEMS.*number/],
+    [{ SLUICE_SCANNERS: '0' }, /SLUICE_SCANNERS/],
+    [{ SLUICE_KAFKA_SASL: 'plain' }, /go together/],
+    [{ SLUICE_KAFKA_SASL: 'plain', SLUICE_KAFKA_CREDENTIALS: '/nowhere/at/all' }, /one line, user:password/],
+  ]
+  for (const [wrong, expected] of cases) {
+    assert.throws(
+      () => readSettings({ ...good, ...wrong }),
+      (error) => error instanceof SluiceError && error.code === 'CONFIG_INVALID' && expected.test(error.message),
+      JSON.stringify(wrong),
+    )
+  }
+})
+
+test('credentials are read from a file, and a password may hold colons', (t) => {
+  const folder = mkdtempSync(join(tmpdir(), 'sluice-settings-'))
+  t.after(() => rmSync(folder, { recursive: true }))
+  const file = join(folder, 'credentials')
+  writeFileSync(file, 'gate:se:cret\n')
+  const settings = readSettings({ ...good, SLUICE_KAFKA_SASL: 'scram-sha-512', SLUICE_KAFKA_CREDENTIALS: file })
+  assert.deepEqual(settings.sasl, { mechanism: 'scram-sha-512', username: 'gate', password: 'se:cret' })
+})
