@@ -1,0 +1,61 @@
+import { Command } from 'commander'
+import { parsePolicy } from '../domain/judge/policy.ts'
+import { createLog } from '../platform/log.ts'
+import { readSettings, readTextFile } from '../platform/settings.ts'
+import { asTable } from '../platform/table.ts'
+import { startGate, type Tally } from './gate.ts'
+
+/** `sluice gate`: judges what is on the door until it is told to stop, or until it has caught up. */
+export function gateCommand(): Command {
+  return new Command('gate')
+    .description('Judges every item on the door topic and sends it to clean, quarantine or review.')
+    .option('--until-caught-up', 'end when everything on the door has an outcome')
+    .option('--json', 'print what was judged as JSON')
+    .addHelpText(
+      'after',
+      '\nSIGTERM and Ctrl-C finish the current chunk and commit; a second one ends at once.\n\nExample:\n  sluice gate --until-caught-up --json',
+    )
+    .action(runGate)
+}
+
+async function runGate(options: { untilCaughtUp?: true; json?: true }): Promise<void> {
+  const settings = readSettings()
+  const { policy, hash } = parsePolicy(readTextFile('POLICY_INVALID', settings.policy), settings.policy)
+  const log = createLog(settings.log)
+  const gate = await startGate(settings, policy, hash, log)
+  const told = new Promise<void>((resolve) => {
+    for (const signal of ['SIGTERM', 'SIGINT'] as const) {
+      let times = 0
+      process.on(signal, () => {
+        times += 1
+        if (times > 1) process.exit(1)
+        log.info({ event: 'stopping', signal })
+        resolve()
+      })
+    }
+  })
+  const progress = setInterval(() => {
+    const { items, outcomes } = gate.tally()
+    if (options.untilCaughtUp) log.info({ event: 'progress', items, outcomes, ready: gate.readiness().ready })
+  }, 2000)
+  try {
+    await Promise.race([told, gate.failed, ...(options.untilCaughtUp ? [gate.caughtUp()] : [])])
+  } catch (error) {
+    // Nothing here can go on: the process ends, its supervisor starts a new one, and that one fences this one's lanes.
+    log.error({ event: 'gate-failed', err: error })
+    process.exit(1)
+  } finally {
+    clearInterval(progress)
+  }
+  await gate.stop()
+  process.stdout.write(options.json ? `${JSON.stringify(gate.tally())}\n` : `${summary(gate.tally())}\n`)
+}
+
+function summary({ items, outcomes, reasons, seconds }: Tally): string {
+  const rows = [
+    ...Object.entries(outcomes),
+    ...Object.entries(reasons).map(([reason, count]) => [`  ${reason}`, count] as const),
+  ]
+  const rate = seconds > 0 ? `, ${(items / seconds).toFixed(0)} items/s` : ''
+  return `${asTable(['judged', 'items'], rows)}\n${items} items in ${seconds.toFixed(1)} s${rate}`
+}

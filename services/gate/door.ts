@@ -1,0 +1,71 @@
+import type { KafkaMessage } from 'kafkajs'
+import { emptyEnvelope, isItemId } from '../domain/envelope.ts'
+import { SluiceError } from '../domain/errors.ts'
+import type { ItemFault } from '../domain/reasons.ts'
+import type { Coordinates, CrawlItem, Envelope, HeldOriginal } from '../domain/records.ts'
+import { DOOR } from '../domain/topics.ts'
+import type { Registry } from '../platform/registry.ts'
+
+/** A message as it came through the door, to the byte. */
+export type DoorRecord = HeldOriginal
+
+/** What a door record says: its envelope and payload as far as they could be read, and what is wrong with it. */
+export type DoorItem = {
+  /** false where the message could not be decoded: there is nothing but its faults */
+  readable: boolean
+  /** well-formed item id of the envelope; null where there is none */
+  itemId: string | null
+  envelope: Envelope
+  inline: Buffer | null
+  faults: ItemFault[]
+}
+
+/** Takes a message as the client library hands it out. */
+export function doorRecord(input: Coordinates, message: KafkaMessage): DoorRecord {
+  return {
+    input,
+    timestamp: Number(message.timestamp),
+    key: message.key,
+    value: message.value,
+    headers: Object.entries(message.headers ?? {}).flatMap(([name, value]) =>
+      (Array.isArray(value) ? value : [value])
+        // The library keeps headers in an object: for a name like `constructor` it takes what the object inherits for a first value.
+        .filter((each) => each === null || Buffer.isBuffer(each))
+        .map((each) => ({ name, value: each })),
+    ),
+  }
+}
+
+/**
+ * Reads a door record by its writer's schema. Fields that we do not know go to the envelope's `extra`.
+ * @throws {SluiceError} REGISTRY_UNREACHABLE
+ */
+export async function readItem(registry: Registry, record: DoorRecord): Promise<DoorItem> {
+  const faults: ItemFault[] = record.key === null ? ['KEY_MISSING'] : []
+  if (record.value === null) return unreadable([...faults, 'VALUE_MISSING'])
+  try {
+    const { value, unknownFields } = await registry.decode<CrawlItem>(DOOR, record.value)
+    const claimedId = value.envelope.item?.id ?? null
+    const itemId = claimedId !== null && isItemId(claimedId) ? claimedId : null
+    if (itemId === null) faults.push('ITEM_ID_INVALID')
+    else if (record.key !== null && !record.key.equals(Buffer.from(itemId))) faults.push('KEY_MISMATCH')
+    const extra = { ...value.envelope.extra }
+    for (const [path, text] of Object.entries(unknownFields)) extra[freeName(path, extra)] = text
+    return { readable: true, itemId, envelope: { ...value.envelope, extra }, inline: value.inline, faults }
+  } catch (error) {
+    if (error instanceof SluiceError && error.code === 'MESSAGE_UNDECODABLE') return unreadable([...faults, error.code])
+    if (error instanceof SluiceError && error.code === 'SCHEMA_FOREIGN') return unreadable([...faults, error.code])
+    throw error
+  }
+}
+
+function unreadable(faults: ItemFault[]): DoorItem {
+  return { readable: false, itemId: null, envelope: emptyEnvelope(), inline: null, faults }
+}
+
+/** The path without the wrapping record's name; a crawler's own entry of that name is not overwritten. */
+function freeName(path: string, taken: Record<string, string>): string {
+  let name = path.replace(/^envelope\./, '')
+  while (Object.hasOwn(taken, name)) name += '_'
+  return name
+}

@@ -1,0 +1,97 @@
+import pLimit from 'p-limit'
+import { type Judgement, judge } from '../domain/judge/judge.ts'
+import type { Policy } from '../domain/judge/policy.ts'
+import type { ItemFault } from '../domain/reasons.ts'
+import type { ListVersion, Signal } from '../domain/records.ts'
+import type { Metrics } from '../platform/metrics.ts'
+import type { Registry } from '../platform/registry.ts'
+import type { Store } from '../platform/stores/store.ts'
+import { type DoorItem, type DoorRecord, readItem } from './door.ts'
+import type { Scanners } from './inspect/scanners.ts'
+import type { ListsInForce } from './known-lists.ts'
+import { type Payload, resolvePayload } from './payload.ts'
+
+/** A door record with everything that was found out about it. */
+export type Examined = {
+  record: DoorRecord
+  item: DoorItem
+  payload: Payload | null
+  mediaType: string | null
+  fingerprint: Signal[]
+  listVersions: ListVersion[]
+  judgement: Judgement
+}
+
+/** From a door record to a verdict. */
+export type Examine = <Result>(
+  records: readonly DoorRecord[],
+  lists: ListsInForce,
+  then: (examined: Examined) => Promise<Result>,
+) => Promise<Result[]>
+
+/**
+ * Makes the function that examines a chunk: read, resolve, inspect, match, judge, and hand each item on while its bytes are at hand.
+ * @param concurrency items whose payloads may be in memory at once, over all lanes
+ */
+export function createExamine(parts: {
+  registry: Registry
+  intake: Store
+  scanners: Scanners
+  policy: Policy
+  metrics: Metrics
+  concurrency: number
+}): Examine {
+  const { registry, intake, scanners, policy, metrics } = parts
+  const limit = pLimit(parts.concurrency)
+
+  async function examineOne(record: DoorRecord, lists: ListsInForce): Promise<Examined> {
+    const item = await readItem(registry, record)
+    const faults: ItemFault[] = [...item.faults]
+    let payload: Payload | null = null
+    if (item.readable) {
+      const resolved = await timed('resolve', () => resolvePayload(item, intake, policy.limits.payloadBytes))
+      payload = resolved.payload
+      faults.push(...resolved.faults)
+    }
+    const fingerprint: Signal[] = [...(payload?.signals ?? [])]
+    let mediaType: string | null = null
+    if (payload !== null && payload.bytes.length > 0) {
+      const { bytes } = payload
+      const { pixels, frames, scanSeconds } = policy.limits
+      const inspection = await timed('inspect', () => scanners.inspect(bytes, { pixels, frames, seconds: scanSeconds }))
+      mediaType = inspection.mediaType
+      fingerprint.push(...inspection.fingerprint)
+      faults.push(...inspection.faults)
+    }
+    const matches = lists.index.match(fingerprint, policy.pdq)
+    const judgement = judge({ faults, matches, policy })
+    return { record, item, payload, mediaType, fingerprint, listVersions: lists.versions, judgement }
+  }
+
+  async function timed<Result>(stage: string, work: () => Promise<Result>): Promise<Result> {
+    const end = metrics.stage.startTimer({ stage })
+    try {
+      return await work()
+    } finally {
+      end()
+    }
+  }
+
+  return (records, lists, then) => {
+    const aborted = { is: false }
+    return Promise.all(
+      records.map((record) =>
+        limit(async () => {
+          if (aborted.is) throw new Error('another item of the chunk failed')
+          try {
+            return await then(await examineOne(record, lists))
+          } catch (error) {
+            // The chunk will be tried again as a whole: what is still queued need not be examined now.
+            aborted.is = true
+            throw error
+          }
+        }),
+      ),
+    )
+  }
+}

@@ -1,0 +1,297 @@
+import { availableParallelism } from 'node:os'
+import { setTimeout as sleep } from 'node:timers/promises'
+import type { Admin } from 'kafkajs'
+import { SluiceError } from '../domain/errors.ts'
+import type { Policy } from '../domain/judge/policy.ts'
+import { DOOR, prefixed } from '../domain/topics.ts'
+import { createKafka } from '../platform/kafka/client.ts'
+import type { Log } from '../platform/log.ts'
+import { createMetrics } from '../platform/metrics.ts'
+import { createRegistry } from '../platform/registry.ts'
+import type { Settings } from '../platform/settings.ts'
+import { createFileStore } from '../platform/stores/file-store.ts'
+import { createExamine } from './examine.ts'
+import { createScanners } from './inspect/scanners.ts'
+import { followKnownLists } from './known-lists.ts'
+import { GATE_GROUP, type Lanes, startLanes } from './lanes.ts'
+import { type Readiness, startOperations } from './operations.ts'
+import { createRoute, laneTopics, type Routed } from './route.ts'
+
+/** What a gate has judged and committed since it started. */
+export type Tally = {
+  items: number
+  outcomes: Record<string, number>
+  reasons: Record<string, number>
+  /** between the first chunk that was taken up and the last commit */
+  seconds: number
+}
+
+export type Gate = {
+  /** port of /healthz, /readyz and /metrics */
+  port: number
+  readiness(): Readiness
+  tally(): Tally
+  /** Resolves when everything that is on the door has an outcome, from this gate or another of its group. */
+  caughtUp(): Promise<void>
+  /** Rejects when the gate can't go on by itself. */
+  failed: Promise<never>
+  /** Finishes the current chunks, commits and leaves the group. */
+  stop(): Promise<void>
+}
+
+const RETRY_MS = 500
+const LOOK_MS = 250
+const LAG_MS = 5000
+
+/**
+ * Starts the gate. It serves its operations port at once, joins the group when registry, topics and lists are there, and is ready
+ * when its lanes are.
+ * @throws {SluiceError} CONFIG_INVALID when the port can't be had
+ */
+export async function startGate(settings: Settings, policy: Policy, policyHash: string, log: Log): Promise<Gate> {
+  const metrics = createMetrics()
+  const registry = createRegistry(settings)
+  const admin = createKafka(settings, 'sluice-gate-watch', log, { retries: 2, initialRetryTime: 100 }).admin()
+  const door = prefixed(settings.prefix, DOOR)
+  const groupId = prefixed(settings.prefix, GATE_GROUP)
+  const size = settings.scanners ?? availableParallelism()
+  const scanners = createScanners({ size, onRestart: () => metrics.scannerRestarts.inc() })
+  const lists = followKnownLists({
+    kafka: createKafka(settings, 'sluice-gate-lists', log),
+    registry,
+    prefix: settings.prefix,
+    policy,
+    onTrouble: (error) => log.debug({ event: 'lists-trouble', err: error }),
+    onChange: (states) => {
+      for (const { list, inForce, broken } of states) {
+        log.info({
+          event: 'list',
+          list,
+          version: inForce?.version ?? null,
+          entries: inForce?.entries.length ?? 0,
+          broken,
+        })
+      }
+    },
+  })
+  const route = createRoute({
+    registry,
+    clean: createFileStore(settings.stores, 'clean'),
+    held: createFileStore(settings.stores, 'held'),
+    policyHash,
+    now: Date.now,
+  })
+  const examine = createExamine({
+    registry,
+    intake: createFileStore(settings.stores, 'intake'),
+    scanners,
+    policy,
+    metrics,
+    concurrency: 2 * size,
+  })
+
+  const stopping = new AbortController()
+  const failure = Promise.withResolvers<never>()
+  failure.promise.catch(() => undefined)
+  const tally: Tally = { items: 0, outcomes: {}, reasons: {}, seconds: 0 }
+  let firstWork: number | null = null
+  let lanes: Lanes | null = null
+  /** what the start is waiting for; null when it is through */
+  let startsAfter: Readiness['waiting'][number] | null = {
+    partition: null,
+    code: 'BROKER_UNREACHABLE',
+    sentence: 'the gate is starting',
+    since: new Date().toISOString(),
+  }
+
+  /** since when the lists, or a lane that is being built, keep the gate from being ready */
+  const notedSince = new Map<string, string>()
+  function sinceOf(what: string, isSo: boolean): string {
+    const since = notedSince.get(what) ?? new Date().toISOString()
+    if (isSo) notedSince.set(what, since)
+    else notedSince.delete(what)
+    return since
+  }
+
+  function readiness(): Readiness {
+    const { problem } = lists.current()
+    const building = lanes?.building() ?? []
+    const listsSince = sinceOf('lists', problem !== null)
+    const buildingSince = sinceOf('building', building.length > 0)
+    const waiting = [
+      ...(startsAfter === null ? [] : [startsAfter]),
+      ...(problem === null
+        ? []
+        : [{ partition: null, code: problem.code, sentence: problem.message, since: listsSince }]),
+      ...(lanes?.waiting() ?? []),
+      ...building.map(({ partition, trouble }) => ({
+        partition,
+        code: trouble?.code ?? 'BROKER_UNREACHABLE',
+        sentence: trouble?.message ?? `the lane of partition ${partition} is being built`,
+        since: buildingSince,
+      })),
+    ]
+    return { ready: lanes !== null && waiting.length === 0, waiting }
+  }
+
+  function onCommitted(routed: readonly Routed[]): void {
+    for (const { outcome, reasons, payloadBytes } of routed) {
+      metrics.items.inc({ outcome })
+      metrics.payloadBytes.inc(payloadBytes)
+      tally.items += 1
+      tally.outcomes[outcome] = (tally.outcomes[outcome] ?? 0) + 1
+      for (const reason of reasons) {
+        metrics.reasons.inc({ outcome, reason })
+        tally.reasons[reason] = (tally.reasons[reason] ?? 0) + 1
+      }
+    }
+    if (firstWork !== null) tally.seconds = (performance.now() - firstWork) / 1000
+  }
+
+  /** Each need is a fault of the surroundings as long as it is not met; the gate says so and tries again. */
+  async function startUp(): Promise<void> {
+    const cluster = await persist(() => describe(admin, door, settings.prefix))
+    await persist(() => registry.warm([DOOR, ...laneTopics]))
+    await persist(() => {
+      const { problem } = lists.current()
+      if (problem !== null) throw problem
+    })
+    if (stopping.signal.aborted) return
+    lanes = await persist(() =>
+      startLanes(
+        settings,
+        {
+          cluster,
+          topic: door,
+          chunkItems: settings.chunkItems,
+          chunkBytes: settings.chunkBytes,
+          process: (records) => {
+            const current = lists.current()
+            if (current.problem !== null) throw current.problem
+            firstWork ??= performance.now()
+            return examine(records, current, route)
+          },
+          onCommitted,
+          log,
+          metrics,
+        },
+        (error) => failure.reject(error),
+      ),
+    )
+    startsAfter = null
+  }
+
+  async function persist<Result>(need: () => Promise<Result> | Result): Promise<Result> {
+    for (;;) {
+      try {
+        return await need()
+      } catch (error) {
+        const fault =
+          error instanceof SluiceError ? error : new SluiceError('BROKER_UNREACHABLE', undefined, { cause: error })
+        if (fault.fault !== 'surroundings') throw fault
+        if (startsAfter?.code !== fault.code || startsAfter.sentence !== fault.message) {
+          startsAfter = { partition: null, code: fault.code, sentence: fault.message, since: new Date().toISOString() }
+          log.warn({ event: 'gate-waits', code: fault.code, sentence: fault.message, err: fault.cause })
+        }
+        await sleep(RETRY_MS, undefined, { signal: stopping.signal })
+      }
+    }
+  }
+
+  async function isCaughtUp(): Promise<boolean> {
+    if (lanes === null) return false
+    const ends = lanes.ends()
+    const [committed, watermarks] = await Promise.all([
+      admin.fetchOffsets({ groupId, topics: [door] }),
+      admin.fetchTopicOffsets(door),
+    ])
+    return watermarks.every(({ partition, low, high }) => {
+      const offset = committed[0]?.partitions.find((each) => each.partition === partition)?.offset ?? '-1'
+      // What follows the committed offset may be control records, which only a lane sees to be none of its business.
+      return Math.max(Number(offset), Number(low), ends.get(partition) ?? 0) >= Number(high)
+    })
+  }
+
+  async function watchLag(): Promise<void> {
+    while (!stopping.signal.aborted) {
+      await sleep(LAG_MS, undefined, { signal: stopping.signal, ref: false })
+      try {
+        const ends = lanes?.ends() ?? new Map<number, number>()
+        metrics.lag.reset()
+        for (const { partition, high } of await admin.fetchTopicOffsets(door)) {
+          const end = ends.get(partition)
+          if (end !== undefined) metrics.lag.set({ partition }, Math.max(0, Number(high) - end))
+        }
+      } catch (error) {
+        log.debug({ event: 'lag-unknown', err: error })
+      }
+    }
+  }
+
+  const operations = await startOperations(settings.listen, metrics, readiness, () => {
+    for (const { list, inForce } of lists.states()) {
+      if (inForce !== null) metrics.listAge.set({ list }, (Date.now() - inForce.checkedAt) / 1000)
+    }
+  }).catch((cause: unknown) => {
+    const { host, port } = settings.listen
+    throw new SluiceError('CONFIG_INVALID', `SLUICE_LISTEN: ${host}:${port} can't be had; name a free port`, { cause })
+  })
+  log.info({ event: 'listening', port: operations.port })
+  const started = startUp().catch((error: unknown) => {
+    if (!stopping.signal.aborted) failure.reject(error instanceof Error ? error : new Error(String(error)))
+  })
+  watchLag().catch(() => undefined)
+
+  return {
+    port: operations.port,
+    readiness,
+    tally: () => tally,
+    failed: failure.promise,
+    async caughtUp() {
+      while (!stopping.signal.aborted) {
+        const done = await isCaughtUp().catch((error: unknown) => {
+          log.debug({ event: 'lag-unknown', err: error })
+          return false
+        })
+        if (done) return
+        await sleep(LOOK_MS)
+      }
+    },
+    async stop() {
+      stopping.abort()
+      await started
+      await lanes?.stop()
+      await lists.stop()
+      await scanners.close()
+      await admin.disconnect()
+      await operations.stop()
+    },
+  }
+}
+
+/**
+ * The cluster's id, once every topic that a lane writes is there with as many partitions as the door.
+ * @throws {SluiceError} BROKER_UNREACHABLE, TOPICS_MISSING
+ */
+async function describe(admin: Admin, door: string, prefix: string): Promise<string> {
+  try {
+    await admin.connect()
+    const { clusterId } = await admin.describeCluster()
+    const names = await admin.listTopics()
+    const wanted = [door, ...laneTopics.map((topic) => prefixed(prefix, topic))]
+    const missing = wanted.filter((name) => !names.includes(name))
+    if (missing.length > 0) {
+      throw new SluiceError('TOPICS_MISSING', `topics ${missing.join(', ')} are missing: run \`sluice topics apply\``)
+    }
+    const { topics } = await admin.fetchTopicMetadata({ topics: wanted })
+    const counts = new Map(topics.map(({ name, partitions }) => [name, partitions.length]))
+    const uneven = wanted.filter((name) => counts.get(name) !== counts.get(door))
+    if (uneven.length > 0) {
+      throw new SluiceError('TOPICS_MISSING', `${uneven.join(', ')} must have as many partitions as ${door}`)
+    }
+    return clusterId
+  } catch (cause) {
+    if (cause instanceof SluiceError) throw cause
+    throw new SluiceError('BROKER_UNREACHABLE', undefined, { cause })
+  }
+}

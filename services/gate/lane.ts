@@ -1,0 +1,275 @@
+import { setTimeout as sleep } from 'node:timers/promises'
+import type { Consumer, EachBatchPayload, KafkaMessage, Producer } from 'kafkajs'
+import { SluiceError } from '../domain/errors.ts'
+import { prefixed } from '../domain/topics.ts'
+import type { Log } from '../platform/log.ts'
+import type { Metrics } from '../platform/metrics.ts'
+import { type DoorRecord, doorRecord } from './door.ts'
+import type { Routed } from './route.ts'
+
+/** Why a lane does not go on, for readiness, metrics and people. */
+export type Waiting = { partition: number; code: string; sentence: string; since: string }
+
+/** What every lane of a gate shares. */
+export type LaneParts = {
+  consumer: Consumer
+  groupId: string
+  prefix: string
+  cluster: string
+  /** the door's name on the cluster */
+  topic: string
+  chunkItems: number
+  chunkBytes: number
+  /** Everything between reading and committing; throws a fault of the surroundings when it can't be done now. */
+  process: (records: readonly DoorRecord[]) => Promise<Routed[]>
+  /** First offset that the broker still has. */
+  lowWatermark: (partition: number) => Promise<number>
+  /** Called when a transaction failed: the lane must be built anew before it goes on. */
+  onTransactionFailed: (lane: Lane) => void
+  onCommitted: (routed: readonly Routed[]) => void
+  log: Log
+  metrics: Metrics
+}
+
+export type Lane = ReturnType<typeof createLane>
+
+/** Bytes of one topic's messages in one transaction: well below what the brokers take as one batch. */
+const TRANSACTION_BYTES = 4_000_000
+const HEARTBEAT_MS = 1000
+const FIRST_WAIT_MS = 500
+const LONGEST_WAIT_MS = 5000
+
+/**
+ * One input partition's exactly-once loop, from the moment its producer has fenced the owner before it.
+ * @param position first offset to judge: the one that was committed, asked for after fencing
+ * @param isCurrent false as soon as the partition may be somebody else's
+ */
+export function createLane(
+  parts: LaneParts,
+  partition: number,
+  producer: Producer,
+  start: number,
+  isCurrent: () => boolean,
+) {
+  const { consumer, topic, log, metrics } = parts
+  const place = { topic, partition }
+  let position = start
+  /** end of what has been read, control records included */
+  let seen = start
+  let usable = true
+  let waiting: Waiting | null = null
+  let waitMs = FIRST_WAIT_MS
+  /** a jump from `position` to here has been explained: the low watermark is not beyond the position */
+  let explained: number | null = null
+
+  async function handle(payload: EachBatchPayload): Promise<void> {
+    const { batch, heartbeat, isStale, isRunning, resolveOffset } = payload
+    if (!usable || !isCurrent() || isStale()) return
+    const high = Number(batch.highWatermark)
+    if (high < position) return halt(`the partition ends at ${high}, before the lane's position ${position}`)
+    const messages = batch.messages.filter(({ offset }) => Number(offset) >= position)
+    const first = messages[0]
+    if (first === undefined) return resolveOffset(batch.lastOffset())
+    if (Number(first.offset) !== position && Number(first.offset) !== explained)
+      return explainJump(Number(first.offset))
+
+    let beatFailure: unknown = null
+    const beat = setInterval(() => {
+      heartbeat().catch((error: unknown) => {
+        beatFailure = error
+      })
+    }, HEARTBEAT_MS)
+    const mayCommit = (): boolean => usable && isCurrent() && !isStale() && beatFailure === null
+    try {
+      await runChunks(messages, mayCommit, isRunning, resolveOffset)
+      if (usable && position === Number(messages.at(-1)?.offset) + 1) seen = Number(batch.lastOffset()) + 1
+    } finally {
+      clearInterval(beat)
+    }
+    metrics.lag.set({ partition }, Math.max(0, high - seen))
+    if (beatFailure !== null) throw beatFailure
+  }
+
+  /** While one chunk commits, the next is examined. Told to stop, the lane still finishes the chunk that it is at. */
+  async function runChunks(
+    messages: readonly KafkaMessage[],
+    mayCommit: () => boolean,
+    isRunning: () => boolean,
+    resolveOffset: (offset: string) => void,
+  ): Promise<void> {
+    const chunks = chunked(messages, parts.chunkItems, parts.chunkBytes)
+    let next = chunks[0] && examine(chunks[0])
+    for (let index = 0; next !== undefined; index++) {
+      const routed = await next
+      if (routed instanceof SluiceError) return waitForSurroundings(routed)
+      recovered()
+      const chunk = isRunning() ? chunks[index + 1] : undefined
+      next = chunk && examine(chunk)
+      for (const group of grouped(routed, TRANSACTION_BYTES)) {
+        if (!mayCommit() || !(await commit(group))) return
+        resolveOffset(String(position - 1))
+      }
+    }
+  }
+
+  /** Never rejects: a chunk that is examined ahead may be dropped without anybody looking at it. */
+  async function examine(messages: readonly KafkaMessage[]): Promise<Routed[] | SluiceError> {
+    const { cluster } = parts
+    try {
+      return await parts.process(
+        messages.map((message) => doorRecord({ cluster, topic, partition, offset: Number(message.offset) }, message)),
+      )
+    } catch (error) {
+      if (error instanceof SluiceError && error.fault === 'surroundings') return error
+      return new SluiceError('INTERNAL_FAULT', undefined, { cause: error })
+    }
+  }
+
+  /** Outcomes, verdicts, envelopes and offset, all or nothing. @returns false when the lane must be built anew */
+  async function commit(routed: readonly Routed[]): Promise<boolean> {
+    const last = routed.at(-1)
+    if (last === undefined) return true
+    const end = metrics.stage.startTimer({ stage: 'commit' })
+    try {
+      const transaction = await producer.transaction()
+      await transaction.sendBatch({ acks: -1, topicMessages: topicMessages(routed) })
+      await transaction.sendOffsets({
+        consumerGroupId: parts.groupId,
+        topics: [{ topic, partitions: [{ partition, offset: String(last.offset + 1) }] }],
+      })
+      await transaction.commit()
+    } catch (error) {
+      usable = false
+      if (isCurrent()) consumer.pause([{ topic, partitions: [partition] }])
+      metrics.transactionFailures.inc()
+      log.warn({ event: 'transaction-failed', ...place, position, err: error })
+      parts.onTransactionFailed(lane)
+      return false
+    } finally {
+      end()
+    }
+    position = last.offset + 1
+    seen = position
+    explained = null
+    parts.onCommitted(routed)
+    return true
+  }
+
+  function topicMessages(routed: readonly Routed[]) {
+    const byTopic = Map.groupBy(
+      routed.flatMap(({ messages }) => messages),
+      (message) => message.topic,
+    )
+    return [...byTopic].map(([name, messages]) => ({
+      topic: prefixed(parts.prefix, name),
+      messages: messages.map(({ key, value, headers }) => ({ key, value, headers, partition })),
+    }))
+  }
+
+  function waitForSurroundings(fault: SluiceError): void {
+    note(fault)
+    consumer.pause([{ topic, partitions: [partition] }])
+    void resumeAfter(waitMs)
+    waitMs = Math.min(waitMs * 2, LONGEST_WAIT_MS)
+  }
+
+  async function resumeAfter(milliseconds: number): Promise<void> {
+    await sleep(milliseconds, undefined, { ref: false })
+    resume()
+  }
+
+  function resume(): void {
+    if (!usable || !isCurrent()) return
+    consumer.seek({ topic, partition, offset: String(position) })
+    consumer.resume([{ topic, partitions: [partition] }])
+  }
+
+  function note({ code, message, cause }: SluiceError): void {
+    if (waiting?.code === code) return
+    recovered()
+    waiting = { partition, code, sentence: message, since: new Date().toISOString() }
+    metrics.paused.set({ partition, reason: code }, 1)
+    log.warn({ event: 'lane-waits', ...place, position, code, sentence: message, err: cause })
+  }
+
+  function recovered(): void {
+    if (waiting === null) return
+    metrics.paused.remove({ partition, reason: waiting.code })
+    log.info({ event: 'lane-goes-on', ...place, position, code: waiting.code })
+    waiting = null
+    waitMs = FIRST_WAIT_MS
+  }
+
+  /**
+   * The fetch begins beyond the position. That is explained when the broker still has what is at the position and a second fetch from
+   * there begins at the same offset: what lies between are control and aborted records. Else records are missing.
+   */
+  function explainJump(to: number): void {
+    consumer.pause([{ topic, partitions: [partition] }])
+    parts.lowWatermark(partition).then(
+      (low) => {
+        if (!usable || !isCurrent()) return
+        if (low > position) return halt(`the partition begins at ${low}, beyond the lane's position ${position}`)
+        explained = to
+        resume()
+      },
+      (cause: unknown) => waitForSurroundings(new SluiceError('BROKER_UNREACHABLE', undefined, { cause })),
+    )
+  }
+
+  /** Looks again from time to time, so that a broker that has just taken over may catch up, but never moves the position. */
+  function halt(sentence: string): void {
+    waitForSurroundings(
+      new SluiceError('POSITION_JUMPED', `${sentence}; items may be lost, so the lane halts until somebody decides`),
+    )
+  }
+
+  const lane = {
+    partition,
+    producer,
+    handle,
+    resume,
+    /** Offset behind the last committed item, or behind the control records that follow it. */
+    end: (): number => Math.max(position, seen),
+    /** What the lane is waiting for; null when it is not. */
+    waiting: (): Waiting | null => waiting,
+    /** A batch of nothing but control records was passed over by the client library. */
+    passedOver: (first: number, last: number): void => {
+      if (first <= seen) seen = Math.max(seen, last + 1)
+    },
+    retire: (): void => {
+      usable = false
+      recovered()
+    },
+  }
+  return lane
+}
+
+/** Cuts messages into chunks of at most so many items and about so many bytes of values. */
+function chunked(messages: readonly KafkaMessage[], items: number, bytes: number): KafkaMessage[][] {
+  return cut(messages, items, bytes, ({ value }) => value?.length ?? 0)
+}
+
+/** Cuts routed items so that no topic's share is more than so many bytes; a single item may be. */
+function grouped(routed: readonly Routed[], bytes: number): Routed[][] {
+  return cut(routed, Number.POSITIVE_INFINITY, bytes, ({ messages }) =>
+    Math.max(...messages.map(({ value }) => value.length)),
+  )
+}
+
+function cut<Part>(parts: readonly Part[], most: number, bytes: number, sizeOf: (part: Part) => number): Part[][] {
+  const cuts: Part[][] = []
+  let current: Part[] = []
+  let size = 0
+  for (const part of parts) {
+    if (current.length > 0 && (current.length >= most || size + sizeOf(part) > bytes)) {
+      cuts.push(current)
+      current = []
+      size = 0
+    }
+    current.push(part)
+    size += sizeOf(part)
+  }
+  if (current.length > 0) cuts.push(current)
+  return cuts
+}

@@ -1,0 +1,210 @@
+import { setTimeout as sleep } from 'node:timers/promises'
+import kafkajs, { type Admin, type Producer } from 'kafkajs'
+import { SluiceError } from '../domain/errors.ts'
+import { prefixed } from '../domain/topics.ts'
+import { createKafka } from '../platform/kafka/client.ts'
+import type { Settings } from '../platform/settings.ts'
+import { createLane, type Lane, type LaneParts, type Waiting } from './lane.ts'
+
+/** Name of the gate's consumer group, without prefix. */
+export const GATE_GROUP = 'gate'
+
+export type Lanes = {
+  waiting(): Waiting[]
+  /** Offset behind what is judged, by partition, for the partitions that are this gate's now. */
+  ends(): Map<number, number>
+  /** Partitions assigned to this gate that are not ready to judge yet. */
+  building(): Array<{ partition: number; trouble: SluiceError | null }>
+  stop(): Promise<void>
+}
+
+const LANES_AT_WORK = 8
+const REBUILD_WAIT_MS = 500
+
+/**
+ * Joins the gate's group and runs one lane for each partition that the group assigns. Three client instances, because one shares its
+ * map of committed offsets between all that it makes: sending offsets in a transaction would mark them before the commit.
+ * @param onCrash called when the consumer can't go on by itself; the process must end
+ */
+export async function startLanes(
+  settings: Settings,
+  parts: Omit<LaneParts, 'consumer' | 'groupId' | 'prefix' | 'lowWatermark' | 'onTransactionFailed'>,
+  onCrash: (error: Error) => void,
+): Promise<Lanes> {
+  const { topic, log } = parts
+  const groupId = prefixed(settings.prefix, GATE_GROUP)
+  const admin = createKafka(settings, 'sluice-gate-admin', log).admin()
+  const producers = createKafka(settings, 'sluice-gate-lane', log)
+  const consumer = createKafka(settings, 'sluice-gate', log).consumer({
+    groupId,
+    sessionTimeout: 6000,
+    heartbeatInterval: 1000,
+    rebalanceTimeout: 15_000,
+    maxWaitTimeInMs: 200,
+    maxBytesPerPartition: 4_194_304,
+    allowAutoTopicCreation: false,
+    retry: { initialRetryTime: 50, maxRetryTime: 1000, retries: 1_000_000 },
+  })
+
+  /** Goes up with every assignment; whatever belongs to an earlier one is void. */
+  let generation = 0
+  let stopped = false
+  let heartbeats = 0
+  const lanes = new Map<number, Lane>()
+  const assigned = new Set<number>()
+  const troubles = new Map<number, SluiceError>()
+  /** Builds of one partition follow each other: a late one would fence the rightful owner. */
+  const builds = new Map<number, Promise<void>>()
+
+  const laneParts: LaneParts = {
+    ...parts,
+    consumer,
+    groupId,
+    prefix: settings.prefix,
+    async lowWatermark(partition) {
+      const offsets = await admin.fetchTopicOffsets(topic)
+      return Number(offsets.find((each) => each.partition === partition)?.low)
+    },
+    onTransactionFailed(lane) {
+      void discard(lane.producer)
+      // A new assignment has already seen to the partition.
+      if (lanes.get(lane.partition) !== lane) return
+      const failedIn = generation
+      lanes.delete(lane.partition)
+      void (async () => {
+        // The first heartbeat to succeed may have been sent before the failure; the second was not.
+        const enough = heartbeats + 2
+        while (heartbeats < enough) {
+          if (stopped || generation !== failedIn) return
+          await sleep(50, undefined, { ref: false })
+        }
+        queueBuild(lane.partition, failedIn)
+      })()
+    },
+  }
+
+  function queueBuild(partition: number, builtFor: number): void {
+    const before = builds.get(partition) ?? Promise.resolve()
+    builds.set(
+      partition,
+      before.then(() => build(partition, builtFor)),
+    )
+  }
+
+  /** Fences the owner before, learns where it stopped, and goes on from there. Tries for as long as the partition is ours. */
+  async function build(partition: number, builtFor: number): Promise<void> {
+    const isCurrent = (): boolean => !stopped && generation === builtFor
+    while (isCurrent()) {
+      const producer = producers.producer({
+        transactionalId: `${groupId}-${topic}-${partition}`,
+        idempotent: true,
+        maxInFlightRequests: 1,
+        transactionTimeout: 20_000,
+        allowAutoTopicCreation: false,
+        retry: { initialRetryTime: 5, maxRetryTime: 200, retries: 25 },
+      })
+      try {
+        await producer.connect()
+        // The first transaction fences an earlier owner, connecting does not; only then is the committed offset final.
+        const fence = await producer.transaction()
+        await fence.abort()
+        if (!isCurrent()) return await discard(producer)
+        const position = await committedPosition(admin, groupId, topic, partition)
+        if (!isCurrent()) return await discard(producer)
+        const lane = createLane(laneParts, partition, producer, position, isCurrent)
+        lanes.set(partition, lane)
+        troubles.delete(partition)
+        lane.resume()
+        log.info({ event: 'lane-ready', topic, partition, position })
+        return
+      } catch (error) {
+        log.warn({ event: 'lane-build-failed', topic, partition, err: error })
+        if (error instanceof SluiceError) troubles.set(partition, error)
+        await discard(producer)
+        await sleep(REBUILD_WAIT_MS, undefined, { ref: false })
+      }
+    }
+  }
+
+  /** Ends a producer that is of no use any more; that it can't say goodbye properly changes nothing. */
+  async function discard(producer: Producer): Promise<void> {
+    await producer.disconnect().catch((error: unknown) => log.debug({ event: 'discard-failed', err: error }))
+  }
+
+  consumer.on(consumer.events.GROUP_JOIN, ({ payload }) => {
+    generation += 1
+    for (const lane of lanes.values()) {
+      lane.retire()
+      void discard(lane.producer)
+    }
+    lanes.clear()
+    assigned.clear()
+    const partitions = payload.memberAssignment[topic] ?? []
+    for (const partition of partitions) assigned.add(partition)
+    // Paused partitions stay paused across leaving and coming back.
+    consumer.resume([{ topic }])
+    if (partitions.length > 0) consumer.pause([{ topic, partitions }])
+    log.info({ event: 'assigned', topic, partitions, generation })
+    for (const partition of partitions) queueBuild(partition, generation)
+  })
+  consumer.on(consumer.events.HEARTBEAT, () => {
+    heartbeats += 1
+  })
+  consumer.on(consumer.events.END_BATCH_PROCESS, ({ payload }) => {
+    if (payload.batchSize !== 0) return
+    lanes.get(payload.partition)?.passedOver(Number(payload.firstOffset), Number(payload.lastOffset))
+  })
+  consumer.on(consumer.events.CRASH, ({ payload }) => {
+    if (!payload.restart) onCrash(payload.error)
+  })
+
+  await admin.connect()
+  await consumer.connect()
+  await consumer.subscribe({ topics: [topic], fromBeginning: true })
+  await consumer.run({
+    autoCommit: false,
+    eachBatchAutoResolve: false,
+    partitionsConsumedConcurrently: LANES_AT_WORK,
+    async eachBatch(batch) {
+      await batch.heartbeat()
+      await lanes.get(batch.batch.partition)?.handle(batch)
+    },
+  })
+
+  return {
+    waiting: () => [...lanes.values()].flatMap((lane) => lane.waiting() ?? []),
+    ends: () => new Map([...lanes.values()].map((lane) => [lane.partition, lane.end()])),
+    building: () =>
+      [...assigned]
+        .filter((partition) => !lanes.has(partition))
+        .map((partition) => ({ partition, trouble: troubles.get(partition) ?? null })),
+    async stop() {
+      await consumer.disconnect()
+      stopped = true
+      await Promise.all(builds.values())
+      await Promise.all([...lanes.values()].map((lane) => discard(lane.producer)))
+      await admin.disconnect()
+    },
+  }
+}
+
+/** What the client library commits of its own accord when it finds its position out of range. */
+const RESET_BY_CLIENT = -2
+
+/**
+ * The group's committed offset, or the low watermark where there is none.
+ * @throws {SluiceError} POSITION_JUMPED when the position was lost
+ */
+async function committedPosition(admin: Admin, groupId: string, topic: string, partition: number): Promise<number> {
+  const committed = await admin.fetchOffsets({ groupId, topics: [topic] })
+  const offset = Number(committed[0]?.partitions.find((each) => each.partition === partition)?.offset ?? -1)
+  if (offset >= 0) return offset
+  if (offset === RESET_BY_CLIENT) {
+    const sentence = `partition ${partition} of ${topic} has lost its position (the offset was out of range)`
+    throw new SluiceError('POSITION_JUMPED', `${sentence}: find out what was judged, then set the offset of ${groupId}`)
+  }
+  const watermarks = await admin.fetchTopicOffsets(topic)
+  const low = watermarks.find((each) => each.partition === partition)?.low
+  if (low === undefined) throw new kafkajs.KafkaJSNonRetriableError(`partition ${partition} is not there`)
+  return Number(low)
+}

@@ -1,0 +1,160 @@
+import { hash } from 'node:crypto'
+import avro from 'avsc'
+import { ENGINE_VERSION } from '../domain/engine.ts'
+import { trainingView } from '../domain/envelope.ts'
+import type { Reason } from '../domain/reasons.ts'
+import type {
+  CleanItem,
+  Coordinates,
+  EnvelopeRecord,
+  HeldItem,
+  HeldOriginal,
+  VerdictRecord,
+} from '../domain/records.ts'
+import { DOOR, type Topic } from '../domain/topics.ts'
+import { schemaType } from '../platform/avro.ts'
+import type { Registry } from '../platform/registry.ts'
+import type { Store } from '../platform/stores/store.ts'
+import type { Examined } from './examine.ts'
+
+/** A message for one of the gate's topics; its partition is that of the input. */
+export type Outgoing = { topic: Topic; key: string; value: Buffer; headers: Record<string, string> }
+
+/** What a judged item leads to, once its bytes are in their store: exactly one outcome, one verdict, one envelope. */
+export type Routed = {
+  offset: number
+  outcome: string
+  reasons: Reason[]
+  payloadBytes: number
+  messages: Outgoing[]
+}
+
+/** Topics that only a lane writes, all in the transaction that commits the input's offset. */
+export const laneTopics = ['gate.clean', 'gate.quarantine', 'gate.review', 'gate.verdicts', 'gate.envelopes'] as const
+
+const held = schemaType('held-original')
+
+/**
+ * Makes the function that sends an examined item on its way: it writes the stores (the bytes that were checked to clean, or the
+ * original record and a referenced payload to held) and makes the messages.
+ * @param now milliseconds since the epoch
+ */
+export function createRoute(parts: {
+  registry: Registry
+  clean: Store
+  held: Store
+  policyHash: string
+  now: () => number
+}) {
+  const { registry } = parts
+
+  return async function route(examined: Examined): Promise<Routed> {
+    const { record, item, payload, judgement } = examined
+    const input = record.input
+    const key = item.itemId !== null && !judgement.reasons.some(disputesKey) ? item.itemId : coordinatesText(input)
+    const verdict = {
+      outcome: judgement.outcome,
+      reasons: judgement.reasons,
+      matches: judgement.matches,
+      policyHash: parts.policyHash,
+      listVersions: examined.listVersions,
+      engineVersion: ENGINE_VERSION,
+    }
+    const headers = cloudEvent(input, judgement.outcome, record.timestamp)
+    const messages: Outgoing[] = []
+    const send = async (topic: Topic, value: unknown, more: Record<string, string> = {}): Promise<void> => {
+      messages.push({ topic, key, value: await registry.encode(topic, value), headers: { ...headers, ...more } })
+    }
+
+    let heldReference: string | null = null
+    if (judgement.outcome === 'clean') {
+      await send('gate.clean', await clear(examined))
+    } else {
+      const payloadReference = item.inline === null && payload !== null ? payload.sha256 : null
+      if (payload !== null && payloadReference !== null) await parts.held.write(payloadReference, payload.bytes)
+      const original = await container(record)
+      heldReference = hash('sha256', original)
+      await parts.held.write(heldReference, original)
+      const heldItem: HeldItem = { input, itemId: item.itemId, ...verdict, heldReference, payloadReference }
+      await send(judgement.outcome === 'review' ? 'gate.review' : 'gate.quarantine', heldItem, {
+        'origin-topic': input.topic,
+        'origin-partition': String(input.partition),
+        'origin-offset': String(input.offset),
+        'origin-timestamp': String(record.timestamp),
+        reason: judgement.reasons.join(','),
+      })
+    }
+    const verdictRecord: VerdictRecord = {
+      input,
+      inputTimestamp: record.timestamp,
+      itemId: item.itemId,
+      judgedAt: parts.now(),
+      ...verdict,
+      mediaType: examined.mediaType,
+      size: payload?.bytes.length ?? null,
+      sha256: payload?.sha256 ?? null,
+      supplyKind: item.envelope.supply?.kind ?? null,
+      supplier: item.envelope.supply?.supplier ?? null,
+      dataset: item.envelope.supply?.dataset ?? null,
+      attempt: 0,
+      fingerprint: examined.fingerprint,
+      heldReference,
+    }
+    await send('gate.verdicts', verdictRecord)
+    const envelopeRecord: EnvelopeRecord = { input, envelope: item.envelope }
+    await send('gate.envelopes', envelopeRecord)
+    return {
+      offset: input.offset,
+      outcome: judgement.outcome,
+      reasons: judgement.reasons,
+      payloadBytes: payload?.bytes.length ?? 0,
+      messages,
+    }
+  }
+
+  /** Writes what was hashed into the clean store. What lacks an id, bytes or a type can not have been judged clean. */
+  async function clear({ record, item, payload, mediaType }: Examined): Promise<CleanItem> {
+    if (item.itemId === null || payload === null || mediaType === null) {
+      throw new TypeError('an item without id, payload or media type was judged clean')
+    }
+    await parts.clean.write(payload.sha256, payload.bytes)
+    return {
+      input: record.input,
+      id: item.itemId,
+      payload: { reference: payload.sha256, size: payload.bytes.length, mediaType },
+      training: trainingView(item.envelope),
+      receipt: null,
+    }
+  }
+}
+
+/** Cluster, topic, partition and offset in one word: the key of what has no item id of its own. */
+function coordinatesText({ cluster, topic, partition, offset }: Coordinates): string {
+  return `${cluster}/${topic}/${partition}/${offset}`
+}
+
+function disputesKey(reason: Reason): boolean {
+  return reason === 'KEY_MISSING' || reason === 'KEY_MISMATCH'
+}
+
+/** Attributes of the CloudEvents Kafka binding, binary mode. */
+function cloudEvent(input: Coordinates, outcome: string, time: number): Record<string, string> {
+  return {
+    ce_specversion: '1.0',
+    ce_id: coordinatesText(input),
+    ce_source: `/sluice/gate/${DOOR}`,
+    ce_type: `sluice.item.${outcome}`,
+    ce_time: new Date(time).toISOString(),
+    'content-type': 'application/avro',
+  }
+}
+
+/**
+ * An Avro object container file with the original record as its one object. The marker between its blocks is derived from
+ * the content, so that the same record always makes the same file.
+ */
+async function container(record: HeldOriginal): Promise<Buffer> {
+  const encoder = new avro.streams.BlockEncoder(held, { syncMarker: hash('md5', held.toBuffer(record), 'buffer') })
+  encoder.end(record)
+  return Buffer.concat(await encoder.toArray())
+}
