@@ -29,7 +29,7 @@ export type InspectLimits = {
 export const AS_IT_STANDS = 'identity' satisfies Orientation
 
 /** Instead of on white: shown on black, or with the colours that transparency hides. */
-export const backgrounds = ['on-black', 'without-alpha'] as const
+const backgrounds = ['on-black', 'without-alpha'] as const
 /** Instead of upright: as stored, when its EXIF data says that viewers shall turn it. */
 export const UNTURNED = 'unturned'
 /** Without its one-coloured borders; twice where there was a second border within the first. */

@@ -1,0 +1,106 @@
+import type { Box, Pixels } from './pixels.ts'
+
+/** Mean difference from the border's colour, in grey levels, up to which a line counts as border. */
+const flatLevel = 2
+/** Share of pixels of a border line that may differ by more than `farLevel`. */
+const farLevel = 32
+const farShare = 0.03
+/** Lossy coding blurs a border up to this many lines from the picture: the width of a block of colour. */
+const blurred = 16
+/** Where an outer border was cut off, the next one may begin behind this many spoiled lines: tried in this order. */
+const spoiledLines = [0, 4, 8, blurred]
+/** Lines that are blurred only are at most this share as far from the border's colour as the picture. */
+const blurredShare = 0.35
+/** What is left must be at least this long and wide to mean anything. */
+const leastSide = 32
+/** Thinner borders hardly move a hash: share of a side. */
+const leastBorder = 0.01
+
+/** One line of a picture, a row or a column: its pixels are at start, start + step, ... (in bytes). */
+type Line = { start: number; step: number; count: number }
+
+/**
+ * The picture within its borders of one colour: each side on its own, of any colour, so letterboxes too.
+ * @param afterCut whether an outer border was cut off just before, which leaves spoiled lines at the edges
+ * @returns null when there is no border, or when nothing reasonable is left within it
+ */
+export function findPicture({ rgb, width, height }: Pixels, afterCut: boolean): Box | null {
+  const row = (y: number): Line => ({ start: y * width * 3, step: 3, count: width })
+  const top = borderLines(rgb, height, afterCut, row)
+  const bottom = height - borderLines(rgb, height, afterCut, (y) => row(height - 1 - y))
+  if (bottom - top < leastSide) return null
+
+  const column = (x: number): Line => ({ start: (top * width + x) * 3, step: width * 3, count: bottom - top })
+  const left = borderLines(rgb, width, afterCut, column)
+  const right = width - borderLines(rgb, width, afterCut, (x) => column(width - 1 - x))
+  if (right - left < leastSide) return null
+
+  const removedAcross = width - (right - left)
+  const removedDown = height - (bottom - top)
+  if (removedAcross < width * leastBorder && removedDown < height * leastBorder) return null
+  return { left, top, width: right - left, height: bottom - top }
+}
+
+/** How many lines from one edge inwards are border. */
+function borderLines(rgb: Uint8Array, count: number, afterCut: boolean, line: (index: number) => Line): number {
+  if (!afterCut) return linesFrom(0, rgb, count, line)
+  for (const first of spoiledLines) {
+    const lines = first < count ? linesFrom(first, rgb, count, line) : 0
+    // A flat line or two within a picture are no border.
+    if (lines > first + blurred) return lines
+  }
+  return 0
+}
+
+function linesFrom(first: number, rgb: Uint8Array, count: number, line: (index: number) => Line): number {
+  const colour = medianColour(rgb, line(first))
+  let lines = first
+  let before = 0
+  for (; lines < count; lines++) {
+    const { mean, far, mostlyLuma } = difference(rgb, line(lines), colour)
+    if (mean > flatLevel || far > farShare) break
+    before = mostlyLuma
+  }
+  if (lines === first || lines === count) return lines
+
+  // The true edge is the steepest step within reach of the coder's blur, which is wider in colour than in luma.
+  let edge = lines
+  let steepest = 0
+  let highest = 0
+  for (let i = lines; i < Math.min(count, lines + blurred); i++) {
+    const { mostlyLuma } = difference(rgb, line(i), colour)
+    if (mostlyLuma - before > steepest && highest <= mostlyLuma * blurredShare) {
+      edge = i
+      steepest = mostlyLuma - before
+    }
+    highest = Math.max(highest, mostlyLuma)
+    before = mostlyLuma
+  }
+  return edge
+}
+
+function medianColour(rgb: Uint8Array, { start, step, count }: Line): [number, number, number] {
+  const median = (channel: number) => {
+    const levels = new Uint8Array(count)
+    for (let i = 0; i < count; i++) levels[i] = rgb[start + i * step + channel] ?? 0
+    return levels.sort()[count >> 1] ?? 0
+  }
+  return [median(0), median(1), median(2)]
+}
+
+/** How a line differs from a colour: in the mean, mostly in luma, and in the share of pixels far from it. */
+function difference(rgb: Uint8Array, { start, step, count }: Line, [r, g, b]: [number, number, number]) {
+  let sum = 0
+  let luma = 0
+  let far = 0
+  for (let i = 0, at = start; i < count; i++, at += step) {
+    const red = (rgb[at] ?? 0) - r
+    const green = (rgb[at + 1] ?? 0) - g
+    const blue = (rgb[at + 2] ?? 0) - b
+    const most = Math.max(Math.abs(red), Math.abs(green), Math.abs(blue))
+    sum += Math.abs(red) + Math.abs(green) + Math.abs(blue)
+    luma += Math.abs(red * 0.299 + green * 0.587 + blue * 0.114)
+    if (most > farLevel) far++
+  }
+  return { mean: sum / count / 3, mostlyLuma: (luma * 3 + sum / 3) / count, far: far / count }
+}

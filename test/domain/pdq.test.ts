@@ -1,0 +1,116 @@
+import assert from 'node:assert/strict'
+import { readFileSync } from 'node:fs'
+import { test } from 'node:test'
+import fc from 'fast-check'
+import { z } from 'zod'
+import { type Orientation, orientations, PDQ_BYTES, pdqHashes } from '../../services/domain/pdq.ts'
+import { drawPicture } from './pdq-pictures.ts'
+
+const row = z.tuple([z.string(), z.int(), z.int(), z.int(), z.int(), z.array(z.string().length(64)).length(8)])
+const fixture = z.array(row).parse(JSON.parse(readFileSync(new URL('fixtures/pdq.json', import.meta.url), 'utf8')))
+
+const hex = (hash: Uint8Array) => Buffer.from(hash).toString('hex')
+
+function distance(a: Uint8Array, b: Uint8Array): number {
+  let bits = 0
+  for (const [i, byte] of a.entries()) {
+    for (let rest = byte ^ (b[i] ?? 0); rest > 0; rest >>= 1) bits += rest & 1
+  }
+  return bits
+}
+
+/** For each orientation, where in the old picture the pixel at (x, y) of the new one was. */
+const turned: Record<Orientation, (x: number, y: number, width: number, height: number) => [number, number]> = {
+  identity: (x, y) => [x, y],
+  rotate90: (x, y, _w, h) => [y, h - 1 - x],
+  rotate180: (x, y, w, h) => [w - 1 - x, h - 1 - y],
+  rotate270: (x, y, w) => [w - 1 - y, x],
+  mirror: (x, y, w) => [w - 1 - x, y],
+  flip: (x, y, _w, h) => [x, h - 1 - y],
+  transpose: (x, y) => [y, x],
+  transverse: (x, y, w, h) => [w - 1 - y, h - 1 - x],
+}
+
+function turn(rgb: Uint8Array, width: number, height: number, orientation: Orientation) {
+  const [newWidth, newHeight] =
+    turned[orientation](1, 0, width, height)[0] === turned[orientation](0, 0, width, height)[0]
+      ? [height, width]
+      : [width, height]
+  const out = new Uint8Array(rgb.length)
+  for (let y = 0; y < newHeight; y++) {
+    for (let x = 0; x < newWidth; x++) {
+      const [oldX, oldY] = turned[orientation](x, y, width, height)
+      const from = (oldY * width + oldX) * 3
+      out.set(rgb.subarray(from, from + 3), (y * newWidth + x) * 3)
+    }
+  }
+  return { rgb: out, width: newWidth, height: newHeight }
+}
+
+test('the fixture has at least 200 pictures, of many sizes', () => {
+  assert.ok(fixture.length >= 200)
+  assert.ok(new Set(fixture.map(([, width, height]) => `${width}x${height}`)).size >= 30)
+})
+
+test('hashes and quality of identical pixels are those of the reference, in all orientations', () => {
+  for (const [kind, width, height, seed, quality, hashes] of fixture) {
+    const ours = pdqHashes(drawPicture(kind, width, height, seed), width, height)
+    const name = `${kind} ${width}x${height} seed ${seed}`
+    assert.deepEqual(
+      orientations.map((orientation) => hex(ours.hashes[orientation])),
+      hashes,
+      name,
+    )
+    assert.equal(ours.quality, quality, name)
+  }
+})
+
+test('the hash of an orientation is the hash of the picture after that turn', () => {
+  for (const [width, height, seed] of [
+    [960, 640, 1],
+    [512, 512, 2],
+    [640, 900, 3],
+  ] as const) {
+    const picture = drawPicture('clouds', width, height, seed)
+    const { hashes } = pdqHashes(picture, width, height)
+    for (const orientation of orientations) {
+      const after = turn(picture, width, height, orientation)
+      const really = pdqHashes(after.rgb, after.width, after.height).hashes.identity
+      const nearest = orientations.toSorted((a, b) => distance(hashes[a], really) - distance(hashes[b], really))[0]
+      assert.equal(nearest, orientation)
+      assert.ok(distance(hashes[orientation], really) <= 31, `${orientation}: ${distance(hashes[orientation], really)}`)
+    }
+  }
+})
+
+test('a picture with a side below 5 pixels has quality 0 and hashes of zeros', () => {
+  const { quality, hashes } = pdqHashes(drawPicture('noise', 4, 300, 1), 4, 300)
+  assert.equal(quality, 0)
+  for (const orientation of orientations) assert.deepEqual(hashes[orientation], new Uint8Array(PDQ_BYTES))
+})
+
+test('pixels that do not fit the size are refused', () => {
+  assert.throws(() => pdqHashes(new Uint8Array(10), 2, 2), RangeError)
+})
+
+test('any picture gets 8 hashes, a quality within 0..100, and keeps its pixels', () => {
+  const picture = fc
+    .tuple(fc.integer({ min: 1, max: 140 }), fc.integer({ min: 1, max: 140 }))
+    .chain(([width, height]) =>
+      fc.record({
+        width: fc.constant(width),
+        height: fc.constant(height),
+        rgb: fc.uint8Array({ minLength: width * height * 3, maxLength: width * height * 3 }),
+      }),
+    )
+  fc.assert(
+    fc.property(picture, ({ width, height, rgb }) => {
+      const before = hex(rgb)
+      const { quality, hashes } = pdqHashes(rgb, width, height)
+      assert.ok(Number.isInteger(quality) && quality >= 0 && quality <= 100)
+      for (const orientation of orientations) assert.equal(hashes[orientation].length, PDQ_BYTES)
+      assert.equal(hex(rgb), before)
+    }),
+    { numRuns: 25 },
+  )
+})
