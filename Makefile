@@ -1,0 +1,33 @@
+# Everything runs with the Node of node_modules; the machine's own only installs it.
+export PATH := $(CURDIR)/node_modules/.bin:$(PATH)
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+.PHONY: help demo test check types setup
+
+help: ## list the targets
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1@\2/p' $(MAKEFILE_LIST) | awk -F@ '{ printf "%-14s %s\n", $$1, $$2 }'
+
+demo: ## run the whole gate on real photographs; CORPUS=dir takes your own pictures
+	@infra/setup.sh
+	@node infra/demo/run.ts $(if $(CORPUS),"$(CORPUS)")
+
+test: ## check, then run the whole suite
+	@infra/setup.sh test
+	@$(MAKE) --no-print-directory check
+	@node --test --test-concurrency=2 --test-reporter=spec --test-global-setup=./test/integration/shared-stack.ts \
+	  $$(find test -name '*.test.ts' -not -path 'test/bench/*' | sort)
+
+check: ## types, formatter, linter, dead code, schemas
+	@infra/setup.sh
+	@tsc -p .
+	@biome check --error-on-warnings
+	@knip
+	@node infra/generate-types.ts --check
+	@node services/cli.ts schemas check
+
+types: ## write the TypeScript types and the policy schema anew
+	@infra/setup.sh
+	@node infra/generate-types.ts
+
+setup: ## install what is missing, and nothing else
+	@infra/setup.sh test

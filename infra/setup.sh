@@ -1,0 +1,157 @@
+#!/usr/bin/env bash
+# Makes this checkout ready to run: Java and Maven (asked of the system), npm packages, the servers' jars; with the word
+# `test` also Python packages. What is ready is left alone: a second run does nothing and downloads nothing.
+#   infra/setup.sh [test]
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+readonly JAVA_AT_LEAST=17 NODE_AT_LEAST=18
+readonly LOG=.sluice/setup.log
+with_tests=no
+[ "${1:-}" = test ] && with_tests=yes
+
+fail() {
+  echo "setup: $1" >&2
+  exit 2
+}
+
+has() {
+  command -v "$1" >/dev/null 2>&1
+}
+
+# Runs a command quietly; after two seconds tells what takes so long; when it fails shows the end of its output.
+step() {
+  local what=$1 began=$SECONDS waited=0
+  shift
+  mkdir -p .sluice
+  "$@" </dev/null >"$LOG" 2>&1 &
+  local child=$!
+  trap 'kill "$child" 2>/dev/null || true' EXIT
+  while kill -0 "$child" 2>/dev/null; do
+    sleep 0.1
+    waited=$((waited + 1))
+    if [ $((waited % 20)) -eq 0 ]; then
+      if [ -t 2 ]; then printf '\r%s … %d s' "$what" $((SECONDS - began)) >&2
+      elif [ $((waited % 100)) -eq 20 ]; then echo "$what … $((SECONDS - began)) s" >&2; fi
+    fi
+  done
+  local code=0
+  wait "$child" || code=$?
+  trap - EXIT
+  if [ -t 2 ] && [ "$waited" -ge 20 ]; then echo >&2; fi
+  [ "$code" -eq 0 ] && return
+  tail -n 20 "$LOG" >&2
+  fail "$what failed; all of its output is in $LOG"
+}
+
+# A stamp holds the digest of what something was made from.
+digest() {
+  cat "$@" | git hash-object --stdin
+}
+
+current() {
+  [ -f "$1" ] && [ "$(cat "$1")" = "$2" ]
+}
+
+java_command() {
+  if [ -n "${JAVA_HOME:-}" ] && [ -x "$JAVA_HOME/bin/java" ]; then echo "$JAVA_HOME/bin/java"; else echo java; fi
+}
+
+java_is_missing() {
+  local version
+  version=$("$(java_command)" -version 2>&1 | sed -n 's/.*version "\([0-9]*\).*/\1/p' | head -n 1) || true
+  [ "${version:-0}" -lt "$JAVA_AT_LEAST" ]
+}
+
+# `import venv` alone succeeds on Debian without the package that makes it work.
+python_is_missing() {
+  ! python3 -c 'import venv, ensurepip' >/dev/null 2>&1
+}
+
+may_install() {
+  [ "${SLUICE_NO_INSTALL:-}" != 1 ] && [ "$(id -u)" -eq 0 ] && has apt-get
+}
+
+why_not() {
+  if [ "${SLUICE_NO_INSTALL:-}" = 1 ]; then echo 'SLUICE_NO_INSTALL=1 forbids that I install it'
+  elif ! has apt-get; then echo 'this is no Debian or Ubuntu, so I can not install it'
+  else echo 'only root may install it'; fi
+}
+
+# The newest Java of this system that the registry runs on; its default may be too old.
+java_package() {
+  local name
+  for name in openjdk-21-jre-headless openjdk-17-jre-headless; do
+    if apt-cache policy "$name" | grep 'Candidate: [0-9]' >/dev/null; then echo "$name" && return; fi
+  done
+  echo default-jre-headless
+}
+
+apt_install() {
+  echo "setup: not on this system: $*; installing it by apt-get (SLUICE_NO_INSTALL=1 refuses this)" >&2
+  step 'reading the package lists' apt-get update
+  local packages=() name
+  for name in "$@"; do
+    if [ "$name" = java ]; then packages+=("$(java_package)"); else packages+=("$name"); fi
+  done
+  step "installing ${packages[*]}" env DEBIAN_FRONTEND=noninteractive \
+    apt-get install -y --no-install-recommends "${packages[@]}"
+}
+
+system_packages() {
+  local needed=() wanted=()
+  if java_is_missing; then needed+=(java); fi
+  if ! current .sluice/jars/stamp "$jars_digest" && ! has mvn; then needed+=(maven); fi
+  if [ "$with_tests" = yes ] && ! current .sluice/python/stamp "$python_digest" && python_is_missing; then
+    wanted+=(python3 python3-venv)
+  fi
+  if [ $((${#needed[@]} + ${#wanted[@]})) -eq 0 ]; then return; fi
+  if may_install; then
+    apt_install ${needed[@]+"${needed[@]}"} ${wanted[@]+"${wanted[@]}"}
+    if java_is_missing; then fail "$(java_command) is still older than Java $JAVA_AT_LEAST: correct JAVA_HOME or PATH"; fi
+    return
+  fi
+  if [ ${#needed[@]} -gt 0 ]; then
+    local names=${needed[*]}
+    names=${names/java/Java $JAVA_AT_LEAST or later}
+    fail "${names/ maven/ and Maven} is needed and $(why_not): please install it and call again"
+  fi
+}
+
+npm_packages() {
+  has npm || fail "Node $NODE_AT_LEAST or later and npm are needed: please install them and call again"
+  # An older npm leaves stale packages behind when it was interrupted; the stamp lies in the folder that it makes anew.
+  step 'installing npm packages' npm ci --no-audit --no-fund
+  [ -x node_modules/.bin/node ] || fail 'npm did not install the package node: call again, its output is in '"$LOG"
+  echo "$npm_digest" >node_modules/.sluice-stamp
+}
+
+jars() {
+  rm -rf .sluice/jars
+  step 'getting Kafka and the schema registry' mvn -B -ntp -f infra/pom.xml initialize
+  echo "$jars_digest" >.sluice/jars/stamp
+}
+
+python_packages() {
+  if python_is_missing; then
+    # Machines differ; in CI nothing may be left out.
+    [ -z "${CI:-}" ] || fail "Python 3 with venv is needed for the tests and $(why_not): please install it and call again"
+    echo "setup: SKIPPED Python packages: there is no Python 3 with venv, so tests with librdkafka will be skipped" >&2
+    return
+  fi
+  rm -rf .sluice/python
+  step 'making a Python environment' python3 -m venv .sluice/python
+  step 'installing Python packages' .sluice/python/bin/python -m pip install --disable-pip-version-check -r infra/requirements.txt
+  echo "$python_digest" >.sluice/python/stamp
+}
+
+jars_digest=$(digest infra/pom.xml)
+npm_digest=$(digest package.json package-lock.json)
+python_digest=$(digest infra/requirements.txt)
+
+has node || fail "Node $NODE_AT_LEAST or later and npm are needed: please install them and call again"
+[ "$(node -p 'process.versions.node.split(".")[0]')" -ge "$NODE_AT_LEAST" ] || fail "this Node is too old: expected $NODE_AT_LEAST or later"
+system_packages
+if ! current node_modules/.sluice-stamp "$npm_digest"; then npm_packages; fi
+if ! current .sluice/jars/stamp "$jars_digest"; then jars; fi
+if [ "$with_tests" = yes ] && ! current .sluice/python/stamp "$python_digest"; then python_packages; fi

@@ -1,0 +1,65 @@
+import { Command, InvalidArgumentError } from 'commander'
+import { withProgress } from './progress.ts'
+import { stackStatus, startStack, stopStack } from './stack/stack.ts'
+
+type Options = { json?: true }
+type UpOptions = Options & { kafkaPort?: number; registryPort?: number }
+
+/** `sluice stack up|down|status`. */
+export function stackCommand(): Command {
+  const stack = new Command('stack')
+    .summary('start, stop and look at the local Kafka and schema registry')
+    .description(
+      'The local stack: one Kafka broker and one schema registry on this machine, on loopback only, data in .sluice/stack.\n' +
+        'Where SLUICE_BROKERS and SLUICE_REGISTRY name a cluster of your own, that is asked instead and never stopped.',
+    )
+    .addHelpText('after', '\nExample:\n  sluice stack up')
+
+  stack
+    .command('up')
+    .description('start what does not run yet; done when all answers')
+    .option('--kafka-port <port>', 'port of the broker; default: a free one', parsePort)
+    .option('--registry-port <port>', 'port of the registry; default: a free one', parsePort)
+    .option('--json', 'print one JSON object')
+    .addHelpText('after', '\nExample:\n  sluice stack up --kafka-port 9092')
+    .action(async ({ json, ...ports }: UpOptions) => {
+      const started = await withProgress('starting Kafka and the schema registry', () => startStack(ports))
+      const lines = [`Kafka     ${started.brokers.join(',')}`, `registry  ${started.registry}`]
+      process.stdout.write(json ? `${JSON.stringify(started)}\n` : `${lines.join('\n')}\n`)
+    })
+
+  stack
+    .command('down')
+    .description('end the servers; their data stays')
+    .option('--json', 'print one JSON object')
+    .addHelpText('after', '\nExample:\n  sluice stack down')
+    .action(async ({ json }: Options) => {
+      await withProgress('ending Kafka and the schema registry', () => stopStack())
+      const status = await stackStatus()
+      const left = status.provider === 'external' ? 'the cluster is your own: nothing was ended' : 'the stack is down'
+      process.stdout.write(json ? `${JSON.stringify(status)}\n` : `${left}\n`)
+    })
+
+  stack
+    .command('status')
+    .description('show what runs; exit code 1 when not everything answers')
+    .option('--json', 'print one JSON object')
+    .addHelpText('after', '\nExample:\n  sluice stack status --json')
+    .action(async ({ json }: Options) => {
+      const status = await withProgress('asking Kafka and the schema registry', () => stackStatus())
+      const lines = status.servers.map(({ server, state, pid, address }) =>
+        [server.padEnd(9), state.padEnd(9), address ?? '', pid === null ? '' : `(process ${pid})`].join(' ').trimEnd(),
+      )
+      process.stdout.write(json ? `${JSON.stringify(status)}\n` : `${lines.join('\n')}\n`)
+      if (!status.up) process.exitCode = 1
+    })
+
+  return stack
+}
+
+function parsePort(text: string): number {
+  const port = Number(text)
+  if (!Number.isInteger(port) || port < 1 || port > 65_535)
+    throw new InvalidArgumentError('expected a port, 1 to 65535')
+  return port
+}

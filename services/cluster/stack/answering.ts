@@ -1,0 +1,44 @@
+import { SluiceError } from '../../domain/errors.ts'
+import { createKafka } from '../../platform/kafka/client.ts'
+import type { Settings } from '../../platform/settings.ts'
+import type { ServerName } from './provider.ts'
+
+const PATIENCE_MS = 5000
+
+/** Whether each server answers, by its own protocol: an open port alone means little. */
+export const answers: Readonly<Record<ServerName, (settings: Settings) => Promise<boolean>>> = {
+  async kafka(settings) {
+    const admin = createKafka(settings, 'sluice-stack', undefined, { retries: 0 }).admin()
+    try {
+      await admin.connect()
+      const { brokers, controller } = await admin.describeCluster()
+      return brokers.length > 0 && controller !== null
+    } catch {
+      return false
+    } finally {
+      await admin.disconnect()
+    }
+  },
+
+  async registry(settings) {
+    const credentials = settings.registryCredentials
+    const headers = credentials === null ? {} : { authorization: basicAuth(credentials) }
+    try {
+      const answer = await fetch(`${settings.registry}/subjects`, { headers, signal: AbortSignal.timeout(PATIENCE_MS) })
+      return answer.ok
+    } catch {
+      return false
+    }
+  },
+}
+
+/** What is said when a server does not answer. */
+export function unreachable(server: ServerName, detail: string): SluiceError {
+  return server === 'kafka'
+    ? new SluiceError('BROKER_UNREACHABLE', `Kafka ${detail}`)
+    : new SluiceError('REGISTRY_UNREACHABLE', `the schema registry ${detail}`)
+}
+
+function basicAuth({ username, password }: { username: string; password: string }): string {
+  return `Basic ${Buffer.from(`${username}:${password}`).toString('base64')}`
+}

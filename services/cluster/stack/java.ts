@@ -1,0 +1,38 @@
+import { spawnSync } from 'node:child_process'
+import { existsSync, readdirSync } from 'node:fs'
+import { join } from 'node:path'
+import { SluiceError } from '../../domain/errors.ts'
+
+const LEAST_VERSION = 17
+const jars = join(import.meta.dirname, '../../../.sluice/jars')
+const CURE = 'run `infra/setup.sh`, which installs it'
+
+/** The Java command: that of JAVA_HOME where it has one, else the one on PATH. */
+export function javaCommand(): string {
+  const home = process.env.JAVA_HOME
+  const inHome = home ? join(home, 'bin', 'java') : ''
+  return inHome !== '' && existsSync(inHome) ? inHome : 'java'
+}
+
+/** @throws {SluiceError} INSTALL_MISSING when there is no Java 17 or later, or the servers' jars are not there */
+export function assertInstalled(): void {
+  const answer = spawnSync(javaCommand(), ['-version'], { encoding: 'utf8' })
+  const version = Number(/version "(\d+)/.exec(answer.stderr ?? '')?.[1] ?? 0)
+  if (version < LEAST_VERSION) {
+    const found = version === 0 ? 'none was found' : `${javaCommand()} is version ${version}`
+    throw new SluiceError('INSTALL_MISSING', `the local stack needs Java ${LEAST_VERSION} or later, ${found}: ${CURE}`)
+  }
+  if (!existsSync(join(jars, 'kafka')) || registryJar() === null) {
+    throw new SluiceError('INSTALL_MISSING', `the jars of Kafka and the registry are not in ${jars}: ${CURE}`)
+  }
+}
+
+export const kafkaClasspath = join(jars, 'kafka', '*')
+
+/** The registry's jar; null where it is not installed. */
+export function registryJar(): string | null {
+  const folder = join(jars, 'registry')
+  if (!existsSync(folder)) return null
+  const name = readdirSync(folder).find((file) => file.endsWith('-runner.jar'))
+  return name === undefined ? null : join(folder, name)
+}

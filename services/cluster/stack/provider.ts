@@ -1,0 +1,36 @@
+/** The two servers that a stack consists of. */
+export const serverNames = ['kafka', 'registry'] as const
+export type ServerName = (typeof serverNames)[number]
+
+/** A stack that answers. */
+export type Stack = {
+  provider: 'jvm' | 'external'
+  /** Kafka brokers, host:port */
+  brokers: string[]
+  /** URL of the registry's Confluent-compatible API */
+  registry: string
+}
+
+export type ServerStatus = {
+  server: ServerName
+  /** `starting`: there is a process, but it does not answer */
+  state: 'up' | 'starting' | 'down'
+  /** null when down or not ours */
+  pid: number | null
+  /** null when down */
+  address: string | null
+}
+
+export type StackStatus = { provider: Stack['provider']; up: boolean; servers: ServerStatus[] }
+
+/** How a stack comes to be. Whoever uses one does not see which it is. */
+export type StackProvider = {
+  /**
+   * Resolves when all servers answer; finds what already runs. Data of an earlier run is there again.
+   * @throws {SluiceError} INSTALL_MISSING, CONFIG_INVALID, BROKER_UNREACHABLE, REGISTRY_UNREACHABLE
+   */
+  up(): Promise<Stack>
+  /** Ends the servers that are ours, however they came to be left behind; their data stays. Ends nothing twice. */
+  down(only?: readonly ServerName[]): Promise<void>
+  status(): Promise<StackStatus>
+}

@@ -1,0 +1,147 @@
+import assert from 'node:assert/strict'
+import { randomBytes } from 'node:crypto'
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { type TestContext, test } from 'node:test'
+import kafkajs from 'kafkajs'
+import { applyTopics } from '../../services/cluster/topics.ts'
+import { parseTopicsFile, wantedTopics } from '../../services/cluster/wanted-topics.ts'
+import { topics } from '../../services/domain/topics.ts'
+import { createKafka, withAdmin } from '../../services/platform/kafka/client.ts'
+import { readSettings, type Settings } from '../../services/platform/settings.ts'
+import { sharedStack } from '../integration/shared-stack.ts'
+
+const text = readFileSync(join(import.meta.dirname, '../../infra/topics.yaml'), 'utf8')
+const file = parseTopicsFile(text, 'topics.yaml')
+
+/** Settings with a prefix of their own; the topics are deleted after the test. */
+function ownPrefix(t: TestContext): Settings {
+  const { brokers, registry } = sharedStack()
+  const prefix = `t-${randomBytes(5).toString('hex')}.`
+  const settings = readSettings({
+    SLUICE_BROKERS: brokers.join(','),
+    SLUICE_REGISTRY: registry,
+    SLUICE_PREFIX: prefix,
+  })
+  t.after(() =>
+    withAdmin(createKafka(settings, 'test'), async (admin) => {
+      const mine = (await admin.listTopics()).filter((name) => name.startsWith(prefix))
+      if (mine.length > 0) await admin.deleteTopics({ topics: mine })
+    }),
+  )
+  return settings
+}
+
+for (const { fault, change, message } of [
+  { fault: 'broken YAML', change: 'topics:\n  x: [', message: /^topics\.yaml, line \d+: not valid YAML/ },
+  {
+    fault: 'a misspelt field',
+    change: text.replace('kept: 7d', 'kepd: 7d'),
+    message: /line \d+, topics > crawl\.items > /,
+  },
+  {
+    fault: 'an unknown duration',
+    change: text.replace('kept: 7d', 'kept: 7w'),
+    message: /crawl\.items > kept: expected days/,
+  },
+  { fault: 'an unknown topic', change: text.replace('gate.clean:', 'gate.cleen:'), message: /gate\.cleen|gate\.clean/ },
+  {
+    fault: 'a door with its own number',
+    change: text.replace('partitions: door', 'partitions: 3'),
+    message: /doorPartitions/,
+  },
+]) {
+  test(`a topics file with ${fault} is refused with file, line and field`, () => {
+    assert.throws(() => parseTopicsFile(change, 'topics.yaml'), { code: 'CONFIG_INVALID', message })
+  })
+}
+
+test('copies and confirmations fit the number of brokers', () => {
+  const on = (brokers: number) => wantedTopics(file, { brokers, prefix: '', doorPartitions: null })[0]
+  assert.deepEqual(
+    [1, 2, 3, 5].map((brokers) => [on(brokers)?.replicationFactor, on(brokers)?.config['min.insync.replicas']]),
+    [
+      [1, '1'],
+      [2, '2'],
+      [3, '2'],
+      [3, '2'],
+    ],
+  )
+})
+
+test('every output of the gate has as many partitions as the door', () => {
+  const wanted = wantedTopics(file, { brokers: 1, prefix: '', doorPartitions: 7 })
+  const following = wanted.filter(({ partitions }) => partitions === 7).map(({ topic }) => topic)
+  assert.deepEqual(following, [
+    'crawl.items',
+    'gate.clean',
+    'gate.quarantine',
+    'gate.review',
+    'gate.verdicts',
+    'gate.envelopes',
+    'replay.runs',
+  ])
+})
+
+test('applying twice creates once and then changes nothing', async (t) => {
+  const settings = ownPrefix(t)
+  const actions = (applied: Array<{ action: string }>) => [...new Set(applied.map(({ action }) => action))]
+  assert.deepEqual(actions(await applyTopics(settings, file)), ['created'])
+  const again = await applyTopics(settings, file)
+  assert.deepEqual(actions(again), ['unchanged'])
+  assert.deepEqual(
+    again.map(({ name }) => name),
+    topics.map((topic) => settings.prefix + topic),
+  )
+})
+
+test('a setting that differs is set right, and settings of others are left alone', async (t) => {
+  const settings = ownPrefix(t)
+  await applyTopics(settings, file)
+  const name = `${settings.prefix}crawl.items`
+  const resource = { type: kafkajs.ConfigResourceTypes.TOPIC, name }
+  await withAdmin(createKafka(settings, 'test'), async (admin) => {
+    const configEntries = [
+      { name: 'compression.type', value: 'gzip' },
+      { name: 'segment.ms', value: '1234567' },
+    ]
+    await admin.alterConfigs({ validateOnly: false, resources: [{ ...resource, configEntries }] })
+    // Brokers hear of a change only after the controller has taken it.
+    const untilCompressedAs = async (wanted: string) => {
+      const deadline = performance.now() + 10_000
+      for (;;) {
+        const configNames = ['compression.type', 'segment.ms', 'message.timestamp.type', 'retention.ms']
+        const answer = await admin.describeConfigs({
+          includeSynonyms: false,
+          resources: [{ ...resource, configNames }],
+        })
+        const entries = answer.resources[0]?.configEntries ?? []
+        const values = Object.fromEntries(entries.map(({ configName, configValue }) => [configName, configValue]))
+        if (values['compression.type'] === wanted) return values
+        assert.ok(performance.now() < deadline, `compression.type becomes ${wanted}`)
+      }
+    }
+    await untilCompressedAs('gzip')
+    const door = (await applyTopics(settings, file)).find((topic) => topic.name === name)
+    assert.equal(door?.action, 'changed')
+    assert.deepEqual(
+      door?.changes.find(({ setting }) => setting === 'compression.type'),
+      { setting: 'compression.type', from: 'gzip', to: 'uncompressed' },
+    )
+    assert.deepEqual(await untilCompressedAs('uncompressed'), {
+      'compression.type': 'uncompressed',
+      'segment.ms': '1234567',
+      'message.timestamp.type': 'LogAppendTime',
+      'retention.ms': '604800000',
+    })
+  })
+})
+
+test('another number of partitions is an error; more of them are made only when asked for, fewer never', async (t) => {
+  const settings = ownPrefix(t)
+  await applyTopics(settings, file, { doorPartitions: 2 })
+  await assert.rejects(applyTopics(settings, file), { code: 'TOPICS_MISSING', message: /2 partitions instead of 4/ })
+  await assert.rejects(applyTopics(settings, file, { doorPartitions: 1 }), { code: 'TOPICS_MISSING' })
+  const grown = await applyTopics(settings, file, { doorPartitions: 3 })
+  assert.deepEqual([...new Set(grown.map(({ partitions }) => partitions))], [3, 1])
+})
