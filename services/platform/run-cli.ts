@@ -34,7 +34,7 @@ export async function runCli(table: CommandTable): Promise<void> {
 }
 
 /** kafkajs sets timers that have already run out; Node warns of each first one, which tells a user nothing. */
-function muteKnownWarning(): void {
+export function muteKnownWarning(): void {
   process.removeAllListeners('warning')
   process.on('warning', (warning) => {
     if (warning.name !== 'TimeoutNegativeWarning') process.stderr.write(`${warning.name}: ${warning.message}\n`)

@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto'
+import { once } from 'node:events'
 import { setTimeout as wait } from 'node:timers/promises'
 import type { Consumer, EachBatchPayload, Kafka } from 'kafkajs'
 import { SluiceError } from '../../domain/errors.ts'
@@ -37,6 +38,7 @@ export function followTopic({ kafka, topic, onRecord, onTrouble }: FollowTopicOp
   let ends: Map<number, number> | null = null
   const end = Promise.withResolvers<void>()
   const stopping = new AbortController()
+  let lastBatch: Promise<void> = Promise.resolve()
 
   function moveTo(partition: number, position: number): void {
     positions.set(partition, Math.max(position, positions.get(partition) ?? 0))
@@ -68,6 +70,13 @@ export function followTopic({ kafka, topic, onRecord, onTrouble }: FollowTopicOp
     }
     // Control records at the end of a batch are not among its messages.
     moveTo(batch.partition, Number(batch.lastOffset()) + 1)
+  }
+
+  /** A consumer that was given up may still be at its last batch when the next one begins: records keep their order. */
+  function handInTurn(payload: EachBatchPayload): Promise<void> {
+    const handed = lastBatch.then(() => handBatch(payload))
+    lastBatch = handed.catch(() => undefined)
+    return handed
   }
 
   async function findEnds(): Promise<void> {
@@ -106,16 +115,29 @@ export function followTopic({ kafka, topic, onRecord, onTrouble }: FollowTopicOp
       // Only control or aborted records: the batch was not handed to anyone.
       if (payload.batchSize === 0) moveTo(payload.partition, Number(payload.lastOffset) + 1)
     })
-    const stopped = new Promise<void>((resolve) => {
-      stopping.signal.addEventListener('abort', () => resolve(), { once: true })
-    })
-    await Promise.race([stopped, failed.promise, start(consumer).then(() => failed.promise)])
+    const stopped = stopping.signal.aborted ? Promise.resolve() : once(stopping.signal, 'abort')
+    const started = start(consumer)
+    try {
+      await Promise.race([stopped, failed.promise, started.then(() => failed.promise)])
+    } finally {
+      // What is half started can not be stopped; a consumer whose broker is gone may never answer.
+      await within(
+        STOP_PATIENCE_MS,
+        started.catch(() => undefined),
+      )
+      await within(
+        STOP_PATIENCE_MS,
+        consumer.disconnect().catch(() => undefined),
+      )
+    }
   }
 
   async function start(consumer: Consumer): Promise<void> {
     await consumer.connect()
+    if (stopping.signal.aborted) return
     await consumer.subscribe({ topic, fromBeginning: true })
-    await consumer.run({ autoCommit: false, eachBatchAutoResolve: false, eachBatch: handBatch })
+    if (stopping.signal.aborted) return
+    await consumer.run({ autoCommit: false, eachBatchAutoResolve: false, eachBatch: handInTurn })
   }
 
   async function follow(): Promise<void> {
@@ -133,17 +155,10 @@ export function followTopic({ kafka, topic, onRecord, onTrouble }: FollowTopicOp
       })
       try {
         await findEnds()
-        await followWith(consumer)
+        if (!stopping.signal.aborted) await followWith(consumer)
       } catch (error) {
-        onTrouble?.(error)
+        if (!stopping.signal.aborted) onTrouble?.(error)
       }
-      // A consumer whose broker is gone may never answer.
-      const disconnected = new AbortController()
-      await Promise.race([
-        consumer.disconnect().catch(() => undefined),
-        wait(STOP_PATIENCE_MS, undefined, { signal: disconnected.signal }).catch(() => undefined),
-      ])
-      disconnected.abort()
       await wait(PAUSE_AFTER_TROUBLE_MS, undefined, { signal: stopping.signal }).catch(() => undefined)
     }
   }
@@ -156,4 +171,11 @@ export function followTopic({ kafka, topic, onRecord, onTrouble }: FollowTopicOp
       await done
     },
   }
+}
+
+/** Waits for the work, but no longer than this. */
+async function within(milliseconds: number, work: Promise<unknown>): Promise<void> {
+  const done = new AbortController()
+  await Promise.race([work, wait(milliseconds, undefined, { signal: done.signal }).catch(() => undefined)])
+  done.abort()
 }

@@ -1,0 +1,121 @@
+import { listDigest, parseHashListKey } from './hash-list.ts'
+import type { HashListEntry, HashListManifest, HashListRecord } from './records.ts'
+
+/** A whole version of a list, proven by its manifest. Never changed once it is handed out. */
+export type KnownList = {
+  list: string
+  version: string
+  /** lower-case hex, see `listDigest` */
+  digest: string
+  /** milliseconds since the epoch: when this version was last known to be the source's current one */
+  checkedAt: number
+  entries: readonly HashListEntry[]
+}
+
+/** What is known of a list on gate.hash-entries. */
+export type ListState = {
+  list: string
+  /** the last complete version; null when there is none */
+  inForce: KnownList | null
+  /** the newest manifest, when the entries do not add up to it; null when they do */
+  broken: { version: string; expected: number; found: number } | null
+  /** entries have changed since the newest manifest: an import is under way, or has stopped half-way */
+  changing: boolean
+}
+
+type Collected = ListState & { entries: Map<string, HashListEntry>; newestVersion: string | null }
+
+/**
+ * Collects the records of gate.hash-entries into whole list versions. An entry counts only from the manifest on that closes its
+ * version: when count and digest of what was collected equal the manifest's, that is a complete version. What changes after a manifest is
+ * not seen in the version in force. Where they do not add up, the list stays at its last complete version and is marked broken.
+ *
+ * Feed it the topic from the beginning, in order. Compaction is allowed for: a manifest whose entries have since been replaced or removed
+ * does not add up, and only the newest manifest decides whether the list is broken.
+ */
+export class HashListCollector {
+  readonly #lists = new Map<string, Collected>()
+  /** records whose key or value makes no sense; where one should have been an entry, its list's next manifest does not add up */
+  malformed = 0
+
+  /**
+   * @param key the record's key; null where it has none
+   * @param record the decoded value; null for a tombstone; undefined where it could not be decoded
+   * @returns what the record did: `version` when the list's version in force, its checked-at or its being broken may have changed
+   */
+  apply(key: string | null, record: HashListRecord | null | undefined): 'version' | 'entry' | 'malformed' {
+    const place = key === null ? null : parseHashListKey(key)
+    if (place === null) return this.#malformed()
+    const list = this.#list(place.list)
+    if (place.kind === 'entry') {
+      list.changing = true
+      const entry = record?.entry
+      if (entry && entry.list === place.list && entry.id === place.name) {
+        list.entries.set(entry.id, entry)
+        return 'entry'
+      }
+      list.entries.delete(place.name)
+      return record === null ? 'entry' : this.#malformed()
+    }
+    if (list.newestVersion === null || place.name > list.newestVersion) list.newestVersion = place.name
+    const manifest = record?.manifest
+    if (manifest && manifest.list === place.list && manifest.version === place.name) close(list, manifest)
+    else if (record === null) withdraw(list, place.name)
+    else {
+      list.broken = { version: place.name, expected: 0, found: list.entries.size }
+      this.#malformed()
+    }
+    return 'version'
+  }
+
+  /** Every list that has a record, by name. */
+  states(): ListState[] {
+    return [...this.#lists.values()]
+      .map(({ list, inForce, broken, changing }) => ({ list, inForce, broken, changing }))
+      .sort((a, b) => (a.list < b.list ? -1 : 1))
+  }
+
+  /** What the topic holds of a list at this moment, complete or not, by entry id: what an import compares with. */
+  collected(list: string): ReadonlyMap<string, HashListEntry> {
+    return this.#lists.get(list)?.entries ?? new Map()
+  }
+
+  /** The newest version that a manifest names, complete or not; null when there is no manifest. */
+  newestVersion(list: string): string | null {
+    return this.#lists.get(list)?.newestVersion ?? null
+  }
+
+  #list(list: string): Collected {
+    let found = this.#lists.get(list)
+    if (found === undefined) {
+      found = { list, inForce: null, broken: null, changing: false, entries: new Map(), newestVersion: null }
+      this.#lists.set(list, found)
+    }
+    return found
+  }
+
+  #malformed(): 'malformed' {
+    this.malformed += 1
+    return 'malformed'
+  }
+}
+
+function close(list: Collected, manifest: HashListManifest): void {
+  const { version, checkedAt, digest } = manifest
+  const previous = list.inForce
+  const unchanged = !list.changing && previous?.digest === digest && previous.entries.length === manifest.entries
+  if (!unchanged && (list.entries.size !== manifest.entries || listDigest(list.entries.values()) !== digest)) {
+    list.broken = { version, expected: manifest.entries, found: list.entries.size }
+    return
+  }
+  const entries = unchanged ? previous.entries : [...list.entries.values()]
+  list.inForce = { list: list.list, version, digest, checkedAt, entries }
+  list.broken = null
+  list.changing = false
+}
+
+/** Taking back the manifest of the version in force takes back the version: a reader that starts later does not see it either. */
+function withdraw(list: Collected, version: string): void {
+  if (list.inForce?.version === version) list.inForce = null
+  if (list.broken?.version === version) list.broken = null
+}

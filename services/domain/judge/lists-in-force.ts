@@ -1,0 +1,56 @@
+import { SluiceError } from '../errors.ts'
+import type { ListState } from '../hash-list-state.ts'
+import type { Policy } from './policy.ts'
+
+const HOUR = 3_600_000
+/** How far clocks may differ before a list that claims to be checked in the future is not believed. */
+const CLOCK_TOLERANCE = HOUR
+
+/**
+ * Whether the gate may judge: every list that policy names is there in a complete version and was checked recently enough. Lists that policy does
+ * not name are enforced when they are complete, but not waited for.
+ * @param states what has been read, see `HashListCollector`
+ * @param now milliseconds since the epoch
+ * @returns the first problem, LISTS_INCOMPLETE or LISTS_STALE, saying which list, since when and what to do; null when there is none
+ */
+export function listsInForce(
+  policy: Pick<Policy, 'lists'>,
+  states: readonly ListState[],
+  now: number,
+): SluiceError | null {
+  for (const [list, { maxAgeHours }] of Object.entries(policy.lists)) {
+    const state = states.find((candidate) => candidate.list === list)
+    const again = `import it with \`sluice lists import FILE --list ${list}\``
+    if (state?.broken) {
+      const { version, expected, found } = state.broken
+      const counts = `its manifest names ${expected} entries, ${found} were read`
+      return new SluiceError(
+        'LISTS_INCOMPLETE',
+        `list ${list}, version ${version}, is not complete (${counts}): ${again}`,
+      )
+    }
+    if (!state?.inForce) {
+      return new SluiceError('LISTS_INCOMPLETE', `list ${list} has no complete version yet: ${again}`)
+    }
+    const { version, checkedAt } = state.inForce
+    const staleSince = checkedAt + maxAgeHours * HOUR
+    if (now > staleSince) {
+      const since = `stale since ${dateTime(staleSince)}: policy allows ${maxAgeHours} hours`
+      return new SluiceError('LISTS_STALE', `list ${list}, version ${version}, is ${since}; ${again} again`)
+    }
+    if (checkedAt > now + CLOCK_TOLERANCE) {
+      const claim = `claims to have been checked at ${dateTime(checkedAt)}, which is still to come`
+      return new SluiceError(
+        'LISTS_STALE',
+        `list ${list}, version ${version}, ${claim}; set the clocks right and ${again} again`,
+      )
+    }
+  }
+  return null
+}
+
+/** ISO text of a time; out of range for a date, the number itself. */
+function dateTime(time: number): string {
+  const date = new Date(time)
+  return Number.isNaN(date.getTime()) ? String(time) : date.toISOString()
+}

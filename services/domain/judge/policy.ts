@@ -1,0 +1,106 @@
+import { createHash } from 'node:crypto'
+import { isNode, LineCounter, parseDocument } from 'yaml'
+import { z } from 'zod'
+import { SluiceError } from '../errors.ts'
+import { LIST_NAME } from '../hash-list.ts'
+
+const positive = z.number().int().positive()
+const quality = z.number().int().min(0).max(100)
+
+/** The policy file's shape; `schemas/policy.schema.json` is written from it. Every key is required and unknown keys are errors. */
+export const policySchema = z.strictObject({
+  version: z.literal(1).describe('Version of this file format'),
+  limits: z
+    .strictObject({
+      payloadBytes: positive.describe('Longest payload that is inspected, in bytes; a longer one is quarantined'),
+      pixels: positive.describe('Most pixels of a picture or frame, width times height'),
+      frames: positive.describe('Most frames of an animation that are hashed; beyond them the item is quarantined'),
+      scanSeconds: z.number().positive().max(3600).describe('Longest inspection of one item, in seconds'),
+    })
+    .describe('Beyond these an item is held, never cleared'),
+  pdq: z
+    .strictObject({
+      near: z
+        .strictObject({
+          distance: z.number().int().min(0).max(31).describe('Hamming distance in bits'),
+          quality: quality.describe("Least quality of the item's hash"),
+        })
+        .describe('Searched for every frame, orientation and variant; a match is quarantined'),
+      wide: z
+        .strictObject({
+          distance: z.number().int().min(0).max(47).describe('Hamming distance in bits; not below near.distance'),
+          quality: quality.describe("Least quality of the item's hash"),
+        })
+        .describe('Searched for the picture as it stands only; a match goes to review'),
+    })
+    .refine((pdq) => pdq.wide.distance >= pdq.near.distance, {
+      path: ['wide', 'distance'],
+      message: 'expected a distance that is not below near.distance',
+    })
+    .describe('The two tiers of perceptual matching'),
+  lists: z
+    .record(
+      z.string().regex(LIST_NAME),
+      z.strictObject({
+        mode: z.enum(['enforce', 'shadow']).describe('shadow: matches are recorded, without effect on the outcome'),
+        maxAgeHours: z.number().positive().describe('The gate pauses when the list was last checked longer ago'),
+      }),
+    )
+    .refine((lists) => Object.keys(lists).length > 0, 'expected at least one list')
+    .describe(
+      'The hash lists that the gate requires, by name; a list that is not named here is enforced, not required',
+    ),
+})
+
+/** What the gate is told to do: limits, distances, and the lists it must have. */
+export type Policy = z.infer<typeof policySchema>
+/** The two PDQ tiers of a policy; distances in bits, qualities 0..100. */
+export type PdqTiers = Policy['pdq']
+
+/**
+ * Parses and checks a policy file.
+ * @param text YAML
+ * @param fileName only for messages
+ * @returns the policy, and its hash: lower-case hex sha256 over the canonical JSON (keys sorted, no white space) of what was
+ *   parsed, so that comments and layout do not change it
+ * @throws {SluiceError} POLICY_INVALID naming file, line, field and what was expected
+ */
+export function parsePolicy(text: string, fileName: string): { policy: Policy; hash: string } {
+  const lines = new LineCounter()
+  const document = parseDocument(text, { lineCounter: lines, prettyErrors: false })
+  const broken = document.errors[0] ?? document.warnings[0]
+  if (broken !== undefined) {
+    const { line } = lines.linePos(broken.pos[0])
+    throw new SluiceError('POLICY_INVALID', `${fileName}, line ${line}: this is not valid YAML: ${broken.message}`)
+  }
+  const parsed = policySchema.safeParse(document.toJS())
+  if (parsed.success) return { policy: parsed.data, hash: sha256(canonical(parsed.data)) }
+  const issue = parsed.error.issues[0]
+  const unknownKey = issue?.code === 'unrecognized_keys' ? issue.keys[0] : undefined
+  const path = [...(issue?.path ?? []), ...(unknownKey === undefined ? [] : [unknownKey])].map(String)
+  const expectation =
+    unknownKey === undefined
+      ? (issue?.message ?? '').replace(/^Invalid input: /, '')
+      : 'there is no such setting; remove it or correct its spelling'
+  const where = `${fileName}, line ${lineOf(path)}, ${path.join('.') || 'the whole file'}`
+  throw new SluiceError('POLICY_INVALID', `${where}: ${expectation}`)
+
+  /** The line of the deepest part of the path that is in the file. */
+  function lineOf(wanted: string[]): number {
+    for (let depth = wanted.length; depth > 0; depth--) {
+      const node = document.getIn(wanted.slice(0, depth), true)
+      if (isNode(node) && node.range) return lines.linePos(node.range[0]).line
+    }
+    return 1
+  }
+}
+
+function sha256(text: string): string {
+  return createHash('sha256').update(text).digest('hex')
+}
+
+function canonical(value: unknown): string {
+  if (typeof value !== 'object' || value === null) return JSON.stringify(value)
+  const fields = Object.entries(value).sort(([a], [b]) => (a < b ? -1 : 1))
+  return `{${fields.map(([key, field]) => `${JSON.stringify(key)}:${canonical(field)}`).join(',')}}`
+}

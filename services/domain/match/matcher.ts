@@ -1,0 +1,23 @@
+import type { PdqTiers } from '../judge/policy.ts'
+import type { Signal } from '../records.ts'
+
+/** How a signal matched, strongest first. */
+export const matchClasses = ['exact', 'near', 'wide'] as const
+export type MatchClass = (typeof matchClasses)[number]
+
+/** A known hash, and the index's number for the entry that it belongs to. */
+export type KnownValue = { ref: number; value: Uint8Array }
+
+/** That a signal of the item matched the entry with this number; distance in bits. */
+export type Found = { ref: number; distance: number; class: MatchClass }
+
+/** A known hash within a radius of another; distance in bits. */
+export type Neighbour = { ref: number; distance: number }
+
+/** All known hashes of one kind of signal. */
+export type Matcher = {
+  /** The entries that a signal of an item matches by policy. */
+  match(signal: Signal, tiers: PdqTiers): Found[]
+  /** Every known hash within the radius, in no particular order; for digests, those that are equal. */
+  search(value: Uint8Array, radius: number): Neighbour[]
+}

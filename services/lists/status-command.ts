@@ -1,0 +1,39 @@
+import { Command } from 'commander'
+import { createKafka } from '../platform/kafka/client.ts'
+import { createRegistry } from '../platform/registry.ts'
+import { readSettings } from '../platform/settings.ts'
+import { asTable } from '../platform/table.ts'
+import { openLists } from './open-lists.ts'
+import { type ListStatus, listStatus } from './status.ts'
+
+/** `sluice lists status`: what is in force. Exit code 1 when a list is not complete. */
+export function statusCommand(): Command {
+  return new Command('status')
+    .summary('show every hash list: version, age, entries, complete or not')
+    .description('Shows every hash list on gate.hash-entries. Exit code 1 when one of them is not complete.')
+    .option('--json', 'print the lists as one JSON array')
+    .addHelpText('after', '\nExample:\n  sluice lists status --json')
+    .action(async ({ json }: { json?: true }) => {
+      const settings = readSettings()
+      const lists = await openLists({
+        kafka: createKafka(settings, 'sluice-lists'),
+        registry: createRegistry(settings),
+        prefix: settings.prefix,
+      })
+      const now = Date.now()
+      const found = lists.collector.states().map((state) => listStatus(state, now))
+      await lists.close()
+      process.stdout.write(json ? `${JSON.stringify(found)}\n` : `${tableOf(found)}\n`)
+      if (found.some(({ complete }) => !complete)) process.exitCode = 1
+    })
+}
+
+function tableOf(lists: readonly ListStatus[]): string {
+  if (lists.length === 0) return 'There is no hash list yet. Import one with `sluice lists import FILE --list NAME`.'
+  const rows = lists.map(({ list, version, ageHours, entries, signals, complete, changing }) => {
+    const hashes = Object.entries(signals).map(([signal, count]) => `${signal} ${count}`)
+    const state = `${complete ? 'complete' : 'not complete'}${changing ? ', being changed' : ''}`
+    return [list, version ?? 'none', ageHours, entries, hashes.join(', '), state]
+  })
+  return asTable(['list', 'version', 'age in hours', 'entries', 'hashes', 'state'], rows)
+}

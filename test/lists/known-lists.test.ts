@@ -1,0 +1,136 @@
+import assert from 'node:assert/strict'
+import test, { type TestContext } from 'node:test'
+import { listDigest } from '../../services/domain/hash-list.ts'
+import type { PdqTiers } from '../../services/domain/judge/policy.ts'
+import type { HashListEntry } from '../../services/domain/records.ts'
+import { followKnownLists, type KnownLists } from '../../services/gate/known-lists.ts'
+import { createKafka } from '../../services/platform/kafka/client.ts'
+import { type Bench, openBench } from '../integration/harness.ts'
+import { waitFor } from '../integration/waiting.ts'
+
+const topic = 'gate.hash-entries'
+const HOUR = 3_600_000
+const tiers: PdqTiers = { near: { distance: 31, quality: 50 }, wide: { distance: 47, quality: 0 } }
+
+function entry(id: string, fill: number): HashListEntry {
+  return { list: 'stand-in', id, signals: [{ signal: 'md5', value: Buffer.alloc(16, fill) }], classification: null }
+}
+
+async function putEntries(bench: Bench, entries: readonly HashListEntry[]): Promise<void> {
+  const messages = entries.map(async (each) => {
+    return {
+      key: `stand-in/entry/${each.id}`,
+      value: await bench.registry.encode(topic, { entry: each, manifest: null }),
+    }
+  })
+  await bench.produce(topic, await Promise.all(messages))
+}
+
+async function close(
+  bench: Bench,
+  version: string,
+  entries: readonly HashListEntry[],
+  checkedAt: number,
+): Promise<void> {
+  const manifest = { list: 'stand-in', version, entries: entries.length, digest: listDigest(entries), checkedAt }
+  const value = await bench.registry.encode(topic, { entry: null, manifest })
+  await bench.produce(topic, [{ key: `stand-in/version/${version}`, value }])
+}
+
+function follow(t: TestContext, bench: Bench, now?: () => number): KnownLists {
+  const lists = followKnownLists({
+    kafka: createKafka(bench.settings, 'known-lists'),
+    registry: bench.registry,
+    prefix: bench.settings.prefix,
+    policy: { lists: { 'stand-in': { mode: 'enforce', maxAgeHours: 24 } } },
+    ...(now ? { now } : {}),
+  })
+  t.after(() => lists.stop())
+  return lists
+}
+
+function knows(lists: KnownLists, fill: number): boolean {
+  const signal = {
+    signal: 'md5',
+    version: 1,
+    value: Buffer.alloc(16, fill),
+    quality: null,
+    frame: 0,
+    transform: 'identity',
+  }
+  return lists.current().index.match([signal], tiers).length > 0
+}
+
+test('the gate gets whole versions only: none, half, whole, being changed, not adding up, whole again', async (t) => {
+  const bench = await openBench(t, { partitions: 1 })
+  const lists = follow(t, bench)
+  assert.match(lists.current().problem?.message ?? '', /not been read to their end/)
+  await waitFor('an empty topic has been read', () =>
+    /no complete version/.test(lists.current().problem?.message ?? ''),
+  )
+
+  const [a, b, c] = [entry('a', 1), entry('b', 2), entry('c', 3)]
+  await putEntries(bench, [a, b])
+  await waitFor('half a list has been read', () => lists.states()[0]?.changing)
+  assert.equal(lists.current().problem?.code, 'LISTS_INCOMPLETE')
+  assert.equal(knows(lists, 1), false)
+
+  await close(bench, 'v1', [a, b], Date.now())
+  await waitFor('the list is complete', () => lists.current().problem === null)
+  assert.deepEqual(lists.current().versions, [{ list: 'stand-in', version: 'v1' }])
+  assert.deepEqual([knows(lists, 1), knows(lists, 2)], [true, true])
+
+  const before = lists.current()
+  await putEntries(bench, [c])
+  await bench.produce(topic, [{ key: 'stand-in/entry/a', value: null }])
+  await waitFor('the change has been read', () => lists.states()[0]?.changing)
+  assert.deepEqual([lists.current().index, lists.current().problem], [before.index, null])
+  assert.deepEqual([knows(lists, 1), knows(lists, 3)], [true, false])
+
+  await close(bench, 'v2', [a, b, c], Date.now())
+  await waitFor(
+    'a version that does not add up stops the gate',
+    () => lists.current().problem?.code === 'LISTS_INCOMPLETE',
+  )
+  assert.deepEqual(lists.current().versions, [{ list: 'stand-in', version: 'v1' }])
+
+  await close(bench, 'v3', [b, c], Date.now())
+  await waitFor('the next version is complete', () => lists.current().problem === null)
+  assert.deepEqual([knows(lists, 1), knows(lists, 2), knows(lists, 3)], [false, true, true])
+})
+
+test('a reader that starts in the middle of an import sees the version before it', async (t) => {
+  const bench = await openBench(t, { partitions: 1 })
+  await putEntries(bench, [entry('a', 1)])
+  await close(bench, 'v1', [entry('a', 1)], Date.now())
+  await putEntries(bench, [entry('b', 2), entry('a', 3)])
+
+  const lists = follow(t, bench)
+  await waitFor('the list is complete', () => lists.current().problem === null)
+  assert.deepEqual([knows(lists, 1), knows(lists, 2), knows(lists, 3)], [true, false, false])
+})
+
+test('a list grows stale by the clock alone and is good again once it was checked', async (t) => {
+  const bench = await openBench(t, { partitions: 1 })
+  let now = Date.now()
+  await putEntries(bench, [entry('a', 1)])
+  await close(bench, 'v1', [entry('a', 1)], now)
+  const lists = follow(t, bench, () => now)
+  await waitFor('the list is complete', () => lists.current().problem === null)
+  now += 25 * HOUR
+  assert.equal(lists.current().problem?.code, 'LISTS_STALE')
+  await close(bench, 'v2', [entry('a', 1)], now)
+  await waitFor('the list is fresh', () => lists.current().problem === null)
+})
+
+test('a record that is no hash list record does not stop the reading, and its list waits', async (t) => {
+  const bench = await openBench(t, { partitions: 1 })
+  await bench.produce(topic, [
+    { key: 'neither/form', value: null },
+    { key: 'stand-in/entry/a', value: 'not Avro' },
+  ])
+  await close(bench, 'v1', [entry('a', 1)], Date.now())
+  const lists = follow(t, bench)
+  await waitFor('the manifest has been read', () => lists.states()[0]?.broken?.version === 'v1')
+  assert.equal(lists.current().problem?.code, 'LISTS_INCOMPLETE')
+})
