@@ -1,7 +1,6 @@
 import { createHash } from 'node:crypto'
-import { isNode, LineCounter, parseDocument } from 'yaml'
 import { z } from 'zod'
-import { SluiceError } from '../errors.ts'
+import { parseCheckedYaml } from '../checked-yaml.ts'
 import { LIST_NAME } from '../hash-list.ts'
 
 const positive = z.number().int().positive()
@@ -66,33 +65,8 @@ export type PdqTiers = Policy['pdq']
  * @throws {SluiceError} POLICY_INVALID naming file, line, field and what was expected
  */
 export function parsePolicy(text: string, fileName: string): { policy: Policy; hash: string } {
-  const lines = new LineCounter()
-  const document = parseDocument(text, { lineCounter: lines, prettyErrors: false })
-  const broken = document.errors[0] ?? document.warnings[0]
-  if (broken !== undefined) {
-    const { line } = lines.linePos(broken.pos[0])
-    throw new SluiceError('POLICY_INVALID', `${fileName}, line ${line}: this is not valid YAML: ${broken.message}`)
-  }
-  const parsed = policySchema.safeParse(document.toJS())
-  if (parsed.success) return { policy: parsed.data, hash: sha256(canonical(parsed.data)) }
-  const issue = parsed.error.issues[0]
-  const unknownKey = issue?.code === 'unrecognized_keys' ? issue.keys[0] : undefined
-  const path = [...(issue?.path ?? []), ...(unknownKey === undefined ? [] : [unknownKey])].map(String)
-  const expectation =
-    unknownKey === undefined
-      ? (issue?.message ?? '').replace(/^Invalid input: /, '')
-      : 'there is no such setting; remove it or correct its spelling'
-  const where = `${fileName}, line ${lineOf(path)}, ${path.join('.') || 'the whole file'}`
-  throw new SluiceError('POLICY_INVALID', `${where}: ${expectation}`)
-
-  /** The line of the deepest part of the path that is in the file. */
-  function lineOf(wanted: string[]): number {
-    for (let depth = wanted.length; depth > 0; depth--) {
-      const node = document.getIn(wanted.slice(0, depth), true)
-      if (isNode(node) && node.range) return lines.linePos(node.range[0]).line
-    }
-    return 1
-  }
+  const policy = parseCheckedYaml(text, fileName, policySchema, 'POLICY_INVALID')
+  return { policy, hash: sha256(canonical(policy)) }
 }
 
 function sha256(text: string): string {
