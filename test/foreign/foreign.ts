@@ -1,0 +1,155 @@
+import { spawn } from 'node:child_process'
+import { existsSync } from 'node:fs'
+import { join } from 'node:path'
+import { z } from 'zod'
+
+/** Bytes as the scripts tell them: base64; where that would be long, digest and length. */
+const bytes = z.union([z.string(), z.object({ sha256: z.string(), length: z.number().int() })])
+
+const headers = z.array(z.tuple([z.string(), bytes.nullable()]))
+
+const recordLine = z.object({
+  line: z.literal('record'),
+  topic: z.string(),
+  partition: z.number().int(),
+  offset: z.number().int(),
+  timestamp: z.number().int(),
+  key: bytes.nullable(),
+  headers,
+  valueSha256: z.string().nullable(),
+  value: z.unknown(),
+})
+/** A committed record as librdkafka and fastavro see it; `value` is null where it could not be decoded. */
+export type ForeignRecord = z.infer<typeof recordLine>
+
+const partitionLine = z.object({
+  line: z.literal('partition'),
+  topic: z.string(),
+  partition: z.number().int(),
+  end: z.number().int(),
+})
+const committedLine = z.object({
+  line: z.literal('committed'),
+  topic: z.string(),
+  partition: z.number().int(),
+  offset: z.number().int().nullable(),
+})
+const readingLine = z.discriminatedUnion('line', [recordLine, partitionLine, committedLine])
+
+export type ForeignReading = {
+  records: ForeignRecord[]
+  /** where each partition ends, control records counted */
+  partitions: z.infer<typeof partitionLine>[]
+  /** what the group has committed; empty when no group was asked for */
+  committed: z.infer<typeof committedLine>[]
+}
+
+const content = z.object({ sha256: z.string(), bytes })
+const storeLine = z.object({
+  name: z.string(),
+  sha256: z.string(),
+  length: z.number().int(),
+  record: z
+    .object({
+      input: z.object({ cluster: z.string(), topic: z.string(), partition: z.number(), offset: z.number() }),
+      timestamp: z.number().int(),
+      key: content.nullable(),
+      value: content.nullable(),
+      headers: z.array(z.object({ name: z.string(), value: bytes.nullable() })),
+    })
+    .nullable(),
+})
+/** An object of a store; `record` is what fastavro finds in it, null where it is no Avro container. */
+export type ForeignObject = z.infer<typeof storeLine>
+
+/** A record to produce, keys and values as they shall be on the wire. */
+export type RawRecord = {
+  topic: string
+  partition: number
+  key: Buffer | null
+  value: Buffer | null
+  headers?: ReadonlyArray<readonly [string, Buffer | null]>
+}
+
+function python(): string {
+  return process.env.SLUICE_PYTHON ?? '.sluice/python/bin/python'
+}
+
+/**
+ * For a test's `skip` option: false, or why it can't run.
+ * @throws {Error} in CI, where nothing is skipped
+ */
+export function skipWithoutPython(): string | false {
+  if (existsSync(python())) return false
+  const sentence = `there is no ${python()} with confluent-kafka and fastavro, so no foreign client checks this: install Python and run \`make test\``
+  if (process.env.CI) throw new Error(sentence)
+  return sentence
+}
+
+/**
+ * All committed records of the topics, with librdkafka, by topic and partition in offset order.
+ * @param group also tells what this consumer group has committed
+ * @throws {Error} when a partition can't be read to the end within a minute, e.g. because a transaction is still open
+ */
+export async function readTopics(
+  cluster: { brokers: readonly string[]; registry: string },
+  topics: readonly string[],
+  group?: string,
+): Promise<ForeignReading> {
+  const lines = await run('read-topics.py', [
+    `--brokers=${cluster.brokers.join(',')}`,
+    `--registry=${cluster.registry}`,
+    ...(group === undefined ? [] : [`--group=${group}`]),
+    ...topics,
+  ])
+  const reading: ForeignReading = { records: [], partitions: [], committed: [] }
+  for (const line of lines.map((text) => readingLine.parse(JSON.parse(text)))) {
+    if (line.line === 'record') reading.records.push(line)
+    else if (line.line === 'partition') reading.partitions.push(line)
+    else reading.committed.push(line)
+  }
+  return reading
+}
+
+/** Every object in a store's folder, with fastavro. */
+export async function readStore(folder: string): Promise<ForeignObject[]> {
+  return (await run('read-store.py', [folder])).map((line) => storeLine.parse(JSON.parse(line)))
+}
+
+/** Produces with librdkafka, which writes headers as given: repeated names, any order, null values. @returns the offsets */
+export async function produceForeign(brokers: readonly string[], records: readonly RawRecord[]): Promise<number[]> {
+  const input = records.map(({ topic, partition, key, value, headers: pairs = [] }) =>
+    JSON.stringify({
+      topic,
+      partition,
+      key: base64(key),
+      value: base64(value),
+      headers: pairs.map(([name, part]) => [name, base64(part)]),
+    }),
+  )
+  const lines = await run('produce.py', [brokers.join(',')], input.join('\n'))
+  return lines.map((line) => z.object({ offset: z.number().int() }).parse(JSON.parse(line)).offset)
+}
+
+function base64(part: Buffer | null): string | null {
+  return part === null ? null : part.toString('base64')
+}
+
+/** @returns the lines of stdout */
+function run(script: string, words: readonly string[], input = ''): Promise<string[]> {
+  return new Promise((resolve, reject) => {
+    const child = spawn(python(), [join(import.meta.dirname, script), ...words])
+    const out: Buffer[] = []
+    const err: Buffer[] = []
+    child.stdout.on('data', (part: Buffer) => out.push(part))
+    child.stderr.on('data', (part: Buffer) => err.push(part))
+    child.on('error', reject)
+    // A script that ends early says why on stderr; the broken pipe says nothing more.
+    child.stdin.on('error', () => undefined)
+    child.on('close', (code) => {
+      if (code === 0) resolve(Buffer.concat(out).toString().split('\n').filter(Boolean))
+      else reject(new Error(`${script} ended with ${code}: ${Buffer.concat(err)}`))
+    })
+    child.stdin.end(input)
+  })
+}

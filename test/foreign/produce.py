@@ -1,0 +1,52 @@
+"""Produces records with librdkafka as they come on stdin, a JSON line each:
+{"topic", "partition", "key", "value", "headers": [[name, value]]}; keys and values are base64 or null. Headers keep their order
+and repetitions, which not every client can write. Writes a JSON line with the offset for each record, in the order of the input.
+"""
+
+import base64
+import json
+import sys
+
+from confluent_kafka import Producer
+
+from plain import fail
+
+
+def content(text):
+    return None if text is None else base64.b64decode(text)
+
+
+def main():
+    producer = Producer(
+        {"bootstrap.servers": sys.argv[1], "enable.idempotence": True, "message.max.bytes": 16_000_000, "linger.ms": 5}
+    )
+    offsets = []
+
+    def delivered(place):
+        def report(error, message):
+            if error is not None:
+                fail(str(error))
+            offsets[place] = message.offset()
+
+        return report
+
+    for place, line in enumerate(sys.stdin):
+        record = json.loads(line)
+        offsets.append(None)
+        producer.produce(
+            record["topic"],
+            partition=record["partition"],
+            key=content(record["key"]),
+            value=content(record["value"]),
+            headers=[(name, content(value)) for name, value in record["headers"]],
+            on_delivery=delivered(place),
+        )
+        producer.poll(0)
+    producer.flush(30)
+    for offset in offsets:
+        if offset is None:
+            fail("a record was not delivered within 30 s")
+        print(json.dumps({"offset": offset}))
+
+
+main()

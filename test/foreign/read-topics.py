@@ -1,0 +1,153 @@
+"""Reads Kafka topics from beginning to end with librdkafka, committed records only, and writes a JSON line for each record.
+
+Every partition is read to the high watermark it had at the start. A partition that does not get there before the
+deadline (a transaction still open) ends the run with exit code 1 and one sentence.
+
+Lines, by "line": "record", one for each record; "partition", where reading it ended; "committed", what --group has committed.
+Bytes are base64, longer ones {"sha256", "length"}. Values are decoded with the schema that they name; null where they can't be.
+"""
+
+import argparse
+import io
+import json
+import sys
+import time
+import urllib.error
+import urllib.request
+
+import fastavro
+from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, TopicPartition
+
+from plain import bytes_as_json, digest, fail
+
+
+def parse_arguments():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--brokers", required=True)
+    parser.add_argument("--registry", required=True, help="URL of the Confluent-compatible API")
+    parser.add_argument("--group", help="also tell what this consumer group has committed on the topics")
+    parser.add_argument("--seconds", type=float, default=60, help="deadline")
+    parser.add_argument("topics", nargs="+")
+    return parser.parse_args()
+
+
+class Schemas:
+    """Writer's schemas by id, asked for once."""
+
+    def __init__(self, registry):
+        self.registry = registry
+        self.known = {}
+
+    def get(self, schema_id):
+        if schema_id not in self.known:
+            url = f"{self.registry}/schemas/ids/{schema_id}"
+            try:
+                with urllib.request.urlopen(url, timeout=10) as answer:
+                    self.known[schema_id] = fastavro.parse_schema(json.loads(json.load(answer)["schema"]))
+            except urllib.error.HTTPError:
+                self.known[schema_id] = None
+        return self.known[schema_id]
+
+    def decode(self, value):
+        if value is None or len(value) < 5 or value[0] != 0:
+            return None
+        schema = self.get(int.from_bytes(value[1:5], "big"))
+        if schema is None:
+            return None
+        body = io.BytesIO(value[5:])
+        try:
+            decoded = fastavro.schemaless_reader(body, schema)
+        except Exception:  # whatever hostile bytes make of the library: they are not decodable
+            return None
+        return decoded if body.read(1) == b"" else None
+
+
+def consumer(brokers, group, isolation):
+    return Consumer(
+        {
+            "bootstrap.servers": brokers,
+            "group.id": group,
+            "enable.auto.commit": False,
+            "enable.partition.eof": True,
+            "isolation.level": isolation,
+            "fetch.wait.max.ms": 50,
+            "check.crcs": True,
+        }
+    )
+
+
+def partitions_of(client, topics):
+    found = client.list_topics(timeout=10).topics
+    for topic in topics:
+        if topic not in found or found[topic].error is not None:
+            fail(f"there is no topic {topic}")
+    return [(topic, partition) for topic in topics for partition in found[topic].partitions]
+
+
+def high_watermarks(brokers, places):
+    """With read_uncommitted: a committed reader is told the last stable offset instead."""
+    client = consumer(brokers, "foreign-reader", "read_uncommitted")
+    marks = {place: client.get_watermark_offsets(TopicPartition(*place), timeout=10)[1] for place in places}
+    client.close()
+    return marks
+
+
+def read(arguments, out):
+    client = consumer(arguments.brokers, "foreign-reader", "read_committed")
+    places = partitions_of(client, arguments.topics)
+    ends = high_watermarks(arguments.brokers, places)
+    schemas = Schemas(arguments.registry)
+    client.assign([TopicPartition(topic, partition, OFFSET_BEGINNING) for topic, partition in places])
+    positions = {}
+    deadline = time.monotonic() + arguments.seconds
+    while any(positions.get(place, -1) < ends[place] for place in places):
+        if time.monotonic() > deadline:
+            behind = [f"{t}/{p} at {positions.get((t, p))} of {ends[t, p]}" for t, p in places if positions.get((t, p), -1) < ends[t, p]]
+            fail("not read to the end before the deadline: " + ", ".join(behind))
+        for message in client.consume(1000, timeout=0.5):
+            place = (message.topic(), message.partition())
+            if message.error() is None:
+                positions[place] = message.offset() + 1
+                out(record_line(message, schemas))
+            elif message.error().code() == KafkaError._PARTITION_EOF:
+                # Beyond control records and aborted ones, which are never handed out.
+                positions[place] = message.offset()
+            elif message.error().fatal():
+                fail(str(message.error()))
+    for topic, partition in places:
+        out({"line": "partition", "topic": topic, "partition": partition, "end": positions[topic, partition]})
+    client.close()
+    if arguments.group is not None:
+        client = consumer(arguments.brokers, arguments.group, "read_committed")
+        for place in client.committed([TopicPartition(*place) for place in places], timeout=10):
+            offset = place.offset if place.offset >= 0 else None
+            out({"line": "committed", "topic": place.topic, "partition": place.partition, "offset": offset})
+        client.close()
+
+
+def record_line(message, schemas):
+    value = message.value()
+    return {
+        "line": "record",
+        "topic": message.topic(),
+        "partition": message.partition(),
+        "offset": message.offset(),
+        "timestamp": message.timestamp()[1],
+        "key": bytes_as_json(message.key()),
+        "headers": [[name, bytes_as_json(content)] for name, content in message.headers() or []],
+        "valueSha256": digest(value),
+        "value": schemas.decode(value),
+    }
+
+
+def main():
+    arguments = parse_arguments()
+
+    def out(line):
+        json.dump(line, sys.stdout, default=bytes_as_json)
+        sys.stdout.write("\n")
+
+    read(arguments, out)
+
+
+main()

@@ -1,0 +1,152 @@
+import { type ChildProcess, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { join } from 'node:path'
+import { createInterface } from 'node:readline'
+import { z } from 'zod'
+import { waitFor } from './waiting.ts'
+
+const CLI = join(import.meta.dirname, '../../services/cli.ts')
+
+const event = z.looseObject({ event: z.string() })
+export type Event = z.infer<typeof event>
+
+const readiness = z.object({
+  ready: z.boolean(),
+  waiting: z.array(z.looseObject({ partition: z.number().int().nullable(), code: z.string(), sentence: z.string() })),
+})
+export type Readiness = z.infer<typeof readiness> & { status: number }
+
+export type Ended = { code: number | null; signal: NodeJS.Signals | null }
+
+/** A `sluice` command as a child process, just as somebody would start it. */
+export type SluiceProcess = {
+  pid: number
+  /** what stderr has said so far, where a line is an event */
+  events: Event[]
+  stdout(): string
+  stderr(): string
+  /** Resolves when the process has ended and all it wrote is here. */
+  ended: Promise<Ended>
+  running(): boolean
+  kill(signal: NodeJS.Signals): void
+}
+
+/**
+ * @param environment settings; of this process's environment only PATH and HOME are handed on
+ * @param preload modules that the child loads before the command
+ */
+export function startSluice(
+  words: readonly string[],
+  environment: Readonly<Record<string, string>>,
+  preload: readonly string[] = [],
+): SluiceProcess {
+  const child = spawn(process.execPath, [...preload.map((file) => `--import=${file}`), CLI, ...words], {
+    env: { PATH: process.env.PATH, HOME: process.env.HOME, ...environment },
+    stdio: ['ignore', 'pipe', 'pipe'],
+  })
+  const out: string[] = []
+  const err: string[] = []
+  const events: Event[] = []
+  createInterface({ input: child.stdout }).on('line', (line) => out.push(line))
+  createInterface({ input: child.stderr }).on('line', (line) => {
+    err.push(line)
+    const parsed = parseEvent(line)
+    if (parsed !== null) events.push(parsed)
+  })
+  return {
+    pid: child.pid ?? 0,
+    events,
+    stdout: () => out.join('\n'),
+    stderr: () => err.join('\n'),
+    ended: whenEnded(child),
+    running: () => child.exitCode === null && child.signalCode === null,
+    kill: (signal) => {
+      child.kill(signal)
+    },
+  }
+}
+
+async function whenEnded(child: ChildProcess): Promise<Ended> {
+  await once(child, 'close')
+  return { code: child.exitCode, signal: child.signalCode }
+}
+
+function parseEvent(line: string): Event | null {
+  if (!line.startsWith('{')) return null
+  try {
+    const parsed = event.safeParse(JSON.parse(line))
+    return parsed.success ? parsed.data : null
+  } catch {
+    return null
+  }
+}
+
+export type GateProcess = SluiceProcess & {
+  /** Resolves with the first event that `matches`. @throws {Error} when the gate ends or the deadline passes before */
+  event(what: string, matches: (event: Event) => boolean, seconds?: number): Promise<Event>
+  /** What /readyz says; null while nothing listens. */
+  readiness(): Promise<Readiness | null>
+  /** Resolves when /readyz says yes. */
+  untilReady(seconds?: number): Promise<void>
+  /** The text of /metrics. */
+  metrics(): Promise<string>
+}
+
+/** Starts `sluice gate`; its /readyz and /metrics are on a free port. */
+export function startGateProcess(
+  words: readonly string[],
+  environment: Readonly<Record<string, string>>,
+  preload: readonly string[] = [],
+): GateProcess {
+  const sluice = startSluice(['gate', ...words], { SLUICE_LISTEN: '127.0.0.1:0', ...environment }, preload)
+
+  function port(): number | null {
+    const listening = sluice.events.find(({ event }) => event === 'listening')
+    return typeof listening?.port === 'number' ? listening.port : null
+  }
+
+  async function get(path: string): Promise<Response | null> {
+    const found = port()
+    if (found === null) return null
+    return await fetch(`http://127.0.0.1:${found}${path}`, { signal: AbortSignal.timeout(5000) })
+  }
+
+  async function readinessNow(): Promise<Readiness | null> {
+    const answer = await get('/readyz')
+    return answer === null ? null : { status: answer.status, ...readiness.parse(await answer.json()) }
+  }
+
+  function assertRunning(what: string): void {
+    if (!sluice.running()) throw new Error(`the gate ended before ${what}:\n${sluice.stderr()}`)
+  }
+
+  return {
+    ...sluice,
+    async event(what, matches, seconds = 30) {
+      return await waitFor(
+        what,
+        () => {
+          const found = sluice.events.find(matches)
+          if (found === undefined) assertRunning(what)
+          return found
+        },
+        seconds,
+        10,
+      )
+    },
+    readiness: readinessNow,
+    async untilReady(seconds = 30) {
+      await waitFor(
+        'the gate is ready',
+        async () => {
+          assertRunning('it was ready')
+          return (await readinessNow())?.status === 200
+        },
+        seconds,
+      )
+    },
+    async metrics() {
+      return (await (await get('/metrics'))?.text()) ?? ''
+    },
+  }
+}

@@ -1,0 +1,243 @@
+import { randomBytes } from 'node:crypto'
+import { readFileSync } from 'node:fs'
+import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import type { TestContext } from 'node:test'
+import type { Message, Producer } from 'kafkajs'
+import { registerSchemas } from '../../services/cluster/registered-schemas.ts'
+import { applyTopics } from '../../services/cluster/topics.ts'
+import { parseTopicsFile } from '../../services/cluster/wanted-topics.ts'
+import { entryFromRow } from '../../services/domain/hash-list.ts'
+import type { HashListEntry } from '../../services/domain/records.ts'
+import { prefixed, type Topic, topics } from '../../services/domain/topics.ts'
+import { importList } from '../../services/lists/import.ts'
+import { createKafka, withAdmin } from '../../services/platform/kafka/client.ts'
+import { createRegistry, type Registry } from '../../services/platform/registry.ts'
+import { readSettings, type Settings } from '../../services/platform/settings.ts'
+import { createFileStore } from '../../services/platform/stores/file-store.ts'
+import type { Store, StoreName } from '../../services/platform/stores/store.ts'
+import { createGap, type Gap } from './gap.ts'
+import { type GateProcess, type SluiceProcess, startGateProcess, startSluice } from './gate-process.ts'
+import { sharedStack } from './shared-stack.ts'
+
+const TOPICS_FILE = join(import.meta.dirname, '../../infra/topics.yaml')
+
+/** Hash lists of a test's policy: name to what policy says of it. */
+export type PolicyLists = Readonly<Record<string, { mode: 'enforce' | 'shadow'; maxAgeHours: number }>>
+
+export type BenchOptions = {
+  /** of the door and all that follow it; default 4 */
+  partitions?: number
+  /** default: `stand-in`, enforced, a week */
+  lists?: PolicyLists
+  /** longest payload that policy allows, in bytes; default 8 MiB */
+  payloadBytes?: number
+}
+
+/** A row of a hash list file: column to text. */
+export type ListRow = Readonly<Record<string, string>>
+
+/** A place for one test: its own topics, schemas, stores and policy on the shared stack. All of it is gone after the test. */
+export type Bench = {
+  settings: Settings
+  registry: Registry
+  /** settings of this bench for child processes */
+  environment: Readonly<Record<string, string>>
+  partitions: number
+  /** temporary folder of the test; the stores are in `stores` below it */
+  folder: string
+  group: string
+  /** a topic's name on the cluster */
+  topic(name: Topic): string
+  store(name: StoreName): Store
+  storeFolder(name: StoreName): string
+  /** Runs a command to its end. @throws {Error} with what it wrote when it ends with another code than expected */
+  sluice(words: readonly string[], expectedCode?: number): Promise<SluiceProcess>
+  /** Starts a gate on this bench; killed after the test, its stderr shown when the test failed. */
+  startGate(options?: {
+    words?: readonly string[]
+    environment?: Readonly<Record<string, string>>
+    preload?: readonly string[]
+  }): GateProcess
+  /** Ends a gate as an operator would. @throws {Error} when it does not end with code 0 */
+  stopGate(gate: GateProcess): Promise<void>
+  /** Imports a version of a hash list, whole. */
+  importList(list: string, rows: readonly ListRow[], checkedAt?: Date): Promise<void>
+  /** Produces messages on a topic, by kafkajs. */
+  produce(topic: Topic, messages: readonly Message[]): Promise<void>
+  /** Sum of the ends of all partitions of these topics, control records included. */
+  endOf(...names: Topic[]): Promise<number>
+  /** Sum of what the gate's group has committed on the door. */
+  committed(): Promise<number>
+  /** Whether the gate's committed offsets have reached the end of the door. */
+  caughtUp(): Promise<boolean>
+  /** A door in front of one of the servers, for gates that are given its address; closed after the test. */
+  gapBefore(server: 'broker' | 'registry', state?: 'cut' | 'mended'): Promise<Gap>
+}
+
+/** Sets up a {@link Bench} and registers its removal with the test. */
+export async function openBench(t: TestContext, options: BenchOptions = {}): Promise<Bench> {
+  const { partitions = 4 } = options
+  const { brokers, registry: registryUrl } = sharedStack()
+  const prefix = `t-${randomBytes(5).toString('hex')}.`
+  const folder = await mkdtemp(join(tmpdir(), 'sluice-test-'))
+  const environment = {
+    SLUICE_BROKERS: brokers.join(','),
+    SLUICE_REGISTRY: registryUrl,
+    SLUICE_PREFIX: prefix,
+    SLUICE_STORES: join(folder, 'stores'),
+    SLUICE_POLICY: join(folder, 'policy.yaml'),
+    SLUICE_SCANNERS: '2',
+  }
+  await mkdir(environment.SLUICE_STORES)
+  await writeFile(environment.SLUICE_POLICY, policyText(options))
+  const settings = readSettings(environment)
+  const registry = createRegistry(settings)
+  const kafka = createKafka(settings, 'bench')
+  const group = prefixed(prefix, 'gate')
+  const gates: GateProcess[] = []
+  const gaps: Gap[] = []
+  let producer: Producer | null = null
+
+  const bench: Bench = {
+    settings,
+    registry,
+    environment,
+    partitions,
+    folder,
+    group,
+    topic: (name) => prefixed(prefix, name),
+    store: (name) => createFileStore(environment.SLUICE_STORES, name),
+    storeFolder: (name) => join(environment.SLUICE_STORES, name),
+
+    async sluice(words, expectedCode = 0) {
+      const command = startSluice(words, environment)
+      const { code } = await command.ended
+      if (code !== expectedCode) {
+        throw new Error(`sluice ${words.join(' ')} ended with ${code}:\n${command.stderr()}\n${command.stdout()}`)
+      }
+      return command
+    },
+
+    startGate({ words = [], environment: more = {}, preload = [] } = {}) {
+      const gate = startGateProcess(words, { ...environment, ...more }, preload)
+      gates.push(gate)
+      return gate
+    },
+
+    async stopGate(gate) {
+      gate.kill('SIGTERM')
+      const { code } = await gate.ended
+      if (code !== 0) throw new Error(`the gate ended with ${code} after SIGTERM:\n${gate.stderr()}`)
+    },
+
+    async importList(list, rows, checkedAt = new Date()) {
+      const entries = new Map<string, HashListEntry>()
+      for (const [index, row] of rows.entries()) {
+        const { entry } = entryFromRow(row, { list, file: list, line: index + 1 })
+        if (entry !== null) entries.set(entry.id, entry)
+      }
+      const now = Date.now()
+      await importList({ kafka, registry, prefix, list, entries, checkedAt: checkedAt.getTime(), now })
+    },
+
+    async produce(topic, messages) {
+      if (producer === null) {
+        producer = kafka.producer({ idempotent: true, maxInFlightRequests: 1, allowAutoTopicCreation: false })
+        await producer.connect()
+      }
+      for (const part of inParts(messages)) await producer.send({ topic: bench.topic(topic), acks: -1, messages: part })
+    },
+
+    endOf: (...names) =>
+      withAdmin(kafka, async (admin) => {
+        let sum = 0
+        for (const name of names) {
+          for (const { high } of await admin.fetchTopicOffsets(bench.topic(name))) sum += Number(high)
+        }
+        return sum
+      }),
+
+    committed: () =>
+      withAdmin(kafka, async (admin) => {
+        const [door] = await admin.fetchOffsets({ groupId: group, topics: [bench.topic('crawl.items')] })
+        return (door?.partitions ?? []).reduce((sum, { offset }) => sum + Math.max(0, Number(offset)), 0)
+      }),
+
+    caughtUp: () =>
+      withAdmin(kafka, async (admin) => {
+        const ends = await admin.fetchTopicOffsets(bench.topic('crawl.items'))
+        const [committed] = await admin.fetchOffsets({ groupId: group, topics: [bench.topic('crawl.items')] })
+        return ends.every(({ partition, high }) => {
+          const found = committed?.partitions.find((each) => each.partition === partition)
+          return high === '0' || found?.offset === high
+        })
+      }),
+
+    async gapBefore(server, state) {
+      const target = server === 'broker' ? brokers[0] : new URL(registryUrl).host
+      const gap = await createGap(target ?? '', state)
+      gaps.push(gap)
+      return gap
+    },
+  }
+
+  t.after(async () => {
+    for (const gate of gates.filter((each) => each.running())) gate.kill('SIGKILL')
+    for (const gate of gates) {
+      await gate.ended
+      if (Reflect.get(t, 'passed') !== true)
+        process.stderr.write(`\n--- gate ${gate.pid} of "${t.fullName}" wrote:\n${tail(gate.stderr())}\n`)
+    }
+    await rm(folder, { recursive: true, force: true })
+    await Promise.all(gaps.map((gap) => gap.close()))
+    await producer?.disconnect()
+    await withAdmin(kafka, async (admin) => {
+      const existing = new Set(await admin.listTopics())
+      await admin.deleteTopics({ topics: topics.map((name) => bench.topic(name)).filter((name) => existing.has(name)) })
+    })
+  })
+
+  await Promise.all([
+    applyTopics(settings, parseTopicsFile(readFileSync(TOPICS_FILE, 'utf8'), TOPICS_FILE), {
+      doorPartitions: partitions,
+    }),
+    registerSchemas(settings),
+  ])
+  await registry.warm(topics)
+  return bench
+}
+
+function policyText({
+  lists = { 'stand-in': { mode: 'enforce', maxAgeHours: 168 } },
+  payloadBytes = 8_388_608,
+}: BenchOptions): string {
+  // JSON is YAML.
+  return JSON.stringify({
+    version: 1,
+    limits: { payloadBytes, pixels: 50_000_000, frames: 50, scanSeconds: 30 },
+    pdq: { near: { distance: 31, quality: 50 }, wide: { distance: 47, quality: 0 } },
+    lists,
+  })
+}
+
+/** Few and small enough for one request each. */
+function inParts(messages: readonly Message[]): Message[][] {
+  const parts: Message[][] = []
+  let bytes = Number.POSITIVE_INFINITY
+  for (const message of messages) {
+    const size = message.value?.length ?? 0
+    if (bytes + size > 2_000_000 || parts.at(-1)?.length === 500) {
+      parts.push([])
+      bytes = 0
+    }
+    parts.at(-1)?.push(message)
+    bytes += size
+  }
+  return parts
+}
+
+function tail(text: string): string {
+  return text.split('\n').slice(-60).join('\n')
+}

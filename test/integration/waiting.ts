@@ -1,0 +1,38 @@
+import { setTimeout as wait } from 'node:timers/promises'
+
+/**
+ * Resolves with the first truthy answer of `condition`.
+ * @param what ends the sentence "waited in vain until ..."
+ * @param seconds deadline
+ * @throws {Error} at the deadline, with the last answer; at once when `condition` throws
+ */
+export async function waitFor<Answer>(
+  what: string,
+  condition: () => Answer | Promise<Answer>,
+  seconds = 30,
+  everyMs = 100,
+): Promise<Exclude<Answer, false | null | undefined | 0 | ''>> {
+  const deadline = performance.now() + seconds * 1000
+  for (;;) {
+    const answer = await condition()
+    if (isTruthy(answer)) return answer
+    if (performance.now() > deadline) {
+      throw new Error(`waited ${seconds} s in vain until ${what}; last answer: ${JSON.stringify(answer)}`)
+    }
+    await wait(everyMs)
+  }
+}
+
+function isTruthy<Answer>(answer: Answer): answer is Exclude<Answer, false | null | undefined | 0 | ''> {
+  return Boolean(answer)
+}
+
+/** Asks `check` again and again for some time, where the promise is that nothing happens; it throws when something does. */
+export async function watchFor(seconds: number, check: () => void | Promise<void>): Promise<void> {
+  const end = performance.now() + seconds * 1000
+  while (performance.now() < end) {
+    await check()
+    await wait(500)
+  }
+  await check()
+}
