@@ -4,6 +4,7 @@ import { SluiceError } from '../domain/errors.ts'
 import type { ItemFault } from '../domain/reasons.ts'
 import type { Coordinates, CrawlItem, Envelope, HeldOriginal } from '../domain/records.ts'
 import { DOOR } from '../domain/topics.ts'
+import { orderedHeaders } from '../platform/kafka/header-order.ts'
 import type { Registry } from '../platform/registry.ts'
 
 /** A message as it came through the door, to the byte. */
@@ -27,12 +28,7 @@ export function doorRecord(input: Coordinates, message: KafkaMessage): DoorRecor
     timestamp: Number(message.timestamp),
     key: message.key,
     value: message.value,
-    headers: Object.entries(message.headers ?? {}).flatMap(([name, value]) =>
-      (Array.isArray(value) ? value : [value])
-        // The library keeps headers in an object: for a name like `constructor` it takes what the object inherits for a first value.
-        .filter((each) => each === null || Buffer.isBuffer(each))
-        .map((each) => ({ name, value: each })),
-    ),
+    headers: orderedHeaders(message.headers ?? {}),
   }
 }
 

@@ -74,8 +74,10 @@ export async function startGate(settings: Settings, policy: Policy, policyHash: 
       }
     },
   })
+  const intake = createFileStore(settings.stores, 'intake')
   const route = createRoute({
     registry,
+    intake,
     clean: createFileStore(settings.stores, 'clean'),
     held: createFileStore(settings.stores, 'held'),
     policyHash,
@@ -83,7 +85,7 @@ export async function startGate(settings: Settings, policy: Policy, policyHash: 
   })
   const examine = createExamine({
     registry,
-    intake: createFileStore(settings.stores, 'intake'),
+    intake,
     scanners,
     policy,
     metrics,

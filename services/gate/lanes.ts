@@ -3,6 +3,7 @@ import kafkajs, { type Admin, type Producer } from 'kafkajs'
 import { SluiceError } from '../domain/errors.ts'
 import { prefixed } from '../domain/topics.ts'
 import { createKafka } from '../platform/kafka/client.ts'
+import { keepHeaderOrder } from '../platform/kafka/header-order.ts'
 import type { Settings } from '../platform/settings.ts'
 import { createLane, type Lane, type LaneParts, type Waiting } from './lane.ts'
 
@@ -31,6 +32,7 @@ export async function startLanes(
   parts: Omit<LaneParts, 'consumer' | 'groupId' | 'prefix' | 'lowWatermark' | 'onTransactionFailed'>,
   onCrash: (error: Error) => void,
 ): Promise<Lanes> {
+  keepHeaderOrder()
   const { topic, log } = parts
   const groupId = prefixed(settings.prefix, GATE_GROUP)
   const admin = createKafka(settings, 'sluice-gate-admin', log).admin()

@@ -2,6 +2,7 @@ import { hash } from 'node:crypto'
 import avro from 'avsc'
 import { ENGINE_VERSION } from '../domain/engine.ts'
 import { trainingView } from '../domain/envelope.ts'
+import { SluiceError } from '../domain/errors.ts'
 import type { Reason } from '../domain/reasons.ts'
 import type {
   CleanItem,
@@ -41,6 +42,7 @@ const held = schemaType('held-original')
  */
 export function createRoute(parts: {
   registry: Registry
+  intake: Store
   clean: Store
   held: Store
   policyHash: string
@@ -70,8 +72,7 @@ export function createRoute(parts: {
     if (judgement.outcome === 'clean') {
       await send('gate.clean', await clear(examined))
     } else {
-      const payloadReference = item.inline === null && payload !== null ? payload.sha256 : null
-      if (payload !== null && payloadReference !== null) await parts.held.write(payloadReference, payload.bytes)
+      const payloadReference = await holdReferenced(examined)
       const original = await container(record)
       heldReference = hash('sha256', original)
       await parts.held.write(heldReference, original)
@@ -109,6 +110,25 @@ export function createRoute(parts: {
       reasons: judgement.reasons,
       payloadBytes: payload?.bytes.length ?? 0,
       messages,
+    }
+  }
+
+  /**
+   * Copies a payload by reference to held, also one that was not looked at because it is too large or contradicts an inline one.
+   * @returns its name there; null where the item names none or it does not exist
+   */
+  async function holdReferenced({ item, payload }: Examined): Promise<string | null> {
+    const reference = item.envelope.payload?.reference ?? null
+    if (reference === null) return null
+    if (payload !== null) {
+      await parts.held.write(payload.sha256, payload.bytes)
+      return payload.sha256
+    }
+    try {
+      return await parts.held.writeStream(parts.intake.stream(reference))
+    } catch (error) {
+      if (error instanceof SluiceError && error.fault === 'item') return null
+      throw error
     }
   }
 

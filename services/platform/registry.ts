@@ -57,7 +57,7 @@ export function createRegistry(settings: Settings) {
     const reader = schemaType(topicSchemas[topic])
     const decoders = new Map<number, Decoder>()
     const versionsSeen = new Set<number>()
-    let ownId: number | null = null
+    let ownId: Promise<number> | null = null
     let running: Promise<void> | null = null
     let queued: Promise<void> | null = null
 
@@ -96,10 +96,13 @@ export function createRegistry(settings: Settings) {
 
     return {
       reader,
-      async id(): Promise<number> {
-        ownId ??= await ask(`the id of our schema of ${subject}`, () =>
+      id(): Promise<number> {
+        ownId ??= ask(`the id of our schema of ${subject}`, () =>
           client.getRegistryIdBySchema(subject, { type: SchemaType.AVRO, schema: schemaText(topicSchemas[topic]) }),
-        )
+        ).catch((error: unknown) => {
+          ownId = null
+          throw error
+        })
         return ownId
       },
       /** @returns undefined when the id is none of this topic's subject */

@@ -55,6 +55,17 @@ test('an object over the limit is refused before it is read', async (t) => {
   await assert.rejects(store.read(name, bytes.length - 1), code('PAYLOAD_TOO_LARGE'))
 })
 
+test('an object of any size is copied piece by piece, and gets the name that its bytes deserve', async (t) => {
+  const root = folder(t)
+  const [intake, held] = [createFileStore(root, 'intake'), createFileStore(root, 'held')]
+  await intake.write(name, bytes)
+  assert.equal(await held.writeStream(intake.stream(name)), name)
+  assert.deepEqual(await held.read(name, 100), bytes)
+  await assert.rejects(held.writeStream(intake.stream(absent)), code('PAYLOAD_MISSING'))
+  await assert.rejects(held.writeStream(intake.stream('../x')), code('REFERENCE_INVALID'))
+  assert.deepEqual(readdirSync(join(root, 'held')), [name.slice(0, 2)], 'no draft is left behind')
+})
+
 test('a link, a folder or a pipe in the place of an object is no object', async (t) => {
   const root = folder(t)
   const store = createFileStore(root, 'intake')

@@ -1,6 +1,6 @@
-import { randomUUID } from 'node:crypto'
+import { createHash, randomUUID } from 'node:crypto'
 import { constants } from 'node:fs'
-import { mkdir, open, rename, rm, stat } from 'node:fs/promises'
+import { type FileHandle, mkdir, open, rename, rm, stat } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { SluiceError } from '../../domain/errors.ts'
 import { isReference, type Store, type StoreName } from './store.ts'
@@ -34,57 +34,109 @@ export function createFileStore(root: string, name: StoreName): Store {
     else await makeFolder(folder)
   }
 
+  /** Fills a draft, flushes it, and puts it where its digest says. */
+  async function place(fill: (draft: FileHandle) => Promise<string>): Promise<void> {
+    const draft = join(folder, `.${randomUUID()}`)
+    try {
+      const file = await open(draft, 'wx', 0o640)
+      let sha256: string
+      try {
+        sha256 = await fill(file)
+        await file.sync()
+      } finally {
+        await file.close()
+      }
+      const path = pathOf(sha256)
+      await makeFolder(dirname(path))
+      await rename(draft, path)
+      await flush(dirname(path))
+    } catch (error) {
+      for (const made of foldersMade) if (made !== folder) foldersMade.delete(made)
+      await rm(draft, { force: true })
+      throw error
+    }
+  }
+
+  /** An object is a plain file: a link that somebody put there is not followed, a pipe not waited for. */
+  async function openObject(sha256: string): Promise<{ file: FileHandle; size: number }> {
+    const path = pathOf(sha256)
+    try {
+      await findFolder()
+      const file = await open(path, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK)
+      const status = await file.stat()
+      if (status.isFile()) return { file, size: status.size }
+      await file.close()
+      throw new SluiceError('PAYLOAD_MISSING', 'the reference leads to something that is no file')
+    } catch (cause) {
+      if (isMissingObject(cause, path)) throw new SluiceError('PAYLOAD_MISSING', undefined, { cause })
+      throw cause
+    }
+  }
+
+  /** What is not an error of ours already is a fault of the store. */
+  function unreachable(what: string, cause: unknown): SluiceError {
+    if (cause instanceof SluiceError) return cause
+    return new SluiceError('STORE_UNREACHABLE', `the ${name} store can't be ${what}`, { cause })
+  }
+
   return {
     async write(sha256, bytes) {
       const path = pathOf(sha256)
       try {
         await findFolder()
-        await makeFolder(dirname(path))
         if ((await sizeOf(path)) === bytes.length) return await flush(dirname(path))
-        const draft = join(dirname(path), `.${sha256}.${randomUUID()}`)
-        try {
-          const file = await open(draft, 'wx', 0o640)
-          try {
-            await file.writeFile(bytes)
-            await file.sync()
-          } finally {
-            await file.close()
-          }
-          await rename(draft, path)
-        } catch (error) {
-          await rm(draft, { force: true })
-          throw error
-        }
-        await flush(dirname(path))
+        await place(async (draft) => {
+          await draft.writeFile(bytes)
+          return sha256
+        })
       } catch (cause) {
-        foldersMade.delete(dirname(path))
-        throw new SluiceError('STORE_UNREACHABLE', `the ${name} store can't be written`, { cause })
+        throw unreachable('written', cause)
+      }
+    },
+
+    async writeStream(source) {
+      const digest = createHash('sha256')
+      let sha256 = ''
+      try {
+        await findFolder()
+        await place(async (draft) => {
+          for await (const piece of source) {
+            digest.update(piece)
+            await draft.writeFile(piece)
+          }
+          sha256 = digest.digest('hex')
+          return sha256
+        })
+        return sha256
+      } catch (cause) {
+        throw unreachable('written', cause)
       }
     },
 
     async read(sha256, limit) {
-      const path = pathOf(sha256)
       try {
-        await findFolder()
-        // An object is a plain file: a link that somebody put there is not followed, a pipe not waited for.
-        const file = await open(path, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK)
+        const { file, size } = await openObject(sha256)
         try {
-          const status = await file.stat()
-          if (!status.isFile())
-            throw new SluiceError('PAYLOAD_MISSING', 'the reference leads to something that is no file')
-          if (status.size > limit) {
-            throw new SluiceError('PAYLOAD_TOO_LARGE', `the object has ${status.size} bytes, allowed are ${limit}`)
+          if (size > limit) {
+            throw new SluiceError('PAYLOAD_TOO_LARGE', `the object has ${size} bytes, allowed are ${limit}`)
           }
-          const bytes = Buffer.allocUnsafeSlow(status.size)
-          const { bytesRead } = await file.read(bytes, 0, status.size, 0)
+          const bytes = Buffer.allocUnsafeSlow(size)
+          const { bytesRead } = await file.read(bytes, 0, size, 0)
           return bytes.subarray(0, bytesRead)
         } finally {
           await file.close()
         }
       } catch (cause) {
-        if (cause instanceof SluiceError) throw cause
-        if (isMissingObject(cause, path)) throw new SluiceError('PAYLOAD_MISSING', undefined, { cause })
-        throw new SluiceError('STORE_UNREACHABLE', `the ${name} store can't be read`, { cause })
+        throw unreachable('read', cause)
+      }
+    },
+
+    async *stream(sha256) {
+      try {
+        const { file } = await openObject(sha256)
+        yield* file.createReadStream()
+      } catch (cause) {
+        throw unreachable('read', cause)
       }
     },
   }

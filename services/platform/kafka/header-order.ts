@@ -1,0 +1,47 @@
+import { createRequire } from 'node:module'
+import type { IHeaders } from 'kafkajs'
+import { z } from 'zod'
+
+/** A header as it stands in the record. */
+export type RecordHeader = { name: string; value: Buffer | null }
+
+const ORDERED = Symbol('headers in the order of the record')
+const PATCHED = Symbol('keeps the order of headers')
+
+const decoderClass = z.custom<{ prototype: { readVarIntArray: (this: unknown, reader: unknown) => unknown[] } }>(
+  (found) =>
+    typeof found === 'function' &&
+    'prototype' in found &&
+    typeof Reflect.get(Object(found.prototype), 'readVarIntArray') === 'function',
+  'kafkajs is not as expected: its decoder has no readVarIntArray; headers of held messages would lose their order',
+)
+const headerList = z.array(z.object({ key: z.string(), value: z.instanceof(Buffer).nullable() }))
+
+/**
+ * Makes kafkajs remember the order of a record's headers. It decodes them to a list and then folds that into an object, which
+ * mixes up repeated names and moves names like `9` to the front; what is held must be kept as it came. Reading arrays of
+ * variable length is done for headers only, so that is where the list is caught.
+ * @throws {Error} when the library's insides are not those that this was written for
+ */
+export function keepHeaderOrder(): void {
+  const { prototype } = decoderClass.parse(createRequire(import.meta.url)('kafkajs/src/protocol/decoder.js'))
+  if (PATCHED in prototype) return
+  const read = prototype.readVarIntArray
+  prototype.readVarIntArray = function (reader) {
+    const list = read.call(this, reader)
+    const fold = list.reduce.bind(list)
+    return Object.defineProperty(list, 'reduce', {
+      value: (join: Parameters<typeof fold>[0], start: unknown) =>
+        Object.defineProperty(Object(fold(join, start)), ORDERED, { value: list }),
+    })
+  }
+  Object.defineProperty(prototype, PATCHED, { value: true })
+}
+
+/**
+ * A message's headers in their order, repeated ones and ones without value included.
+ * @throws {Error} when the message was not read after {@link keepHeaderOrder}
+ */
+export function orderedHeaders(headers: IHeaders): RecordHeader[] {
+  return headerList.parse(Reflect.get(headers, ORDERED)).map(({ key, value }) => ({ name: key, value }))
+}
