@@ -19,6 +19,8 @@ type BadInput = {
   key: Buffer | null
   value: Buffer | null
   headers?: RawRecord['headers']
+  /** the payload by reference that must be in the held store */
+  keeps?: Buffer
 }
 
 /** Each with a partition of its own choosing, a good item before it and one behind it. */
@@ -70,7 +72,9 @@ async function badInputs(bench: Bench): Promise<BadInput[]> {
     ...[content, claims]: [Parameters<typeof crawlItem>[1], Parameters<typeof crawlItem>[2]?]
   ): Promise<void> => {
     const id = what.replaceAll(/[^a-z0-9]+/g, '-')
-    add(what, reasons, id, await encode(crawlItem(id, content, claims)))
+    const keeps = [good, large].find((bytes) => content.reference === sha256(bytes))
+    const value = await encode(crawlItem(id, content, claims))
+    inputs.push({ what, reasons, key: Buffer.from(id), value, ...(keeps ? { keeps } : {}) })
   }
 
   add('random bytes', ['MESSAGE_UNDECODABLE'], 'random', Buffer.concat([Buffer.of(7), randomBytes(300)]))
@@ -187,6 +191,9 @@ test('bad input has one outcome, never clean, its reason, and is kept to the byt
         original.record.headers.map(({ name, value }) => [name, value]),
         (input.headers ?? []).map(([name, value]) => [name, value?.toString('base64') ?? null]),
       )
+      const kept = input.keeps === undefined ? null : sha256(input.keeps)
+      assert.equal(fate.held.payloadReference, kept, 'a payload by reference is kept with it')
+      if (kept !== null) assert.equal(held.get(kept)?.sha256, kept)
       assert.equal(fateAt(2 * index + 1)?.outcome, 'clean', 'the good item behind it')
     })
   }

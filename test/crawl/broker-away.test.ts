@@ -1,0 +1,90 @@
+import assert from 'node:assert/strict'
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { after, before, test } from 'node:test'
+import { registerSchemas } from '../../services/cluster/registered-schemas.ts'
+import { stackStatus, startStack, stopStack } from '../../services/cluster/stack/stack.ts'
+import { applyTopics } from '../../services/cluster/topics.ts'
+import { parseTopicsFile } from '../../services/cluster/wanted-topics.ts'
+import { createProducer } from '../../services/crawl/producer.ts'
+import { emptyEnvelope } from '../../services/domain/envelope.ts'
+import { DOOR } from '../../services/domain/topics.ts'
+import { createKafka } from '../../services/platform/kafka/client.ts'
+import { followTopic } from '../../services/platform/kafka/follow-topic.ts'
+import { readSettings, type Settings } from '../../services/platform/settings.ts'
+import { waitFor } from '../integration/waiting.ts'
+
+// A stack of its own: its broker is killed.
+const root = mkdtempSync(join(tmpdir(), 'sluice-crawl-'))
+const options = { root, environment: {} }
+const topicsFile = join(import.meta.dirname, '../../infra/topics.yaml')
+let settings: Settings
+
+before(async () => {
+  const { brokers, registry } = await startStack(options)
+  settings = readSettings({
+    SLUICE_BROKERS: brokers.join(','),
+    SLUICE_REGISTRY: registry,
+    SLUICE_STORES: join(root, 'stores'),
+  })
+  await applyTopics(settings, parseTopicsFile(readFileSync(topicsFile, 'utf8'), topicsFile))
+  await registerSchemas(settings)
+})
+after(async () => {
+  await stopStack(options)
+  rmSync(root, { recursive: true, force: true })
+})
+
+async function killBroker(): Promise<void> {
+  const find = async () => (await stackStatus(options)).servers.find(({ server }) => server === 'kafka')
+  const pid = (await find())?.pid
+  assert.ok(pid)
+  process.kill(pid, 'SIGKILL')
+  await waitFor('the killed broker is gone', async () => (await find())?.state === 'down')
+}
+
+test('while the broker is away publish holds its caller back; when it is back every item is written once and in order', async () => {
+  const window = 20
+  const publisher = await createProducer(settings, { items: window, batchItems: 8 })
+  const ids = Array.from({ length: 3000 }, (_, n) => `item-${n}`)
+  let accepted = 0
+  let written = 0
+  const publishing = (async () => {
+    for (const id of ids) {
+      const item = { id, mediaTypeClaimed: null, collectedAt: null }
+      const published = await publisher.publish({ envelope: { ...emptyEnvelope(), item }, payload: Buffer.from(id) })
+      accepted++
+      void published.written.then(() => written++)
+    }
+  })()
+  await waitFor('some items are written', () => written > 100, 30, 5)
+  assert.ok(accepted < ids.length, 'the broker is killed in the middle')
+  await killBroker()
+  assert.ok(accepted < ids.length, 'the broker was killed in the middle')
+  assert.ok(accepted - written <= window, `${accepted - written} items are under way`)
+  await startStack(options)
+  await publishing
+  await publisher.close()
+  assert.equal(written, ids.length)
+
+  const numbers = new Map<number, number[]>()
+  const follower = followTopic({
+    kafka: createKafka(settings, 'read-door'),
+    topic: DOOR,
+    onRecord: ({ partition, key }) => {
+      numbers.set(partition, [...(numbers.get(partition) ?? []), ids.indexOf(String(key))])
+    },
+  })
+  await follower.reachedEnd
+  await follower.stop()
+  for (const found of numbers.values())
+    assert.deepEqual(
+      found,
+      found.toSorted((a, b) => a - b),
+    )
+  assert.deepEqual(
+    [...numbers.values()].flat().toSorted((a, b) => a - b),
+    [...ids.keys()],
+  )
+})
