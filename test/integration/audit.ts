@@ -25,7 +25,6 @@ const held = z.object({
   matches: z.array(match),
   heldReference: z.string(),
   payloadReference: z.string().nullable(),
-  payloadReference: z.string().nullable(),
 })
 const clean = z.object({
   input: coordinates,
