@@ -1,0 +1,141 @@
+import { existsSync, statSync } from 'node:fs'
+import { mkdir, writeFile } from 'node:fs/promises'
+import { join, resolve } from 'node:path'
+import { SluiceError } from '../../services/domain/errors.ts'
+import { createKafka } from '../../services/platform/kafka/client.ts'
+import { createRegistry } from '../../services/platform/registry.ts'
+import { muteKnownWarning } from '../../services/platform/run-cli.ts'
+import { DATA_FOLDER, readSettings } from '../../services/platform/settings.ts'
+import { type CorpusItem, makeCorpus } from './corpus.ts'
+import { forgetFormerRuns, rememberRun } from './former-runs.ts'
+import { listOwnPictures } from './own-pictures.ts'
+import { type Result, readResult } from './result.ts'
+import { compareWithExpected, explainOne, itemTables } from './show.ts'
+import { CommandFailed, createSteps, type Steps } from './steps.ts'
+
+const FOLDER = join(DATA_FOLDER, 'demo')
+const LIST = 'stand-in'
+
+/** `run.ts [CORPUS]`: the whole way of some pictures through the gate, each step a command that anyone could type. */
+async function main(corpus: string | undefined): Promise<number> {
+  const own = corpus ? resolve(corpus) : null
+  if (own !== null && !(existsSync(own) && statSync(own).isDirectory())) {
+    throw new SluiceError('USAGE', `CORPUS names ${corpus}, which is no folder: name a folder of pictures`)
+  }
+  process.chdir(join(import.meta.dirname, '../..'))
+  const prefix = `demo-${Date.now().toString(36)}.`
+  const stores = join(FOLDER, `${prefix}stores`)
+  const environment = {
+    SLUICE_PREFIX: prefix,
+    SLUICE_STORES: stores,
+    SLUICE_POLICY: 'infra/policy.yaml',
+    SLUICE_LISTEN: '127.0.0.1:0',
+    SLUICE_LOG: 'info',
+  }
+  const steps = createSteps(environment)
+  await mkdir(FOLDER, { recursive: true })
+
+  steps.title('The corpus')
+  const { pictures, list, items } = own === null ? await standIn(steps) : await ownPictures(steps, own)
+
+  steps.title('Kafka, the schema registry, topics, schemas')
+  await steps.sluice(['stack', 'up'])
+  const settings = readSettings({ ...process.env, ...environment })
+  const kafka = createKafka(settings, 'sluice-demo')
+  await forgetFormerRuns(FOLDER, kafka)
+  await rememberRun(FOLDER, { prefix, stores })
+  await steps.sluice(['topics', 'apply'], { quiet: true })
+  await steps.sluice(['schemas', 'register'], { quiet: true })
+
+  steps.title('The hash list, the items, the gate')
+  await steps.sluice(['lists', 'import', list, '--list', LIST])
+  // Of somebody's own pictures a few may have a sidecar that is wrong; that was told.
+  await steps.sluice(['crawl', 'folder', pictures], { goOnAt: 1 })
+  const tally = await steps.gate()
+
+  steps.title('What happened')
+  const result = await steps.waiting('reading the topics', () => readResult(kafka, createRegistry(settings), prefix))
+  const summary = summaryOf(result, tally.seconds)
+  await writeFile(join(FOLDER, 'summary.json'), `${JSON.stringify(summary, null, 2)}\n`)
+  steps.say(itemTables(result))
+  const rate = `${result.verdicts} items in ${summary.seconds} s, ${summary.itemsPerSecond} a second`
+  steps.say(`Throughput of the gate: ${rate}. Summary: ${join(FOLDER, 'summary.json')}`)
+  steps.title('One held item, explained')
+  steps.say(explainOne(result))
+  return verdictOnRun(steps, result, items)
+}
+
+type Source = { pictures: string; list: string; items: CorpusItem[] | null }
+
+async function standIn(steps: Steps): Promise<Source> {
+  const progress = steps.counting((made) => `${made} pictures made`)
+  try {
+    const corpus = await makeCorpus(join(FOLDER, 'corpus'), { onProgress: progress.tell })
+    steps.say(
+      `Stand-in corpus in ${join(FOLDER, 'corpus')}: ${corpus.items.length} items with made-up provenance. Known, for the demo's sake,`,
+    )
+    steps.say('are some of the harmless photographs that they were made from; their hashes are in stand-in.csv.')
+    return corpus
+  } finally {
+    progress.stop()
+  }
+}
+
+async function ownPictures(steps: Steps, folder: string): Promise<Source> {
+  const list = join(FOLDER, 'own-pictures.csv')
+  const progress = steps.counting((looked) => `${looked} of your pictures hashed`)
+  try {
+    const { listed, every } = await listOwnPictures(folder, list, progress.tell)
+    steps.say(
+      `Your own pictures. For the demo's sake every ${every} of them counts as known: ${listed}, hashes in ${list}.`,
+    )
+    return { pictures: folder, list, items: null }
+  } finally {
+    progress.stop()
+  }
+}
+
+function summaryOf(result: Result, seconds: number) {
+  const { produced, clean, quarantine, review, verdicts, envelopes, reasons } = result
+  const itemsPerSecond = seconds > 0 ? Math.round((verdicts / seconds) * 10) / 10 : 0
+  return {
+    produced,
+    clean,
+    quarantine,
+    review,
+    verdicts,
+    envelopes,
+    reasons,
+    seconds: Math.round(seconds * 100) / 100,
+    itemsPerSecond,
+  }
+}
+
+function verdictOnRun(steps: Steps, result: Result, items: CorpusItem[] | null): number {
+  const { produced, clean, quarantine, review, verdicts, envelopes } = result
+  const counts = `${produced} produced; ${clean} clean + ${quarantine} quarantine + ${review} review; ${verdicts} verdicts; ${envelopes} envelopes`
+  const agree = new Set([produced, clean + quarantine + review, verdicts, envelopes]).size === 1
+  const unexpected = items === null ? [] : compareWithExpected(result, items)
+  steps.title(agree && unexpected.length === 0 ? 'Done' : 'Something is wrong')
+  steps.say(agree ? `The counts agree: ${counts}.` : `The counts do not agree: ${counts}.`)
+  if (items !== null) {
+    const known = items.filter(({ listed }) => listed).length
+    const unknown = items.filter(({ expected }) => expected === 'clean').length
+    steps.say(
+      unexpected.length === 0
+        ? `All ${known} derivatives of listed pictures are held, all ${unknown} of others are clean.`
+        : `Not where they should be:\n  ${unexpected.join('\n  ')}`,
+    )
+  }
+  steps.say('Kafka and the registry go on running; `npx sluice stack down` ends them.')
+  return agree && unexpected.length === 0 ? 0 : 1
+}
+
+muteKnownWarning()
+try {
+  process.exitCode = await main(process.argv[2])
+} catch (error) {
+  if (!(error instanceof SluiceError || error instanceof CommandFailed)) throw error
+  process.stderr.write(`demo: ${error.message}\n`)
+  process.exitCode = error instanceof CommandFailed ? error.exitCode : error.fault === 'usage' ? 2 : 1
+}

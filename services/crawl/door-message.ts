@@ -1,0 +1,105 @@
+import { createHash, randomUUID } from 'node:crypto'
+import { isItemId } from '../domain/envelope.ts'
+import { SluiceError } from '../domain/errors.ts'
+import type { CrawlItem, Envelope, PayloadGroup } from '../domain/records.ts'
+import { DOOR } from '../domain/topics.ts'
+import type { Registry } from '../platform/registry.ts'
+import type { Store } from '../platform/stores/store.ts'
+
+/** Something collected: what is known about it, and its bytes. */
+export type Collected = { envelope: Envelope; payload: Uint8Array }
+/** How a payload travels: in the message, or as a reference into the intake store. */
+export type Carriage = 'inline' | 'reference'
+export type DoorMessage = { key: string; value: Buffer; headers: Record<string, string> }
+
+/** Where door messages come from and go to. */
+export type DoorMessageParts = {
+  registry: Registry
+  intake: Store
+  /** longest payload that travels in the message, bytes */
+  inlineBytes: number
+  /** longest batch of messages that the topic takes, bytes */
+  topicLimit: number
+  /** `ce_source`: names the crawler, as a URI reference */
+  source: string
+}
+
+/**
+ * The id under which a collected thing enters.
+ * @throws {SluiceError} ITEM_ID_INVALID
+ */
+export function itemIdOf({ envelope }: Collected): string {
+  const id = envelope.item?.id
+  if (id === undefined || !isItemId(id)) throw new SluiceError('ITEM_ID_INVALID')
+  return id
+}
+
+export function carriageOf({ payload }: Collected, inlineBytes: number): Carriage {
+  return payload.length <= inlineBytes ? 'inline' : 'reference'
+}
+
+/**
+ * The door topic's message for something collected; a payload that is too long to travel inside is in the intake store,
+ * durably, when this resolves. Size and sha256 are filled in where the crawler claimed none; a claim is passed on as it is,
+ * for the gate to check.
+ * @throws {SluiceError} ITEM_ID_INVALID, PAYLOAD_TOO_LARGE, STORE_UNREACHABLE, REGISTRY_UNREACHABLE
+ */
+export async function doorMessage(
+  collected: Collected,
+  { registry, intake, inlineBytes, topicLimit, source }: DoorMessageParts,
+): Promise<{ message: DoorMessage; bytes: number }> {
+  const { envelope, payload } = collected
+  const key = itemIdOf(collected)
+  const sha256 = createHash('sha256').update(payload).digest('hex')
+  const inline = carriageOf(collected, inlineBytes) === 'inline'
+  if (!inline) await intake.write(sha256, payload)
+  const claimed = envelope.payload
+  const described: PayloadGroup = {
+    reference: inline ? null : sha256,
+    size: claimed?.size ?? payload.length,
+    md5: claimed?.md5 ?? null,
+    sha1: claimed?.sha1 ?? null,
+    sha256: claimed?.sha256 ?? sha256,
+  }
+  const item: CrawlItem = {
+    envelope: { ...envelope, payload: described },
+    inline: inline ? Buffer.from(payload.buffer, payload.byteOffset, payload.byteLength) : null,
+  }
+  const message = { key, value: await registry.encode(DOOR, item), headers: cloudEventsHeaders(key, source) }
+  const bytes = sizeInTopic(message)
+  if (bytes > topicLimit) {
+    const advice = inline
+      ? 'lower SLUICE_INLINE_BYTES, so that the payload travels by reference'
+      : 'shorten the envelope'
+    throw new SluiceError(
+      'PAYLOAD_TOO_LARGE',
+      `the message of item ${key} has ${bytes} bytes and ${DOOR} takes ${topicLimit}: ${advice}`,
+    )
+  }
+  return { message, bytes }
+}
+
+/** CloudEvents' Kafka binding, binary mode. */
+function cloudEventsHeaders(id: string, source: string): Record<string, string> {
+  return {
+    ce_specversion: '1.0',
+    ce_id: randomUUID(),
+    ce_source: source,
+    ce_type: 'sluice.crawl.item.v1',
+    ce_subject: id,
+    ce_time: new Date().toISOString(),
+    'content-type': 'application/avro',
+  }
+}
+
+const BATCH_HEADER_BYTES = 61
+const LONGEST_VARINT = 5
+
+/** Bytes of a message in a batch of its own, at most: what the topic's limit is about. */
+function sizeInTopic({ key, value, headers }: DoorMessage): number {
+  const headerBytes = Object.entries(headers).reduce(
+    (sum, [name, text]) => sum + Buffer.byteLength(name) + Buffer.byteLength(text) + 2 * LONGEST_VARINT,
+    0,
+  )
+  return BATCH_HEADER_BYTES + 7 * LONGEST_VARINT + Buffer.byteLength(key) + value.length + headerBytes
+}

@@ -1,0 +1,115 @@
+import { createHash } from 'node:crypto'
+import type { Dirent } from 'node:fs'
+import { open, readdir, realpath, stat } from 'node:fs/promises'
+import { join, sep } from 'node:path'
+import { SluiceError } from '../domain/errors.ts'
+import type { Found, Importer } from './importer.ts'
+import { envelopeFromSidecar, SidecarError } from './sidecar.ts'
+
+const SIDECAR = '.json'
+const MIB = 1024 * 1024
+/** A payload is held in memory while it is published. */
+const LONGEST_PAYLOAD = 1024 * MIB
+const LONGEST_SIDECAR = MIB
+
+/** `sluice crawl folder DIR`: every file below a folder. */
+export const folderImporter: Importer = {
+  name: 'folder',
+  summary: 'publish every file below a folder',
+  description:
+    'Publishes every file below DIR, in order of their paths. What is known of boats.jpg may lie beside it in boats.jpg.json:\n' +
+    'a JSON object of envelope groups (item, payload, acquisition, origin, supply, rights, synthetic, liveness, extra), as in\n' +
+    'schemas/envelope.avsc. Hidden files, linked folders and links that lead out of DIR are left out.\n' +
+    'Payloads up to SLUICE_INLINE_BYTES travel in the message, longer ones by reference into the intake store.',
+  argument: 'DIR',
+  argumentMeaning: 'folder to publish',
+  example: 'sluice crawl folder ./pictures',
+  read: readFolder,
+}
+
+/**
+ * Every item below a folder, depth first, by name.
+ * @throws {SluiceError} USAGE when the folder can't be read
+ */
+export async function* readFolder(folder: string): AsyncGenerator<Found> {
+  const root = await realpath(folder).catch((cause: unknown) => {
+    throw new SluiceError('USAGE', `there is no folder ${folder}: name one that exists`, { cause })
+  })
+  const entries = await readdir(root, { withFileTypes: true }).catch((cause: unknown) => {
+    throw new SluiceError('USAGE', `${folder} can't be read as a folder: name a folder that you may read`, { cause })
+  })
+  yield* walk(root, '', entries)
+}
+
+/** @param path of the folder that holds `entries`, below the root, with / between names and at the end */
+async function* walk(root: string, path: string, entries: Dirent[]): AsyncGenerator<Found> {
+  const visible = entries.filter(({ name }) => !name.startsWith('.'))
+  const names = new Set(visible.filter((entry) => !entry.isDirectory()).map(({ name }) => name))
+  for (const entry of visible.sort((a, b) => (a.name < b.name ? -1 : 1))) {
+    const { name } = entry
+    const file = path + name
+    if (entry.isDirectory()) {
+      const inner = await readdir(join(root, file), { withFileTypes: true }).catch(() => null)
+      if (inner === null) yield { kind: 'bad', file, field: '', expected: 'expected a folder that can be read' }
+      else yield* walk(root, `${file}/`, inner)
+    } else if (!isSidecar(name, names) && (entry.isFile() || (await leadsToFileInside(root, join(root, file))))) {
+      yield await readItem(root, file, names.has(name + SIDECAR))
+    }
+  }
+}
+
+/** A sidecar stands beside what it tells of; a JSON file on its own is an item. */
+function isSidecar(name: string, names: ReadonlySet<string>): boolean {
+  if (!name.endsWith(SIDECAR)) return false
+  const told = name.slice(0, -SIDECAR.length)
+  return names.has(told) && !isSidecar(told, names)
+}
+
+/** For a link; a pipe, a socket or a device is no file either. */
+async function leadsToFileInside(root: string, path: string): Promise<boolean> {
+  const real = await realpath(path).catch(() => null)
+  if (real === null || !real.startsWith(root.endsWith(sep) ? root : root + sep)) return false
+  return (await stat(real)).isFile()
+}
+
+async function readItem(root: string, file: string, hasSidecar: boolean): Promise<Found> {
+  const payload = await readWhole(join(root, file), LONGEST_PAYLOAD)
+  if (typeof payload === 'string') return { kind: 'bad', file, field: '', expected: payload }
+  const told = file + SIDECAR
+  const json = hasSidecar ? await readWhole(join(root, told), LONGEST_SIDECAR) : null
+  if (typeof json === 'string') return { kind: 'bad', file: told, field: '', expected: json }
+  try {
+    const envelope = envelopeFromSidecar(folderItemId(file, payload), json === null ? null : json.toString('utf8'))
+    return { kind: 'item', collected: { envelope, payload } }
+  } catch (error) {
+    if (!(error instanceof SidecarError)) throw error
+    return { kind: 'bad', file: told, field: error.field, expected: error.expected }
+  }
+}
+
+/**
+ * The item id of a file: made of its path below the folder and its bytes, so that importing twice gives the same id, and
+ * changed bytes another.
+ * @param path with / between names
+ */
+export function folderItemId(path: string, payload: Uint8Array): string {
+  const sha256 = createHash('sha256').update(payload).digest('hex')
+  const digest = createHash('sha256').update(`folder\n${path}\n${sha256}`).digest('hex')
+  return `folder-${digest.slice(0, 40)}`
+}
+
+/** @returns the bytes, or a sentence on what was expected instead */
+async function readWhole(path: string, limit: number): Promise<Buffer | string> {
+  try {
+    const file = await open(path, 'r')
+    try {
+      const { size } = await file.stat()
+      return size > limit ? `expected at most ${limit} bytes` : await file.readFile()
+    } finally {
+      await file.close()
+    }
+  } catch (error) {
+    const code = error instanceof Error && 'code' in error ? ` (${String(error.code)})` : ''
+    return `expected a file that can be read${code}`
+  }
+}

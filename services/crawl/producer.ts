@@ -1,0 +1,200 @@
+import kafkajs, { type Kafka, type Message, type Producer, type RecordMetadata } from 'kafkajs'
+import { SluiceError } from '../domain/errors.ts'
+import { DOOR, prefixed } from '../domain/topics.ts'
+import { createKafka, withAdmin } from '../platform/kafka/client.ts'
+import { createRegistry } from '../platform/registry.ts'
+import type { Settings } from '../platform/settings.ts'
+import { createFileStore } from '../platform/stores/file-store.ts'
+import { type Carriage, type Collected, carriageOf, doorMessage, itemIdOf } from './door-message.ts'
+import { createSendWindow, type WindowLimits } from './send-window.ts'
+
+/** Where a message stands on the door topic. */
+export type Written = { partition: number; offset: number }
+
+/** The client by which crawlers write the door topic. */
+export type Publisher = {
+  /**
+   * Publishes one item under its envelope's item id. Resolves when the item is accepted: there was room for it, and a payload
+   * that travels by reference is in the intake store. Items of one partition are written in the order of these calls.
+   * @returns `written` settles when the brokers have it on all replicas, or can't; `flush` reports such a failure too
+   * @throws {SluiceError} ITEM_ID_INVALID, PAYLOAD_TOO_LARGE, STORE_UNREACHABLE, REGISTRY_UNREACHABLE, USAGE after close
+   */
+  publish(collected: Collected): Promise<{ carriage: Carriage; written: Promise<Written> }>
+  /**
+   * Resolves when everything published so far is written.
+   * @throws {SluiceError} the first failure since the last flush: BROKER_UNREACHABLE, TOPICS_MISSING or PAYLOAD_TOO_LARGE. What was accepted
+   * behind a failed batch has failed too and may be published again
+   */
+  flush(): Promise<void>
+  /** Flushes and disconnects; afterwards nothing can be published. */
+  close(): Promise<void>
+}
+
+export type ProducerOptions = Partial<WindowLimits> & {
+  /** `ce_source` of the messages: names the crawler, as a URI reference */
+  source?: string
+}
+
+const RETRY = { initialRetryTime: 100, maxRetryTime: 3000, retries: 12 }
+const MIB = 1024 * 1024
+/** Kafka's own default, taken where the topic's setting can't be read. */
+const DEFAULT_TOPIC_LIMIT = 1_048_588
+/** Left free in each message, so that a replay can add its headers to it. */
+const REPLAY_HEADROOM = 65_536
+
+/**
+ * Connects to the door topic: an idempotent producer whose messages are on all replicas before they count as written.
+ * @throws {SluiceError} BROKER_UNREACHABLE, TOPICS_MISSING, REGISTRY_UNREACHABLE
+ */
+export async function createProducer(settings: Settings, options: ProducerOptions = {}): Promise<Publisher> {
+  const { source = '/sluice/crawl', ...limits } = options
+  const topic = prefixed(settings.prefix, DOOR)
+  const kafka = createKafka(settings, 'sluice-crawl', undefined, RETRY)
+  const registry = createRegistry(settings)
+  const intake = createFileStore(settings.stores, 'intake')
+  const { partitions, topicLimit } = await lookAtTopic(kafka, topic)
+  await registry.warm([DOOR])
+  const sender = createSender(kafka, topic)
+  await sender.connect()
+
+  const partitionOf = createPartitionOf(topic, partitions)
+  const parts = { registry, intake, inlineBytes: settings.inlineBytes, topicLimit, source }
+  const window = createSendWindow<Message & { partition: number }, Written>(
+    {
+      items: 1000,
+      bytes: 32 * MIB,
+      batchItems: 500,
+      lingerMs: 5,
+      ...limits,
+      batchBytes: Math.min(limits.batchBytes ?? MIB, topicLimit),
+    },
+    (batch) => sender.send(batch),
+  )
+  let closed = false
+
+  return {
+    async publish(collected) {
+      if (closed) throw new SluiceError('USAGE', 'the producer is closed and publishes nothing more')
+      const partition = partitionOf(itemIdOf(collected))
+      const { written } = await window.put(collected.payload.length, async () => {
+        const { message, bytes } = await doorMessage(collected, parts)
+        return { message: { ...message, partition }, bytes }
+      })
+      return { carriage: carriageOf(collected, settings.inlineBytes), written }
+    },
+    flush: () => window.flush(),
+    async close() {
+      closed = true
+      try {
+        await window.flush()
+      } finally {
+        await sender.disconnect()
+      }
+    },
+  }
+}
+
+/** Writes batches, one at a time. */
+function createSender(kafka: Kafka, topic: string) {
+  let producer: Producer | null = null
+
+  async function connect(): Promise<Producer> {
+    // Several requests under way could be numbered in another order on a retry.
+    const fresh = kafka.producer({
+      idempotent: true,
+      maxInFlightRequests: 1,
+      allowAutoTopicCreation: false,
+      retry: RETRY,
+    })
+    try {
+      await fresh.connect()
+    } catch (cause) {
+      throw new SluiceError('BROKER_UNREACHABLE', undefined, { cause })
+    }
+    return fresh
+  }
+
+  return {
+    async connect(): Promise<void> {
+      producer ??= await connect()
+    },
+    async send(messages: (Message & { partition: number })[]): Promise<Written[]> {
+      producer ??= await connect()
+      try {
+        return places(messages, await producer.send({ topic, messages, acks: -1 }))
+      } catch (cause) {
+        // It may or may not have been written, and the numbers that the next batch would reuse could make the brokers
+        // take that one for a repetition and drop it. A new producer starts with numbers of its own.
+        const spent = producer
+        producer = null
+        await spent.disconnect().catch(() => undefined)
+        throw sendError(cause, topic)
+      }
+    },
+    async disconnect(): Promise<void> {
+      await producer?.disconnect()
+      producer = null
+    },
+  }
+}
+
+/** The place of each message, from the first offset that the brokers gave to each partition's part of the batch. */
+function places(messages: { partition: number }[], answers: RecordMetadata[]): Written[] {
+  const next = new Map(answers.map(({ partition, baseOffset }) => [partition, Number(baseOffset)]))
+  return messages.map(({ partition }) => {
+    const offset = next.get(partition) ?? Number.NaN
+    next.set(partition, offset + 1)
+    return { partition, offset }
+  })
+}
+
+/** Java's default: murmur2 of the key. Chosen once a message, so that a retry finds it where it was first sent. */
+function createPartitionOf(topic: string, partitions: number): (key: string) => number {
+  const choose = kafkajs.Partitioners.DefaultPartitioner()
+  const partitionMetadata = Array.from({ length: partitions }, (_, partitionId) => ({
+    partitionErrorCode: 0,
+    partitionId,
+    leader: 0,
+    replicas: [],
+    isr: [],
+  }))
+  return (key) => choose({ topic, partitionMetadata, message: { key, value: null } })
+}
+
+async function lookAtTopic(kafka: Kafka, topic: string): Promise<{ partitions: number; topicLimit: number }> {
+  return await withAdmin(kafka, async (admin) => {
+    const partitions = await admin.fetchTopicMetadata({ topics: [topic] }).then(
+      ({ topics }) => topics[0]?.partitions.length ?? 0,
+      (cause: unknown) => {
+        throw sendError(cause, topic)
+      },
+    )
+    const name = 'max.message.bytes'
+    const resource = { type: kafkajs.ConfigResourceTypes.TOPIC, name: topic, configNames: [name] }
+    // A crawler may lack the right to read settings; then what is too long is refused by the brokers.
+    const described = await admin.describeConfigs({ resources: [resource], includeSynonyms: false }).catch(() => null)
+    const entry = described?.resources[0]?.configEntries.find(({ configName }) => configName === name)
+    return { partitions, topicLimit: Number(entry?.configValue ?? DEFAULT_TOPIC_LIMIT) - REPLAY_HEADROOM }
+  })
+}
+
+function sendError(cause: unknown, topic: string): SluiceError {
+  const type = cause instanceof Error && 'type' in cause ? cause.type : null
+  switch (type) {
+    case 'UNKNOWN_TOPIC_OR_PARTITION':
+      return new SluiceError('TOPICS_MISSING', `there is no topic ${topic}: make it with \`sluice topics apply\``, {
+        cause,
+      })
+    case 'MESSAGE_TOO_LARGE':
+    case 'RECORD_LIST_TOO_LARGE':
+      return new SluiceError(
+        'PAYLOAD_TOO_LARGE',
+        `a message is longer than ${topic} takes: lower SLUICE_INLINE_BYTES`,
+        {
+          cause,
+        },
+      )
+    default:
+      return new SluiceError('BROKER_UNREACHABLE', `the Kafka cluster took no messages for ${topic}`, { cause })
+  }
+}
