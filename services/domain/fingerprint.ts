@@ -32,15 +32,21 @@ export const AS_IT_STANDS = 'identity' satisfies Orientation
 const backgrounds = ['on-black', 'without-alpha'] as const
 /** Instead of upright: as stored, when its EXIF data says that viewers shall turn it. */
 export const UNTURNED = 'unturned'
-/** Without its one-coloured borders; twice where there was a second border within the first. */
-export const trims = ['trimmed', 'trimmed-twice'] as const
+/**
+ * Without its one-coloured borders; of those on both axes only the one above and below, or only the one left and right;
+ * twice where there was a second border within the first.
+ */
+const trims = ['trimmed', 'trimmed-rows', 'trimmed-columns', 'trimmed-twice'] as const
+
+/** Sampled as if the pixels had been turned first; without it, derived from the coefficients of the unturned picture. */
+export const TURNED = 'turned'
 
 const either = (words: readonly string[]) => `(${words.join('|')})`
 const grammar = new RegExp(
-  `^(${either(backgrounds)}\\+)?(${UNTURNED}\\+)?(${either(trims)}\\+)?${either(orientations)}$`,
+  `^(${either(backgrounds)}\\+)?(${UNTURNED}\\+)?(${either(trims)}\\+)?(${TURNED}\\+)?${either(orientations)}$`,
 )
 
-/** Whether a text is a transform: `[on-black+ | without-alpha+][unturned+][trimmed+ | trimmed-twice+]orientation`. */
+/** Whether a text is a transform: `[on-black+ | without-alpha+][unturned+][trimmed... +][turned+]orientation`. */
 export function isTransform(text: string): boolean {
   return grammar.test(text)
 }

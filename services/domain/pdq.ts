@@ -35,6 +35,7 @@ const turns = {
   /** mirrored at the diagonal from top right (the reference: flip minus 1) */
   transverse: { flipped: true, mirrored: true, transposed: true },
 } as const
+type Turn = { flipped: boolean; mirrored: boolean; transposed: boolean }
 export type Orientation = keyof typeof turns
 
 /** The 8 orientations of a picture; `identity` first. */
@@ -52,8 +53,14 @@ export const orientations: readonly Orientation[] = [
 export type PdqHashes = {
   /** 0..100; below 50 a hash means little */
   quality: number
-  /** 32 bytes each, big-endian as the reference prints them: the hash of the picture after that turn */
+  /** 32 bytes each, big-endian as the reference prints them: derived from the picture's own coefficients, as the reference does */
   hashes: Record<Orientation, Uint8Array>
+  /**
+   * The hashes that the reference gives to the picture when its pixels have been turned first, to within a few bits.
+   * `hashes` drift from these by up to 40 bits on fine detail: blur and decimation are not symmetric, so that a turned
+   * picture is sampled a pixel or two elsewhere.
+   */
+  turned: Record<Orientation, Uint8Array>
 }
 
 /**
@@ -66,10 +73,29 @@ export type PdqHashes = {
  */
 export function pdqHashes(rgb: Uint8Array, width: number, height: number): PdqHashes {
   if (rgb.length !== width * height * 3) throw new RangeError('the length of rgb is not width * height * 3')
-  if (width < leastSide || height < leastSide) return { quality: 0, hashes: hashEach(() => new Uint8Array(PDQ_BYTES)) }
-  const small = shrink(rgb, width, height)
-  const coefficients = cosineTransform(small)
-  return { quality: qualityOf(small), hashes: hashEach((orientation) => hashOf(coefficients, orientation)) }
+  if (width < leastSide || height < leastSide) {
+    const none = hashEach(() => new Uint8Array(PDQ_BYTES))
+    return { quality: 0, hashes: none, turned: none }
+  }
+  const grids = shrink(rgb, width, height)
+  const coefficients = grids.map((small) => cosineTransform(small))
+  const own = coefficients[0] ?? new Float32Array()
+  return {
+    quality: qualityOf(grids[0]),
+    hashes: hashEach((orientation) => hashOf(own, turns[orientation])),
+    turned: hashEach((orientation) => {
+      const { flipped, mirrored, transposed } = turns[orientation]
+      const sampled = coefficients[gridOf(flipped, mirrored)] ?? own
+      return hashOf(sampled, { flipped: false, mirrored: false, transposed })
+    }),
+  }
+}
+
+/** The picture as it stands, mirrored, flipped, and both: each 64x64, sampled where the reference would after that turn. */
+type Grids = [Float32Array, Float32Array, Float32Array, Float32Array]
+
+function gridOf(flipped: boolean, mirrored: boolean): number {
+  return Number(flipped) * 2 + Number(mirrored)
 }
 
 function hashEach(hash: (orientation: Orientation) => Uint8Array): Record<Orientation, Uint8Array> {
@@ -86,42 +112,75 @@ function hashEach(hash: (orientation: Orientation) => Uint8Array): Record<Orient
 }
 
 /** Luma, blurred and decimated to 64x64. */
-function shrink(rgb: Uint8Array, width: number, height: number): Float32Array {
-  const small = new Float32Array(grid * grid)
-  if (width === grid && height === grid) {
-    luma(rgb, 0, small, small.length)
-    return small
+function shrink(rgb: Uint8Array, width: number, height: number): Grids {
+  const grids: Grids = [
+    new Float32Array(grid * grid),
+    new Float32Array(grid * grid),
+    new Float32Array(grid * grid),
+    new Float32Array(grid * grid),
+  ]
+  const columns = samples(width)
+  const rows = samples(height)
+  /** Puts the sampled columns of a blurred row, those of the picture and those of the mirrored one, into the grids. */
+  function place(y: number, line: Float32Array): void {
+    for (const [flip, places] of [rows.own, rows.reversed].entries()) {
+      for (let at = places.indexOf(y); at >= 0 && places[at] === y; at++) {
+        grids[gridOf(flip === 1, false)]?.set(line.subarray(0, grid), at * grid)
+        grids[gridOf(flip === 1, true)]?.set(line.subarray(grid), at * grid)
+      }
+    }
   }
-  const across = Math.floor((width + 127) / 128)
-  const down = Math.floor((height + 127) / 128)
-  const columns = Int32Array.from({ length: grid }, (_, i) => Math.floor(((i + 0.5) * width) / grid))
-  const rows = Int32Array.from({ length: grid }, (_, i) => Math.floor(((i + 0.5) * height) / grid))
+  function sampleColumns(from: Float32Array, at: number, to: Float32Array, toAt: number): void {
+    for (let i = 0; i < grid; i++) {
+      to[toAt + i] = from[at + (columns.own[i] ?? 0)] ?? 0
+      to[toAt + grid + i] = from[at + (columns.reversed[i] ?? 0)] ?? 0
+    }
+  }
+
+  if (width === grid && height === grid) {
+    const brightness = new Float32Array(grid * grid)
+    luma(rgb, 0, brightness, brightness.length)
+    const line = new Float32Array(2 * grid)
+    for (let y = 0; y < grid; y++) {
+      sampleColumns(brightness, y * grid, line, 0)
+      place(y, line)
+    }
+    return grids
+  }
 
   const rowsInGroups = Math.ceil(height / lines) * lines
   const group = new Float32Array(lines * width)
   const onceAcross = new Float32Array(rowsInGroups * width)
   for (let y = 0; y < height; y += lines) {
     luma(rgb, y * width * 3, group, Math.min(lines, height - y) * width)
-    boxAcross(group, onceAcross, y * width, width, across)
+    boxAcross(group, onceAcross, y * width, width, columns.window)
   }
 
-  // Of the second pass only the 64 columns that are kept need going on, so whole rows are never stored.
-  const twiceAcross = new Float32Array(height * grid)
+  // Of the second pass only the columns that are kept need going on, so whole rows are never stored.
+  const twiceAcross = new Float32Array(height * 2 * grid)
   const blurred = new Float32Array(lines * width)
-  boxDown(onceAcross, width, height, down, (y, line) => {
+  boxDown(onceAcross, width, height, rows.window, (y, line) => {
     group.set(line, (y % lines) * width)
     if (y % lines < lines - 1 && y < height - 1) return
-    boxAcross(group, blurred, 0, width, across)
+    boxAcross(group, blurred, 0, width, columns.window)
     for (let done = y - (y % lines); done <= y; done++) {
-      const from = (done % lines) * width
-      for (let i = 0; i < grid; i++) twiceAcross[done * grid + i] = blurred[from + (columns[i] ?? 0)] ?? 0
+      sampleColumns(blurred, (done % lines) * width, twiceAcross, done * 2 * grid)
     }
   })
-  let next = 0
-  boxDown(twiceAcross, grid, height, down, (y, line) => {
-    for (; rows[next] === y; next++) small.set(line, next * grid)
-  })
-  return small
+  boxDown(twiceAcross, 2 * grid, height, rows.window, place)
+  return grids
+}
+
+/** How one side is sampled: the box filter's window, and 64 places along the picture and along its mirror image. */
+type Samples = { window: number; own: Int32Array; reversed: Int32Array }
+
+function samples(length: number): Samples {
+  const window = Math.floor((length + 127) / 128)
+  const own = Int32Array.from({ length: grid }, (_, i) => Math.floor(((i + 0.5) * length) / grid))
+  // An even window reaches one pixel further ahead than back. After two passes what is found at x is centred on x + 1, so
+  // from the other side the same blur is found two pixels earlier.
+  const shift = window % 2 === 0 ? 2 : 0
+  return { window, own, reversed: own.map((place) => Math.max(0, length - 1 - place - shift)) }
 }
 
 function luma(rgb: Uint8Array, from: number, out: Float32Array, count: number): void {
@@ -240,8 +299,7 @@ function cosineTransform(small: Float32Array): Float32Array {
 }
 
 /** One bit a coefficient: greater than the lower median of all. */
-function hashOf(coefficients: Float32Array, orientation: Orientation): Uint8Array {
-  const { flipped, mirrored, transposed } = turns[orientation]
+function hashOf(coefficients: Float32Array, { flipped, mirrored, transposed }: Turn): Uint8Array {
   const turned = new Float32Array(coefficients.length)
   for (let i = 0; i < frequencies; i++) {
     for (let j = 0; j < frequencies; j++) {

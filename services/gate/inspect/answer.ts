@@ -3,8 +3,8 @@ import { type Inspection, isTransform } from '../../domain/fingerprint.ts'
 import { PDQ_BYTES, PDQ_VERSION } from '../../domain/pdq.ts'
 import type { ItemFault } from '../../domain/reasons.ts'
 
-/** Most signals of one frame: 3 backgrounds, 2 turns, 3 trimmings, 8 orientations. */
-const signalsPerFrame = 3 * 2 * 3 * 8
+/** Most signals of one frame: 3 backgrounds, 2 turns, 5 trimmings, 8 orientations, each derived and sampled. */
+const signalsPerFrame = 3 * 2 * 5 * 8 * 2
 
 const inspectionFaults = [
   'PAYLOAD_EMPTY',

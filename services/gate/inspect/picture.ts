@@ -1,5 +1,5 @@
 import sharp, { type SharpOptions } from 'sharp'
-import { type Fingerprint, type Inspection, type InspectLimits, trims, UNTURNED } from '../../domain/fingerprint.ts'
+import { type Fingerprint, type Inspection, type InspectLimits, TURNED, UNTURNED } from '../../domain/fingerprint.ts'
 import { type Orientation, orientations, PDQ_VERSION, pdqHashes } from '../../domain/pdq.ts'
 import type { ItemFault } from '../../domain/reasons.ts'
 import { findPicture } from './border.ts'
@@ -120,15 +120,21 @@ function hashFrame(raw: Raw, frame: number, upright: Orientation): Fingerprint {
   const fingerprint: Fingerprint = []
   const seen = new Set<string>()
   for (const { name, pixels } of variantsOf(raw, upright)) {
-    const { quality, hashes } = pdqHashes(pixels.rgb, pixels.width, pixels.height)
-    const signals = orientations.map((orientation) => ({
+    const { quality, hashes, turned } = pdqHashes(pixels.rgb, pixels.width, pixels.height)
+    const signalOf = (hash: Uint8Array, transform: string[]) => ({
       signal: 'pdq',
       version: PDQ_VERSION,
-      value: Buffer.from(hashes[orientation]),
+      value: Buffer.from(hash),
       quality,
       frame,
-      transform: [...name, orientation].join('+'),
-    }))
+      transform: transform.join('+'),
+    })
+    const signals = orientations.flatMap((orientation) => {
+      const [derived, sampled] = [hashes[orientation], turned[orientation]]
+      const signal = signalOf(derived, [...name, orientation])
+      if (Buffer.compare(derived, sampled) === 0) return [signal]
+      return [signal, signalOf(sampled, [...name, TURNED, orientation])]
+    })
     const print = Buffer.concat(signals.map(({ value }) => value)).toString('latin1')
     if (seen.has(print)) continue
     seen.add(print)
@@ -161,12 +167,17 @@ function* turnedAs({ name, pixels }: Variant, upright: Orientation): Generator<V
 }
 
 function* trimmedFrom(variant: Variant): Generator<Variant> {
+  const { name, pixels } = variant
   yield variant
-  let { pixels } = variant
-  for (const trim of trims) {
-    const box = findPicture(pixels, pixels !== variant.pixels)
-    if (box === null) return
-    pixels = crop(pixels, box)
-    yield { name: [...variant.name, trim], pixels }
+  const box = findPicture(pixels, false)
+  if (box === null) return
+  const trimmed = crop(pixels, box)
+  yield { name: [...name, 'trimmed'], pixels: trimmed }
+  // Where bars run along two sides, the other two may be plain parts of the picture itself.
+  if (box.width < pixels.width && box.height < pixels.height) {
+    yield { name: [...name, 'trimmed-rows'], pixels: crop(pixels, { ...box, left: 0, width: pixels.width }) }
+    yield { name: [...name, 'trimmed-columns'], pixels: crop(pixels, { ...box, top: 0, height: pixels.height }) }
   }
+  const inner = findPicture(trimmed, true)
+  if (inner !== null) yield { name: [...name, 'trimmed-twice'], pixels: crop(trimmed, inner) }
 }
