@@ -54,6 +54,7 @@ export async function createProducer(settings: Settings, options: ProducerOption
   const intake = createFileStore(settings.stores, 'intake')
   const { partitions, topicLimit } = await lookAtTopic(kafka, topic)
   await registry.warm([DOOR])
+  await intake.make()
   const sender = createSender(kafka, topic)
   await sender.connect()
 

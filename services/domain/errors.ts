@@ -10,6 +10,7 @@ export const surroundings = {
   LISTS_STALE: 'a hash list is older than policy allows',
   POSITION_JUMPED: 'the position of a lane moved without explanation; the lane halts and skips nothing',
   INTERNAL_FAULT: 'the gate met a fault of its own; the lane holds on to its item and tries again',
+  TRANSACTION_FAILING: 'transactions of a lane fail one after the other',
   SCANNERS_UNAVAILABLE: 'scanner processes can not be started',
 } as const
 export type SurroundingsFault = keyof typeof surroundings

@@ -1,8 +1,11 @@
+import { setImmediate as immediate } from 'node:timers/promises'
 import pLimit from 'p-limit'
+import type { Fingerprint } from '../domain/fingerprint.ts'
 import { type Judgement, judge } from '../domain/judge/judge.ts'
 import type { Policy } from '../domain/judge/policy.ts'
+import { strongest } from '../domain/match/match-index.ts'
 import type { ItemFault } from '../domain/reasons.ts'
-import type { ListVersion, Signal } from '../domain/records.ts'
+import type { ListVersion, Match, Signal } from '../domain/records.ts'
 import type { Metrics } from '../platform/metrics.ts'
 import type { Registry } from '../platform/registry.ts'
 import type { Store } from '../platform/stores/store.ts'
@@ -22,10 +25,13 @@ export type Examined = {
   judgement: Judgement
 }
 
-/** From a door record to a verdict. */
+const SIGNALS_AT_ONCE = 50
+
+/** From a door record to a verdict. Nothing more is begun once the signal is given. */
 export type Examine = <Result>(
   records: readonly DoorRecord[],
   lists: ListsInForce,
+  signal: AbortSignal,
   then: (examined: Examined) => Promise<Result>,
 ) => Promise<Result[]>
 
@@ -63,9 +69,19 @@ export function createExamine(parts: {
       fingerprint.push(...inspection.fingerprint)
       faults.push(...inspection.faults)
     }
-    const matches = lists.index.match(fingerprint, policy.pdq)
+    const matches = await timed('match', () => matchInSlices(fingerprint, lists))
     const judgement = judge({ faults, matches, policy })
     return { record, item, payload, mediaType, fingerprint, listVersions: lists.versions, judgement }
+  }
+
+  /** A fingerprint may have thousands of signals: the thread that also answers the group must not be held up by them. */
+  async function matchInSlices(fingerprint: Fingerprint, { index }: ListsInForce): Promise<Match[]> {
+    const found: Match[] = []
+    for (let from = 0; from < fingerprint.length; from += SIGNALS_AT_ONCE) {
+      if (from > 0) await immediate()
+      found.push(...index.match(fingerprint.slice(from, from + SIGNALS_AT_ONCE), policy.pdq))
+    }
+    return strongest(found)
   }
 
   async function timed<Result>(stage: string, work: () => Promise<Result>): Promise<Result> {
@@ -77,17 +93,18 @@ export function createExamine(parts: {
     }
   }
 
-  return (records, lists, then) => {
-    const aborted = { is: false }
+  return (records, lists, signal, then) => {
+    const failed = new AbortController()
+    const given = AbortSignal.any([signal, failed.signal])
     return Promise.all(
       records.map((record) =>
         limit(async () => {
-          if (aborted.is) throw new Error('another item of the chunk failed')
+          given.throwIfAborted()
           try {
             return await then(await examineOne(record, lists))
           } catch (error) {
             // The chunk will be tried again as a whole: what is still queued need not be examined now.
-            aborted.is = true
+            failed.abort()
             throw error
           }
         }),

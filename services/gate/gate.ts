@@ -13,6 +13,7 @@ import { createFileStore } from '../platform/stores/file-store.ts'
 import { createExamine } from './examine.ts'
 import { createScanners } from './inspect/scanners.ts'
 import { followKnownLists } from './known-lists.ts'
+import type { LaneParts } from './lane.ts'
 import { GATE_GROUP, type Lanes, startLanes } from './lanes.ts'
 import { type Readiness, startOperations } from './operations.ts'
 import { createRoute, laneTopics, type Routed } from './route.ts'
@@ -61,7 +62,7 @@ export async function startGate(settings: Settings, policy: Policy, policyHash: 
     registry,
     prefix: settings.prefix,
     policy,
-    onTrouble: (error) => log.debug({ event: 'lists-trouble', err: error }),
+    onTrouble: (error) => log.warn({ event: 'lists-trouble', err: error }),
     onChange: (states) => {
       for (const { list, inForce, broken } of states) {
         log.info({
@@ -74,24 +75,6 @@ export async function startGate(settings: Settings, policy: Policy, policyHash: 
       }
     },
   })
-  const intake = createFileStore(settings.stores, 'intake')
-  const route = createRoute({
-    registry,
-    intake,
-    clean: createFileStore(settings.stores, 'clean'),
-    held: createFileStore(settings.stores, 'held'),
-    policyHash,
-    now: Date.now,
-  })
-  const examine = createExamine({
-    registry,
-    intake,
-    scanners,
-    policy,
-    metrics,
-    concurrency: 2 * size,
-  })
-
   const stopping = new AbortController()
   const failure = Promise.withResolvers<never>()
   failure.promise.catch(() => undefined)
@@ -118,6 +101,8 @@ export async function startGate(settings: Settings, policy: Policy, policyHash: 
   function readiness(): Readiness {
     const { problem } = lists.current()
     const building = lanes?.building() ?? []
+    const isAway = lanes !== null && !lanes.isMember()
+    const awaySince = sinceOf('away', isAway)
     const listsSince = sinceOf('lists', problem !== null)
     const buildingSince = sinceOf('building', building.length > 0)
     const waiting = [
@@ -125,6 +110,16 @@ export async function startGate(settings: Settings, policy: Policy, policyHash: 
       ...(problem === null
         ? []
         : [{ partition: null, code: problem.code, sentence: problem.message, since: listsSince }]),
+      ...(isAway
+        ? [
+            {
+              partition: null,
+              code: 'BROKER_UNREACHABLE',
+              sentence: 'the consumer group does not answer',
+              since: awaySince,
+            },
+          ]
+        : []),
       ...(lanes?.waiting() ?? []),
       ...building.map(({ partition, trouble }) => ({
         partition,
@@ -153,6 +148,7 @@ export async function startGate(settings: Settings, policy: Policy, policyHash: 
   /** Each need is a fault of the surroundings as long as it is not met; the gate says so and tries again. */
   async function startUp(): Promise<void> {
     const cluster = await persist(() => describe(admin, door, settings.prefix))
+    const process = await persist(async () => createProcess(await isFirstGate()))
     await persist(() => registry.warm([DOOR, ...laneTopics]))
     await persist(() => {
       const { problem } = lists.current()
@@ -167,12 +163,7 @@ export async function startGate(settings: Settings, policy: Policy, policyHash: 
           topic: door,
           chunkItems: settings.chunkItems,
           chunkBytes: settings.chunkBytes,
-          process: (records) => {
-            const current = lists.current()
-            if (current.problem !== null) throw current.problem
-            firstWork ??= performance.now()
-            return examine(records, current, route)
-          },
+          process,
           onCommitted,
           log,
           metrics,
@@ -181,6 +172,31 @@ export async function startGate(settings: Settings, policy: Policy, policyHash: 
       ),
     )
     startsAfter = null
+  }
+
+  /**
+   * Everything between reading and committing.
+   * @param first whether the stores may still have to be made; later a store that is not there is a lost disk
+   */
+  async function createProcess(first: boolean): Promise<LaneParts['process']> {
+    const intake = createFileStore(settings.stores, 'intake')
+    const clean = createFileStore(settings.stores, 'clean')
+    const held = createFileStore(settings.stores, 'held')
+    if (first) await Promise.all([intake, clean, held].map((store) => store.make()))
+    const route = createRoute({ registry, intake, clean, held, policyHash, now: Date.now })
+    const examine = createExamine({ registry, intake, scanners, policy, metrics, concurrency: 2 * size })
+    return (records, signal) => {
+      const current = lists.current()
+      if (current.problem !== null) throw current.problem
+      firstWork ??= performance.now()
+      return examine(records, current, signal, route)
+    }
+  }
+
+  /** Whether no gate of this group has ever committed anything. */
+  async function isFirstGate(): Promise<boolean> {
+    const committed = await admin.fetchOffsets({ groupId, topics: [door] })
+    return committed.every(({ partitions }) => partitions.every(({ offset }) => offset === '-1'))
   }
 
   async function persist<Result>(need: () => Promise<Result> | Result): Promise<Result> {
@@ -210,7 +226,8 @@ export async function startGate(settings: Settings, policy: Policy, policyHash: 
     return watermarks.every(({ partition, low, high }) => {
       const offset = committed[0]?.partitions.find((each) => each.partition === partition)?.offset ?? '-1'
       // What follows the committed offset may be control records, which only a lane sees to be none of its business.
-      return Math.max(Number(offset), Number(low), ends.get(partition) ?? 0) >= Number(high)
+      const position = Number(offset) < 0 ? Number(low) : Number(offset)
+      return Math.max(position, ends.get(partition) ?? 0) >= Number(high)
     })
   }
 
@@ -218,9 +235,10 @@ export async function startGate(settings: Settings, policy: Policy, policyHash: 
     while (!stopping.signal.aborted) {
       await sleep(LAG_MS, undefined, { signal: stopping.signal, ref: false })
       try {
+        const offsets = await admin.fetchTopicOffsets(door)
         const ends = lanes?.ends() ?? new Map<number, number>()
         metrics.lag.reset()
-        for (const { partition, high } of await admin.fetchTopicOffsets(door)) {
+        for (const { partition, high } of offsets) {
           const end = ends.get(partition)
           if (end !== undefined) metrics.lag.set({ partition }, Math.max(0, Number(high) - end))
         }

@@ -21,12 +21,12 @@ export type LaneParts = {
   chunkItems: number
   chunkBytes: number
   /** Everything between reading and committing; throws a fault of the surroundings when it can't be done now. */
-  process: (records: readonly DoorRecord[]) => Promise<Routed[]>
+  process: (records: readonly DoorRecord[], signal: AbortSignal) => Promise<Routed[]>
   /** First offset that the broker still has. */
   lowWatermark: (partition: number) => Promise<number>
   /** Called when a transaction failed: the lane must be built anew before it goes on. */
   onTransactionFailed: (lane: Lane) => void
-  onCommitted: (routed: readonly Routed[]) => void
+  onCommitted: (routed: readonly Routed[], partition: number) => void
   log: Log
   metrics: Metrics
 }
@@ -73,51 +73,65 @@ export function createLane(
     if (Number(first.offset) !== position && Number(first.offset) !== explained)
       return explainJump(Number(first.offset))
 
-    let beatFailure: unknown = null
+    // Rejects with what the group answered: then its members wait for this one, which must not finish its chunk first.
+    const membership = Promise.withResolvers<never>()
+    membership.promise.catch(() => undefined)
+    const given = new AbortController()
     const beat = setInterval(() => {
       heartbeat().catch((error: unknown) => {
-        beatFailure = error
+        membership.reject(error)
+        given.abort()
       })
     }, HEARTBEAT_MS)
-    const mayCommit = (): boolean => usable && isCurrent() && !isStale() && beatFailure === null
+    const mayCommit = (): boolean => usable && isCurrent() && !isStale() && !given.signal.aborted
+    const examine = (chunk: readonly KafkaMessage[]) =>
+      Promise.race([examineChunk(chunk, given.signal), membership.promise])
     try {
-      await runChunks(messages, mayCommit, isRunning, resolveOffset)
+      await runChunks(chunked(messages, parts.chunkItems, parts.chunkBytes), examine, {
+        mayCommit,
+        isRunning,
+        resolveOffset,
+      })
       if (usable && position === Number(messages.at(-1)?.offset) + 1) seen = Number(batch.lastOffset()) + 1
     } finally {
       clearInterval(beat)
+      given.abort()
     }
     metrics.lag.set({ partition }, Math.max(0, high - seen))
-    if (beatFailure !== null) throw beatFailure
   }
 
-  /** While one chunk commits, the next is examined. Told to stop, the lane still finishes the chunk that it is at. */
+  /**
+   * While one chunk commits, the next is examined. Told to stop, the lane still finishes the chunk that it is at.
+   * @throws what a heartbeat met, between two transactions
+   */
   async function runChunks(
-    messages: readonly KafkaMessage[],
-    mayCommit: () => boolean,
-    isRunning: () => boolean,
-    resolveOffset: (offset: string) => void,
+    chunks: readonly KafkaMessage[][],
+    examine: (chunk: readonly KafkaMessage[]) => Promise<Routed[] | SluiceError>,
+    batch: Pick<EachBatchPayload, 'isRunning' | 'resolveOffset'> & { mayCommit: () => boolean },
   ): Promise<void> {
-    const chunks = chunked(messages, parts.chunkItems, parts.chunkBytes)
     let next = chunks[0] && examine(chunks[0])
     for (let index = 0; next !== undefined; index++) {
       const routed = await next
       if (routed instanceof SluiceError) return waitForSurroundings(routed)
       recovered()
-      const chunk = isRunning() ? chunks[index + 1] : undefined
+      const chunk = batch.isRunning() ? chunks[index + 1] : undefined
       next = chunk && examine(chunk)
+      // It may fail before this loop comes to wait for it.
+      next?.catch(() => undefined)
       for (const group of grouped(routed, TRANSACTION_BYTES)) {
-        if (!mayCommit() || !(await commit(group))) return
-        resolveOffset(String(position - 1))
+        if (!batch.mayCommit() || !(await commit(group)) || !isCurrent()) return
+        batch.resolveOffset(String(position - 1))
       }
     }
   }
 
-  /** Never rejects: a chunk that is examined ahead may be dropped without anybody looking at it. */
-  async function examine(messages: readonly KafkaMessage[]): Promise<Routed[] | SluiceError> {
+  /** A fault of the surroundings is an answer: what to do about it is decided in the order of the chunks. */
+  async function examineChunk(messages: readonly KafkaMessage[], signal: AbortSignal): Promise<Routed[] | SluiceError> {
     const { cluster } = parts
     try {
       return await parts.process(
         messages.map((message) => doorRecord({ cluster, topic, partition, offset: Number(message.offset) }, message)),
+        signal,
       )
     } catch (error) {
       if (error instanceof SluiceError && error.fault === 'surroundings') return error
@@ -151,7 +165,7 @@ export function createLane(
     position = last.offset + 1
     seen = position
     explained = null
-    parts.onCommitted(routed)
+    parts.onCommitted(routed, partition)
     return true
   }
 
@@ -167,6 +181,7 @@ export function createLane(
   }
 
   function waitForSurroundings(fault: SluiceError): void {
+    if (!usable || !isCurrent()) return
     note(fault)
     consumer.pause([{ topic, partitions: [partition] }])
     void resumeAfter(waitMs)
@@ -175,7 +190,12 @@ export function createLane(
 
   async function resumeAfter(milliseconds: number): Promise<void> {
     await sleep(milliseconds, undefined, { ref: false })
-    resume()
+    // The consumer may be between two lives; its next assignment sees to the partition anew.
+    try {
+      resume()
+    } catch (error) {
+      log.debug({ event: 'resume-failed', ...place, err: error })
+    }
   }
 
   function resume(): void {
@@ -211,7 +231,7 @@ export function createLane(
         if (!usable || !isCurrent()) return
         if (low > position) return halt(`the partition begins at ${low}, beyond the lane's position ${position}`)
         explained = to
-        resume()
+        void resumeAfter(0)
       },
       (cause: unknown) => waitForSurroundings(new SluiceError('BROKER_UNREACHABLE', undefined, { cause })),
     )

@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises'
-import kafkajs, { type Admin, type Producer } from 'kafkajs'
+import type { Admin, Producer } from 'kafkajs'
 import { SluiceError } from '../domain/errors.ts'
 import { prefixed } from '../domain/topics.ts'
 import { createKafka } from '../platform/kafka/client.ts'
@@ -16,11 +16,17 @@ export type Lanes = {
   ends(): Map<number, number>
   /** Partitions assigned to this gate that are not ready to judge yet. */
   building(): Array<{ partition: number; trouble: SluiceError | null }>
+  /** Whether the group has answered lately. */
+  isMember(): boolean
   stop(): Promise<void>
 }
 
 const LANES_AT_WORK = 8
 const REBUILD_WAIT_MS = 500
+const LONGEST_REBUILD_WAIT_MS = 5000
+const FAILURES_TO_TELL = 3
+/** Without an answer for this long the group has given up this member (session timeout) and a second. */
+const SILENCE_MS = 7000
 
 /**
  * Joins the gate's group and runs one lane for each partition that the group assigns. Three client instances, because one shares its
@@ -52,6 +58,10 @@ export async function startLanes(
   let generation = 0
   let stopped = false
   let heartbeats = 0
+  /** when the group last answered, performance.now() */
+  let answeredAt = Number.NEGATIVE_INFINITY
+  /** transactions that failed one after the other, by partition */
+  const failures = new Map<number, number>()
   const lanes = new Map<number, Lane>()
   const assigned = new Set<number>()
   const troubles = new Map<number, SluiceError>()
@@ -63,9 +73,13 @@ export async function startLanes(
     consumer,
     groupId,
     prefix: settings.prefix,
+    onCommitted(routed, partition) {
+      failures.delete(partition)
+      if (lanes.has(partition)) troubles.delete(partition)
+      parts.onCommitted(routed, partition)
+    },
     async lowWatermark(partition) {
-      const offsets = await admin.fetchTopicOffsets(topic)
-      return Number(offsets.find((each) => each.partition === partition)?.low)
+      return (await watermarksOf(admin, topic, partition)).low
     },
     onTransactionFailed(lane) {
       void discard(lane.producer)
@@ -73,6 +87,12 @@ export async function startLanes(
       if (lanes.get(lane.partition) !== lane) return
       const failedIn = generation
       lanes.delete(lane.partition)
+      const failed = (failures.get(lane.partition) ?? 0) + 1
+      failures.set(lane.partition, failed)
+      if (failed >= FAILURES_TO_TELL) {
+        const sentence = `${failed} transactions of partition ${lane.partition} have failed in a row at offset ${lane.end()}`
+        troubles.set(lane.partition, new SluiceError('TRANSACTION_FAILING', `${sentence}; see the log for why`))
+      }
       void (async () => {
         // The first heartbeat to succeed may have been sent before the failure; the second was not.
         const enough = heartbeats + 2
@@ -80,6 +100,7 @@ export async function startLanes(
           if (stopped || generation !== failedIn) return
           await sleep(50, undefined, { ref: false })
         }
+        await sleep(Math.min(LONGEST_REBUILD_WAIT_MS, 50 * 2 ** failed), undefined, { ref: false })
         queueBuild(lane.partition, failedIn)
       })()
     },
@@ -107,6 +128,7 @@ export async function startLanes(
       })
       try {
         await producer.connect()
+        if (!isCurrent()) return await discard(producer)
         // The first transaction fences an earlier owner, connecting does not; only then is the committed offset final.
         const fence = await producer.transaction()
         await fence.abort()
@@ -115,7 +137,7 @@ export async function startLanes(
         if (!isCurrent()) return await discard(producer)
         const lane = createLane(laneParts, partition, producer, position, isCurrent)
         lanes.set(partition, lane)
-        troubles.delete(partition)
+        if ((failures.get(partition) ?? 0) < FAILURES_TO_TELL) troubles.delete(partition)
         lane.resume()
         log.info({ event: 'lane-ready', topic, partition, position })
         return
@@ -135,6 +157,7 @@ export async function startLanes(
 
   consumer.on(consumer.events.GROUP_JOIN, ({ payload }) => {
     generation += 1
+    answeredAt = performance.now()
     for (const lane of lanes.values()) {
       lane.retire()
       void discard(lane.producer)
@@ -151,6 +174,7 @@ export async function startLanes(
   })
   consumer.on(consumer.events.HEARTBEAT, () => {
     heartbeats += 1
+    answeredAt = performance.now()
   })
   consumer.on(consumer.events.END_BATCH_PROCESS, ({ payload }) => {
     if (payload.batchSize !== 0) return
@@ -178,8 +202,9 @@ export async function startLanes(
     ends: () => new Map([...lanes.values()].map((lane) => [lane.partition, lane.end()])),
     building: () =>
       [...assigned]
-        .filter((partition) => !lanes.has(partition))
+        .filter((partition) => !lanes.has(partition) || troubles.has(partition))
         .map((partition) => ({ partition, trouble: troubles.get(partition) ?? null })),
+    isMember: () => performance.now() - answeredAt < SILENCE_MS,
     async stop() {
       await consumer.disconnect()
       stopped = true
@@ -205,8 +230,11 @@ async function committedPosition(admin: Admin, groupId: string, topic: string, p
     const sentence = `partition ${partition} of ${topic} has lost its position (the offset was out of range)`
     throw new SluiceError('POSITION_JUMPED', `${sentence}: find out what was judged, then set the offset of ${groupId}`)
   }
-  const watermarks = await admin.fetchTopicOffsets(topic)
-  const low = watermarks.find((each) => each.partition === partition)?.low
-  if (low === undefined) throw new kafkajs.KafkaJSNonRetriableError(`partition ${partition} is not there`)
-  return Number(low)
+  return (await watermarksOf(admin, topic, partition)).low
+}
+
+async function watermarksOf(admin: Admin, topic: string, partition: number): Promise<{ low: number; high: number }> {
+  const found = (await admin.fetchTopicOffsets(topic)).find((each) => each.partition === partition)
+  if (found === undefined) throw new SluiceError('TOPICS_MISSING', `${topic} has no partition ${partition}`)
+  return { low: Number(found.low), high: Number(found.high) }
 }

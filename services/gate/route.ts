@@ -33,6 +33,9 @@ export type Routed = {
 /** Topics that only a lane writes, all in the transaction that commits the input's offset. */
 export const laneTopics = ['gate.clean', 'gate.quarantine', 'gate.review', 'gate.verdicts', 'gate.envelopes'] as const
 
+/** A referenced payload beyond this, in bytes, stays in intake: a file that is large in name only could fill the held store. */
+const LONGEST_COPY = 1_073_741_824
+
 const held = schemaType('held-original')
 
 /**
@@ -115,7 +118,7 @@ export function createRoute(parts: {
 
   /**
    * Copies a payload by reference to held, also one that was not looked at because it is too large or contradicts an inline one.
-   * @returns its name there; null where the item names none or it does not exist
+   * @returns its name there; null where the item names none, or one that does not exist or can't be copied
    */
   async function holdReferenced({ item, payload }: Examined): Promise<string | null> {
     const reference = item.envelope.payload?.reference ?? null
@@ -125,7 +128,7 @@ export function createRoute(parts: {
       return payload.sha256
     }
     try {
-      return await parts.held.writeStream(parts.intake.stream(reference))
+      return await parts.held.writeStream(parts.intake.stream(reference, LONGEST_COPY))
     } catch (error) {
       if (error instanceof SluiceError && error.fault === 'item') return null
       throw error

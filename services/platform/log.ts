@@ -1,4 +1,5 @@
 import { pino } from 'pino'
+import { SluiceError } from '../domain/errors.ts'
 
 export type Log = ReturnType<typeof createLog>
 
@@ -25,13 +26,17 @@ export function createLog(level: string) {
   )
 }
 
-/** Name, code and message of an error and of what caused it; no stack, no properties that a library hung on it. */
+/**
+ * Name, code, place and cause of an error. What it says is written only where nobody else's values get into it: in our own
+ * errors, and in those of Kafka's client and the operating system. Libraries like to quote what they could not digest.
+ */
 function describeError(error: unknown): unknown {
-  if (!(error instanceof Error)) return { message: String(error) }
+  if (!(error instanceof Error)) return { name: typeof error }
+  const speaks = error instanceof SluiceError || error.name.startsWith('KafkaJS') || 'syscall' in error
   return {
     name: error.name,
     ...('code' in error ? { code: error.code } : {}),
-    message: error.message,
+    ...(speaks ? { message: error.message } : { at: /^ +at .*/m.exec(error.stack ?? '')?.[0].trim() }),
     ...(error.cause === undefined ? {} : { cause: describeError(error.cause) }),
   }
 }

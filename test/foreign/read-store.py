@@ -28,7 +28,8 @@ def described(content):
 def main():
     parser = argparse.ArgumentParser(description="Reads every object of a store folder.")
     parser.add_argument("folder", type=pathlib.Path)
-    for path in sorted(path for path in parser.parse_args().folder.rglob("*") if path.is_file()):
+    # Markers and drafts are no objects.
+    for path in sorted(path for path in parser.parse_args().folder.rglob("[!.]*") if path.is_file()):
         content = path.read_bytes()
         record = record_in(content)
         if record is not None:

@@ -118,6 +118,13 @@ async function badInputs(bench: Bench): Promise<BadInput[]> {
   await addItem('the first bytes of a jpeg', ['MEDIA_UNDECODABLE'], { inline: jpeg.subarray(0, 20) })
   await addItem('a text called jpg', ['MEDIA_UNSUPPORTED'], { inline: text })
   add(
+    'eight thousand headers',
+    ['MEDIA_UNSUPPORTED'],
+    'many-headers',
+    await encode(crawlItem('many-headers', { inline: text })),
+    Array.from({ length: 8000 }, (_, index): [string, Buffer | null] => [`h${index}`, null]),
+  )
+  add(
     'headers that an object would lose or mix up',
     ['MEDIA_UNSUPPORTED'],
     'headers',

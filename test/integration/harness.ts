@@ -206,6 +206,7 @@ export async function openBench(t: TestContext, options: BenchOptions = {}): Pro
     registerSchemas(settings),
   ])
   await registry.warm(topics)
+  await createFileStore(environment.SLUICE_STORES, 'intake').make()
   return bench
 }
 

@@ -6,7 +6,14 @@ import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import test, { type TestContext } from 'node:test'
 import { SluiceError } from '../../services/domain/errors.ts'
-import { createFileStore } from '../../services/platform/stores/file-store.ts'
+import { createFileStore, type FileStore } from '../../services/platform/stores/file-store.ts'
+import type { StoreName } from '../../services/platform/stores/store.ts'
+
+async function made(root: string, store: StoreName = 'intake'): Promise<FileStore> {
+  const fresh = createFileStore(root, store)
+  await fresh.make()
+  return fresh
+}
 
 function folder(t: TestContext): string {
   const path = mkdtempSync(join(tmpdir(), 'sluice-store-'))
@@ -22,7 +29,7 @@ const pathOf = (root: string, sha256: string): string => join(root, 'intake', sh
 
 test('what was written is read back, also when it is written twice at the same time', async (t) => {
   const root = folder(t)
-  const store = createFileStore(root, 'intake')
+  const store = await made(root)
   await Promise.all([store.write(name, bytes), store.write(name, bytes)])
   await store.write(name, bytes)
   assert.deepEqual(await store.read(name, 100), bytes)
@@ -30,7 +37,7 @@ test('what was written is read back, also when it is written twice at the same t
 })
 
 test('a reference that climbs, is upper case, too short or empty names nothing', async (t) => {
-  const store = createFileStore(folder(t), 'intake')
+  const store = await made(folder(t))
   for (const reference of ['../../etc/passwd', name.toUpperCase(), name.slice(1), '', `${name}/`, `${name}\n`]) {
     await assert.rejects(store.read(reference, 100), code('REFERENCE_INVALID'), JSON.stringify(reference))
     await assert.rejects(store.write(reference, bytes), code('REFERENCE_INVALID'), JSON.stringify(reference))
@@ -39,7 +46,7 @@ test('a reference that climbs, is upper case, too short or empty names nothing',
 
 test('a missing object is the fault of the item, a missing store that of the surroundings', async (t) => {
   const root = folder(t)
-  const store = createFileStore(root, 'intake')
+  const store = await made(root)
   await assert.rejects(store.read(absent, 100), code('PAYLOAD_MISSING'))
   await store.write(name, bytes)
   renameSync(join(root, 'intake'), join(root, 'gone'))
@@ -49,26 +56,41 @@ test('a missing object is the fault of the item, a missing store that of the sur
   assert.deepEqual(await store.read(name, 100), bytes)
 })
 
+test('an empty folder, where a disk should be mounted, is no store', async (t) => {
+  const root = folder(t)
+  mkdirSync(join(root, 'intake'))
+  await assert.rejects(createFileStore(root, 'intake').read(name, 100), code('STORE_UNREACHABLE'))
+  await assert.rejects(createFileStore(root, 'intake').write(name, bytes), code('STORE_UNREACHABLE'))
+})
+
+test('a file where a folder of objects should be makes no store unreachable', async (t) => {
+  const root = folder(t)
+  const store = await made(root)
+  writeFileSync(dirname(pathOf(root, name)), '')
+  await assert.rejects(store.read(name, 100), code('PAYLOAD_MISSING'))
+})
+
 test('an object over the limit is refused before it is read', async (t) => {
-  const store = createFileStore(folder(t), 'intake')
+  const store = await made(folder(t))
   await store.write(name, bytes)
   await assert.rejects(store.read(name, bytes.length - 1), code('PAYLOAD_TOO_LARGE'))
 })
 
 test('an object of any size is copied piece by piece, and gets the name that its bytes deserve', async (t) => {
   const root = folder(t)
-  const [intake, held] = [createFileStore(root, 'intake'), createFileStore(root, 'held')]
+  const [intake, held] = [await made(root), await made(root, 'held')]
   await intake.write(name, bytes)
-  assert.equal(await held.writeStream(intake.stream(name)), name)
+  assert.equal(await held.writeStream(intake.stream(name, 100)), name)
   assert.deepEqual(await held.read(name, 100), bytes)
-  await assert.rejects(held.writeStream(intake.stream(absent)), code('PAYLOAD_MISSING'))
-  await assert.rejects(held.writeStream(intake.stream('../x')), code('REFERENCE_INVALID'))
-  assert.deepEqual(readdirSync(join(root, 'held')), [name.slice(0, 2)], 'no draft is left behind')
+  await assert.rejects(held.writeStream(intake.stream(absent, 100)), code('PAYLOAD_MISSING'))
+  await assert.rejects(held.writeStream(intake.stream('../x', 100)), code('REFERENCE_INVALID'))
+  await assert.rejects(held.writeStream(intake.stream(name, 5)), code('PAYLOAD_TOO_LARGE'))
+  assert.deepEqual(readdirSync(join(root, 'held')), ['.sluice-store', name.slice(0, 2)], 'no draft is left behind')
 })
 
 test('a link, a folder or a pipe in the place of an object is no object', async (t) => {
   const root = folder(t)
-  const store = createFileStore(root, 'intake')
+  const store = await made(root)
   const outside = join(root, 'secret')
   writeFileSync(outside, 'secret')
   const path = pathOf(root, name)
@@ -88,5 +110,6 @@ test('a link, a folder or a pipe in the place of an object is no object', async 
 test('a store that can not be written says so', async (t) => {
   const root = folder(t)
   writeFileSync(join(root, 'intake'), 'a file where the folder should be')
+  await assert.rejects(createFileStore(root, 'intake').make(), code('STORE_UNREACHABLE'))
   await assert.rejects(createFileStore(root, 'intake').write(name, bytes), code('STORE_UNREACHABLE'))
 })

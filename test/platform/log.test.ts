@@ -4,19 +4,22 @@ import { join } from 'node:path'
 import test from 'node:test'
 
 const logger = join(import.meta.dirname, '../../services/platform/log.ts')
+const errors = join(import.meta.dirname, '../../services/domain/errors.ts')
 
 test('content that somebody passes to the logger by mistake does not get out', () => {
   const program = `
     import { createLog } from ${JSON.stringify(logger)}
+    import { SluiceError } from ${JSON.stringify(errors)}
     const log = createLog('info')
     const secret = 'SECRET'
     log.info({ event: 'x', envelope: { a: secret }, value: secret, item: { payload: secret, url: secret } })
-    log.info({ event: 'y', err: Object.assign(new Error('broken', { cause: new Error('deeper') }), { code: 'C', body: secret }) })
+    const cause = new TypeError('invalid "string": ' + secret)
+    log.info({ event: 'y', err: Object.assign(new SluiceError('USAGE', 'broken', { cause }), { body: secret }) })
   `
   const { stderr } = run(program)
   assert.doesNotMatch(stderr, /SECRET/)
   assert.match(stderr, /"event":"x"/)
-  assert.match(stderr, /"code":"C","message":"broken","cause":\{"name":"Error","message":"deeper"\}/)
+  assert.match(stderr, /"code":"USAGE","message":"broken","cause":\{"name":"TypeError","at":"at /)
 })
 
 function run(program: string): { stderr: string } {

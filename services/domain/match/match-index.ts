@@ -57,7 +57,7 @@ export function buildMatchIndex(lists: readonly KnownList[]): MatchIndex {
   return {
     unmatchable,
     match(fingerprint, tiers) {
-      const best = new Map<string, Match>()
+      const found: Match[] = []
       for (const signal of fingerprint) {
         for (const { ref, distance, class: matchClass } of bySignal.get(signal.signal)?.match(signal, tiers) ?? []) {
           const known = refs[ref]
@@ -75,12 +75,10 @@ export function buildMatchIndex(lists: readonly KnownList[]): MatchIndex {
             enforced: true,
             classification: known.entry.classification,
           }
-          const key = `${ref} ${signal.signal} ${matchClass}`
-          const before = best.get(key)
-          if (before === undefined || byStrength(match, before) < 0) best.set(key, match)
+          found.push(match)
         }
       }
-      return [...best.values()].sort(byStrength)
+      return strongest(found)
     },
     search(hash, radius) {
       if (hash.length !== matchers.pdq?.bytes) throw new RangeError('expected a hash of 32 bytes')
@@ -95,6 +93,17 @@ export function buildMatchIndex(lists: readonly KnownList[]): MatchIndex {
       return hits.sort((a, b) => a.distance - b.distance || byText(a.list, b.list) || byText(a.entry, b.entry))
     },
   }
+}
+
+/** Of several matches of one list, entry, signal kind and class the strongest; strongest first. */
+export function strongest(matches: readonly Match[]): Match[] {
+  const best = new Map<string, Match>()
+  for (const match of matches) {
+    const key = JSON.stringify([match.list, match.entry, match.signal, match.class])
+    const before = best.get(key)
+    if (before === undefined || byStrength(match, before) < 0) best.set(key, match)
+  }
+  return [...best.values()].sort(byStrength)
 }
 
 const classRank = new Map<string, number>(matchClasses.map((name, rank) => [name, rank]))

@@ -5,12 +5,21 @@ import { dirname, join } from 'node:path'
 import { SluiceError } from '../../domain/errors.ts'
 import { isReference, type Store, type StoreName } from './store.ts'
 
+/** Lies in a store's folder: without it the folder is a place where a store should be mounted. */
+const MARKER = '.sluice-store'
+
+/** A store in a folder, which has to be made once. */
+export type FileStore = Store & {
+  /** Makes the store where there is none yet. @throws {SluiceError} STORE_UNREACHABLE */
+  make(): Promise<void>
+}
+
 /**
  * A store in a folder: `<root>/<name>/ab/abcd...`. An object appears whole or not at all: it is written under another
  * name, flushed, renamed, and its folder is flushed too.
- * @param root folder that holds the stores; made when it is not there
+ * @param root folder that holds the stores
  */
-export function createFileStore(root: string, name: StoreName): Store {
+export function createFileStore(root: string, name: StoreName): FileStore {
   const folder = join(root, name)
   const foldersMade = new Set<string>()
 
@@ -28,10 +37,9 @@ export function createFileStore(root: string, name: StoreName): Store {
     foldersMade.add(path)
   }
 
-  /** The store's own folder is made once; should it be gone later, that is a lost disk and not an empty store. */
+  /** Neither reading nor writing makes a store: what is not there is a lost disk and not an empty store. */
   async function findFolder(): Promise<void> {
-    if (foldersMade.has(folder)) await stat(folder)
-    else await makeFolder(folder)
+    await stat(join(folder, MARKER))
   }
 
   /** Fills a draft, flushes it, and puts it where its digest says. */
@@ -76,10 +84,20 @@ export function createFileStore(root: string, name: StoreName): Store {
   /** What is not an error of ours already is a fault of the store. */
   function unreachable(what: string, cause: unknown): SluiceError {
     if (cause instanceof SluiceError) return cause
-    return new SluiceError('STORE_UNREACHABLE', `the ${name} store can't be ${what}`, { cause })
+    return new SluiceError('STORE_UNREACHABLE', `the ${name} store can't be ${what}: is its disk there?`, { cause })
   }
 
   return {
+    async make() {
+      try {
+        await makeFolder(folder)
+        await (await open(join(folder, MARKER), 'a', 0o640)).close()
+        await flush(folder)
+      } catch (cause) {
+        throw unreachable('made', cause)
+      }
+    },
+
     async write(sha256, bytes) {
       const path = pathOf(sha256)
       try {
@@ -117,9 +135,7 @@ export function createFileStore(root: string, name: StoreName): Store {
       try {
         const { file, size } = await openObject(sha256)
         try {
-          if (size > limit) {
-            throw new SluiceError('PAYLOAD_TOO_LARGE', `the object has ${size} bytes, allowed are ${limit}`)
-          }
+          if (size > limit) throw tooLarge(size, limit)
           const bytes = Buffer.allocUnsafeSlow(size)
           const { bytesRead } = await file.read(bytes, 0, size, 0)
           return bytes.subarray(0, bytesRead)
@@ -131,9 +147,13 @@ export function createFileStore(root: string, name: StoreName): Store {
       }
     },
 
-    async *stream(sha256) {
+    async *stream(sha256, limit) {
       try {
-        const { file } = await openObject(sha256)
+        const { file, size } = await openObject(sha256)
+        if (size > limit) {
+          await file.close()
+          throw tooLarge(size, limit)
+        }
         yield* file.createReadStream()
       } catch (cause) {
         throw unreachable('read', cause)
@@ -150,10 +170,17 @@ async function sizeOf(path: string): Promise<number | null> {
   }
 }
 
-/** A missing object (or a link in its place) is the item's fault; a missing store folder (an unmounted disk) is not. */
+function tooLarge(size: number, limit: number): SluiceError {
+  return new SluiceError('PAYLOAD_TOO_LARGE', `the object has ${size} bytes, allowed are ${limit}`)
+}
+
+/** What stands in an object's place when crawlers put something odd there. */
+const noObject: readonly unknown[] = ['ENOENT', 'ELOOP', 'ENXIO', 'ENOTDIR', 'EACCES']
+
+/** A missing object (or something odd in its place) is the item's fault; a missing store (an unmounted disk) is not. */
 function isMissingObject(error: unknown, path: string): boolean {
   if (!(error instanceof Error && 'code' in error && 'path' in error)) return false
-  return (error.code === 'ENOENT' || error.code === 'ELOOP') && error.path === path
+  return noObject.includes(error.code) && error.path === path
 }
 
 async function flush(folder: string): Promise<void> {

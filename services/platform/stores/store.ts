@@ -17,10 +17,11 @@ export type Store = {
    */
   read(sha256: string, limit: number): Promise<Buffer>
   /**
-   * The bytes under `sha256`, piece by piece, for objects of any size.
-   * @throws {SluiceError} REFERENCE_INVALID, PAYLOAD_MISSING; STORE_UNREACHABLE
+   * The bytes under `sha256`, piece by piece, for objects too large to hold in memory.
+   * @param limit bytes
+   * @throws {SluiceError} REFERENCE_INVALID, PAYLOAD_MISSING, PAYLOAD_TOO_LARGE; STORE_UNREACHABLE
    */
-  stream(sha256: string): AsyncIterable<Uint8Array>
+  stream(sha256: string, limit: number): AsyncIterable<Uint8Array>
   /**
    * Keeps what comes piece by piece under the sha256 that it turns out to have.
    * @returns that sha256
