@@ -46,7 +46,7 @@ test('a gate with a wrong setting or policy ends with code 2 and one sentence th
   const cases: Array<{ environment: Record<string, string>; words?: string[]; names: RegExp }> = [
     { environment: { SLUICE_CHUNK_ITEMS: 'many' }, names: /SLUICE_CHUNK_ITEMS/ },
     { environment: { SLUICE_BROKERS: 'nowhere' }, names: /SLUICE_BROKERS.*host:port/ },
-    { environment: { SLUICE_POLICY: policy }, names: /wrong\.yaml, line 3, limits\.payloadBytes/ },
+    { environment: { SLUICE_POLICY: policy }, names: /wrong\.yaml, line 3, limits > payloadBytes/ },
     { environment: { SLUICE_POLICY: `${bench.folder}/absent.yaml` }, names: /absent\.yaml/ },
     { environment: {}, words: ['--no-such-option'], names: /--no-such-option/ },
   ]
