@@ -168,7 +168,7 @@ python_packages() {
 }
 
 jars_digest=$(digest infra/pom.xml)
-npm_digest=$(digest package.json package-lock.json)
+npm_digest=$(digest package.json package-lock.json infra/setup.sh)
 python_digest=$(digest infra/requirements.txt)
 
 has node || fail "Node $NODE_AT_LEAST or later and npm are needed: please install them and call again"
