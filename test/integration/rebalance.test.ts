@@ -1,0 +1,84 @@
+import assert from 'node:assert/strict'
+import test, { type TestContext } from 'node:test'
+import type { LaneParts } from '../../services/gate/lane.ts'
+import { type Lanes, startLanes } from '../../services/gate/lanes.ts'
+import { createLog } from '../../services/platform/log.ts'
+import { createMetrics } from '../../services/platform/metrics.ts'
+import { readTopics, skipWithoutPython } from '../foreign/foreign.ts'
+import { type Bench, openBench } from './harness.ts'
+import { waitFor } from './waiting.ts'
+
+/** A gate's lanes on real Kafka, with work of the test's own between reading and committing. */
+async function lanesWith(t: TestContext, bench: Bench, process: LaneParts['process']): Promise<Lanes> {
+  const lanes = await startLanes(
+    bench.settings,
+    {
+      cluster: 'test',
+      topic: bench.topic('crawl.items'),
+      chunkItems: 64,
+      chunkBytes: 1_000_000,
+      process,
+      onCommitted: () => undefined,
+      log: createLog('silent'),
+      metrics: createMetrics(),
+    },
+    (error) => {
+      throw error
+    },
+  )
+  t.after(() => lanes.stop())
+  return lanes
+}
+
+const judged: LaneParts['process'] = (records) =>
+  Promise.resolve(
+    records.map(({ input }) => ({
+      offset: input.offset,
+      outcome: 'clean',
+      reasons: [],
+      payloadBytes: 0,
+      messages: [{ topic: 'gate.verdicts', key: String(input.offset), value: Buffer.from('v'), headers: {} }],
+    })),
+  )
+
+test('a gate that others wait for gives up an endless chunk at once, and what it gave up is judged once', {
+  skip: skipWithoutPython(),
+}, async (t) => {
+  const bench = await openBench(t, { partitions: 2 })
+  for (const partition of [0, 1]) {
+    await bench.produce(
+      'crawl.items',
+      Array.from({ length: 10 }, (_, n) => ({ key: `${n}`, value: 'x', partition })),
+    )
+  }
+  const end = new AbortController()
+  // Should the test fail, the endless chunk must not keep the gate from stopping.
+  t.after(() => end.abort())
+  let endless = true
+  let begun = 0
+  let givenUp = 0
+  await lanesWith(t, bench, (records, signal) => {
+    if (!endless) return judged(records, signal)
+    begun += 1
+    return new Promise((_, reject) => {
+      end.signal.addEventListener('abort', () => reject(end.signal.reason))
+      signal.addEventListener('abort', () => {
+        givenUp += 1
+        endless = false
+        reject(signal.reason)
+      })
+    })
+  })
+  await waitFor('the first gate is at work', () => begun > 0, 30)
+
+  const second = await lanesWith(t, bench, judged)
+  await waitFor('the first gate has given up its chunk', () => givenUp > 0, 10)
+  await waitFor('both partitions are judged', () => bench.caughtUp(), 30)
+  assert.equal(second.ends().size, 1, 'the second gate has one of the two partitions')
+  const { records } = await readTopics(bench.settings, [bench.topic('gate.verdicts')])
+  const found = records
+    .map(({ partition, key }) => `${partition}/${typeof key === 'string' ? Buffer.from(key, 'base64') : ''}`)
+    .sort()
+  const wanted = [0, 1].flatMap((partition) => Array.from({ length: 10 }, (_, n) => `${partition}/${n}`))
+  assert.deepEqual(found, wanted)
+})
