@@ -1,7 +1,7 @@
 import { Command } from 'commander'
 import { topicSchemas } from '../domain/topics.ts'
+import { withProgress } from '../platform/progress.ts'
 import { readSettings } from '../platform/settings.ts'
-import { withProgress } from './progress.ts'
 import { problemsWithRegistered, registerSchemas } from './registered-schemas.ts'
 import { problemsOfFiles } from './schema-files.ts'
 

@@ -1,5 +1,5 @@
 import { Command, InvalidArgumentError } from 'commander'
-import { withProgress } from './progress.ts'
+import { withProgress } from '../platform/progress.ts'
 import { stackStatus, startStack, stopStack } from './stack/stack.ts'
 
 type Options = { json?: true }

@@ -1,4 +1,5 @@
 import { Command } from 'commander'
+import { showProgress } from '../platform/progress.ts'
 import { readSettings } from '../platform/settings.ts'
 import { asTable } from '../platform/table.ts'
 import { folderImporter } from './folder.ts'
@@ -7,8 +8,6 @@ import { createProducer } from './producer.ts'
 
 /** Every importer; a further one is a file and a line here. */
 const importers: readonly Importer[] = [folderImporter]
-
-const PROGRESS_MS = 2000
 
 type Bad = Omit<Extract<Found, { kind: 'bad' }>, 'kind'>
 type Summary = { published: number; bytes: number; inline: number; byReference: number; bad: Bad[] }
@@ -81,16 +80,4 @@ function summaryTable({ published, bytes, inline, byReference, bad }: Summary): 
 
 function megabytes(bytes: number): string {
   return `${(bytes / 1_000_000).toFixed(1)} MB`
-}
-
-/** After two seconds, and every two from then on, says on stderr how far things are. */
-function showProgress(text: () => string): () => void {
-  const terminal = process.stderr.isTTY
-  const timer = setInterval(() => {
-    process.stderr.write(terminal ? `\r${text()}\x1b[K` : `${text()}\n`)
-  }, PROGRESS_MS)
-  return () => {
-    clearInterval(timer)
-    if (terminal) process.stderr.write('\r\x1b[K')
-  }
 }

@@ -54,7 +54,7 @@ export function createLane(
   const { consumer, topic, log, metrics } = parts
   const place = { topic, partition }
   let position = start
-  /** end of what has been read, control records included */
+  /** end of what has been read, control records included; never before `position` */
   let seen = start
   let usable = true
   let waiting: Waiting | null = null
@@ -250,7 +250,7 @@ export function createLane(
     handle,
     resume,
     /** Offset behind the last committed item, or behind the control records that follow it. */
-    end: (): number => Math.max(position, seen),
+    end: (): number => seen,
     /** What the lane is waiting for; null when it is not. */
     waiting: (): Waiting | null => waiting,
     /** A batch of nothing but control records was passed over by the client library. */

@@ -78,9 +78,7 @@ export async function startLanes(
       if (lanes.has(partition)) troubles.delete(partition)
       parts.onCommitted(routed, partition)
     },
-    async lowWatermark(partition) {
-      return (await watermarksOf(admin, topic, partition)).low
-    },
+    lowWatermark: (partition) => lowWatermarkOf(admin, topic, partition),
     onTransactionFailed(lane) {
       void discard(lane.producer)
       // A new assignment has already seen to the partition.
@@ -230,11 +228,11 @@ async function committedPosition(admin: Admin, groupId: string, topic: string, p
     const sentence = `partition ${partition} of ${topic} has lost its position (the offset was out of range)`
     throw new SluiceError('POSITION_JUMPED', `${sentence}: find out what was judged, then set the offset of ${groupId}`)
   }
-  return (await watermarksOf(admin, topic, partition)).low
+  return await lowWatermarkOf(admin, topic, partition)
 }
 
-async function watermarksOf(admin: Admin, topic: string, partition: number): Promise<{ low: number; high: number }> {
+async function lowWatermarkOf(admin: Admin, topic: string, partition: number): Promise<number> {
   const found = (await admin.fetchTopicOffsets(topic)).find((each) => each.partition === partition)
   if (found === undefined) throw new SluiceError('TOPICS_MISSING', `${topic} has no partition ${partition}`)
-  return { low: Number(found.low), high: Number(found.high) }
+  return Number(found.low)
 }
