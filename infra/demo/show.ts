@@ -19,7 +19,7 @@ export function itemTables({ produced, clean, quarantine, review, verdicts, enve
   const known = new Map(Object.entries(meanings))
   const rows = Object.entries(reasons)
     .sort(([, a], [, b]) => b - a)
-    .map(([reason, items]) => [reason, items, known.get(reason) ?? null])
+    .map(([reason, items]) => [reason, items, known.get(reason)?.meaning ?? null])
   return `${topics}\n${asTable(['reason', 'items', 'meaning'], rows)}`
 }
 

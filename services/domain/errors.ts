@@ -1,18 +1,61 @@
-import { type ItemFault, itemFaults } from './reasons.ts'
+import { type Explanation, type ItemFault, itemFaults } from './reasons.ts'
 
-/** Faults of the surroundings: the lane pauses, readiness goes off, and it tries again. Never a verdict. */
+/** Faults of the surroundings: the gate or a lane waits, readiness goes off, and it tries again. Never a verdict. */
 export const surroundings = {
-  BROKER_UNREACHABLE: 'the Kafka cluster did not answer',
-  TOPICS_MISSING: 'topics that the gate needs do not exist, or their partitions do not agree',
-  REGISTRY_UNREACHABLE: 'the schema registry did not answer, or lacks our subjects',
-  STORE_UNREACHABLE: 'a store could not be read or written',
-  LISTS_INCOMPLETE: 'a hash list that policy requires has not been read to a complete version',
-  LISTS_STALE: 'a hash list is older than policy allows',
-  POSITION_JUMPED: 'the position of a lane moved without explanation; the lane halts and skips nothing',
-  INTERNAL_FAULT: 'the gate met a fault of its own; the lane holds on to its item and tries again',
-  TRANSACTION_FAILING: 'transactions of a lane fail one after the other',
-  SCANNERS_UNAVAILABLE: 'scanner processes can not be started',
-} as const
+  STARTING: {
+    meaning: 'the gate, or the lane of a partition, is being set up',
+    action:
+      'Wait a minute: this goes on by itself. If it lasts, look for `gate-waits` and `lane-build-failed` in the log.',
+  },
+  BROKER_UNREACHABLE: {
+    meaning: 'the Kafka cluster did not answer',
+    action:
+      'Are the brokers up and reachable from here? Check SLUICE_BROKERS; `sluice stack status` for the local ones. Goes on by itself.',
+  },
+  TOPICS_MISSING: {
+    meaning: 'topics that the gate needs do not exist, or their partitions do not agree',
+    action:
+      'Run `sluice topics apply`; where partitions do not agree, give every topic that is named as many as the door has.',
+  },
+  REGISTRY_UNREACHABLE: {
+    meaning: 'the schema registry did not answer, or lacks our subjects',
+    action:
+      'Is the registry up? Check SLUICE_REGISTRY; when it lacks our subjects, run `sluice schemas register`. Goes on by itself.',
+  },
+  STORE_UNREACHABLE: {
+    meaning: 'a store could not be read or written',
+    action: 'Is the disk mounted, writable and not full (`df`)? Mend it, delete nothing. Goes on by itself.',
+  },
+  LISTS_INCOMPLETE: {
+    meaning: 'a hash list that policy requires has not been read to a complete version',
+    action: 'Run `sluice lists status`, then import the list again, whole: `sluice lists import FILE --list NAME`.',
+  },
+  LISTS_STALE: {
+    meaning: 'a hash list is older than policy allows',
+    action:
+      'Fetch the list from its source and import it again: `sluice lists import FILE --list NAME`. Do not raise maxAgeHours to get going.',
+  },
+  POSITION_JUMPED: {
+    meaning: 'the position of a lane moved without explanation; the lane halts and skips nothing',
+    action:
+      'Call the owner of the gate. Touch neither offsets nor topics before it is known which items have verdicts.',
+  },
+  INTERNAL_FAULT: {
+    meaning: 'the gate met a fault of its own; the lane holds on to its item and tries again',
+    action:
+      'Look for `lane-waits` in the log, its `err` says where. Restart the gate once; if it comes back, call the owner of the gate.',
+  },
+  TRANSACTION_FAILING: {
+    meaning: 'transactions of a lane fail one after the other',
+    action:
+      'Look for `transaction-failed` in the log. Have all brokers enough in-sync replicas and room on disk? Goes on by itself.',
+  },
+  SCANNERS_UNAVAILABLE: {
+    meaning: 'scanner processes can not be started',
+    action:
+      'Is the machine out of memory or processes (`free`, `ulimit -u`)? Free some, or restart the gate with a smaller SLUICE_SCANNERS.',
+  },
+} as const satisfies Readonly<Record<string, Explanation>>
 export type SurroundingsFault = keyof typeof surroundings
 
 /** Wrong use: the command stops with exit code 2 and one sentence. */
@@ -35,6 +78,11 @@ export function faultOf(code: ErrorCode): Fault {
   return Object.hasOwn(surroundings, code) ? 'surroundings' : 'usage'
 }
 
+function meaningOf(code: ErrorCode): string {
+  const found = { ...itemFaults, ...surroundings, ...usageErrors }[code]
+  return typeof found === 'string' ? found : found.meaning
+}
+
 /** The one error class: a code of the closed set, and a sentence for a person (what, where, what was expected, what to do). */
 export class SluiceError extends Error {
   override readonly name = 'SluiceError'
@@ -42,7 +90,7 @@ export class SluiceError extends Error {
 
   /** @param detail never holds payload, URL, uploader or title; replaces the code's general sentence when given */
   constructor(code: ErrorCode, detail?: string, options?: ErrorOptions) {
-    super(detail ?? { ...itemFaults, ...surroundings, ...usageErrors }[code], options)
+    super(detail ?? meaningOf(code), options)
     this.code = code
   }
 

@@ -2,41 +2,127 @@
 export const outcomes = ['clean', 'review', 'quarantine'] as const
 export type Outcome = (typeof outcomes)[number]
 
+/** What a code means, and what on-call does about it: a short sentence each, for somebody who was just woken up. */
+export type Explanation = { meaning: string; action: string }
+
 /** Faults of an item: it can't be judged, so it is quarantined with this reason. Each is also an error code. */
 export const itemFaults = {
-  VALUE_MISSING: 'the message has no value',
-  MESSAGE_UNDECODABLE: 'the value is not Avro in the Confluent wire format, or does not fit the schema that it names',
-  SCHEMA_FOREIGN: "the value's schema id is not one of the door topic's subject",
-  KEY_MISSING: 'the message has no key; the key must be the item id',
-  KEY_MISMATCH: 'the message key is not the item id of its envelope',
-  ITEM_ID_INVALID: 'the envelope has no item id, or one that is not [A-Za-z0-9._-]{1,64}',
-  PAYLOAD_MISSING: 'there is no payload: neither inline nor under the reference in the intake store',
-  PAYLOAD_AMBIGUOUS: 'the item has both an inline payload and a reference',
-  PAYLOAD_EMPTY: 'the payload has no bytes',
-  PAYLOAD_TOO_LARGE: 'the payload is longer than policy allows',
-  REFERENCE_INVALID: 'the payload reference is not 64 lower-case hex digits',
-  DIGEST_MISMATCH: 'a digest that was claimed for the payload is not the digest of the bytes',
-  SIZE_MISMATCH: 'the size that was claimed for the payload is not the size of the bytes',
-  MEDIA_UNSUPPORTED: 'the bytes are no media type that the engine can inspect',
-  MEDIA_UNDECODABLE: 'the bytes look like a supported type, but nothing of them could be decoded',
-  MEDIA_INCOMPLETE: 'only a part could be decoded (cut short or damaged); what was seen is hashed, never cleared',
-  DIMENSIONS_OVER_LIMIT: 'the picture has more pixels than policy allows',
-  FRAMES_OVER_LIMIT: 'the animation has more frames than policy allows; the first ones are hashed, never cleared',
-  SCANNER_CRASHED: 'the item killed its scanner process twice',
-  SCANNER_TIMEOUT: 'the item was not inspected within the time limit, twice',
-} as const
+  VALUE_MISSING: {
+    meaning: 'the message has no value',
+    action:
+      'Nothing tonight. When many come: find their crawler by the coordinates on gate.verdicts; it publishes empty messages.',
+  },
+  MESSAGE_UNDECODABLE: {
+    meaning: 'the value is not Avro in the Confluent wire format, or does not fit the schema that it names',
+    action:
+      "Nothing tonight. When many come: the producer does not write the door's schema; `sluice crawl` does, and schemas/crawl-item.avsc says how.",
+  },
+  SCHEMA_FOREIGN: {
+    meaning: "the value's schema id is not one of the door topic's subject",
+    action:
+      'Nothing tonight. When many come: the producer registered its schema under another subject; it must use the one of the door topic.',
+  },
+  KEY_MISSING: {
+    meaning: 'the message has no key; the key must be the item id',
+    action: 'Nothing tonight. When many come: the producer must set the message key to the item id.',
+  },
+  KEY_MISMATCH: {
+    meaning: 'the message key is not the item id of its envelope',
+    action: 'Nothing tonight. When many come: the producer must use one id as message key and in the envelope.',
+  },
+  ITEM_ID_INVALID: {
+    meaning: 'the envelope has no item id, or one that is not [A-Za-z0-9._-]{1,64}',
+    action:
+      'Nothing tonight. When many come: the producer must derive ids of that form, for example by hashing its own.',
+  },
+  PAYLOAD_MISSING: {
+    meaning: 'there is no payload: neither inline nor under the reference in the intake store',
+    action:
+      'Is the intake store mounted and whole? If it is: the crawler sent a reference before it had written the object, or nothing at all.',
+  },
+  PAYLOAD_AMBIGUOUS: {
+    meaning: 'the item has both an inline payload and a reference',
+    action: 'Nothing tonight. When many come: the producer must send the bytes or a reference, not both.',
+  },
+  PAYLOAD_EMPTY: {
+    meaning: 'the payload has no bytes',
+    action: 'Nothing tonight. When many come: the crawler stores failed downloads; it should not send them.',
+  },
+  PAYLOAD_TOO_LARGE: {
+    meaning: 'the payload is longer than policy allows',
+    action: 'Nothing tonight. To take such items, raise limits.payloadBytes in the policy file and restart the gates.',
+  },
+  REFERENCE_INVALID: {
+    meaning: 'the payload reference is not 64 lower-case hex digits',
+    action: 'Nothing tonight. When many come: the producer must refer to objects by their sha256 in lower-case hex.',
+  },
+  DIGEST_MISMATCH: {
+    meaning: 'a digest that was claimed for the payload is not the digest of the bytes',
+    action:
+      'When several come: look for a disk or proxy that changes bytes, or somebody who replaces objects in the intake store.',
+  },
+  SIZE_MISMATCH: {
+    meaning: 'the size that was claimed for the payload is not the size of the bytes',
+    action: 'When several come: downloads are cut short, or objects in the intake store were replaced.',
+  },
+  MEDIA_UNSUPPORTED: {
+    meaning: 'the bytes are no media type that the engine can inspect',
+    action: 'Nothing tonight: the item stays held until the engine can inspect that type.',
+  },
+  MEDIA_UNDECODABLE: {
+    meaning: 'the bytes look like a supported type, but nothing of them could be decoded',
+    action:
+      'Nothing tonight. When many come from one crawler: it damages what it fetches, or stores error pages as pictures.',
+  },
+  MEDIA_INCOMPLETE: {
+    meaning: 'only a part could be decoded (cut short or damaged); what was seen is hashed, never cleared',
+    action: 'Nothing tonight. When many come from one crawler: its downloads are cut short.',
+  },
+  DIMENSIONS_OVER_LIMIT: {
+    meaning: 'the picture has more pixels than policy allows',
+    action: 'Nothing tonight. To take such items, raise limits.pixels in the policy file and restart the gates.',
+  },
+  FRAMES_OVER_LIMIT: {
+    meaning: 'the animation has more frames than policy allows; the first ones are hashed, never cleared',
+    action: 'Nothing tonight. To take such items, raise limits.frames in the policy file and restart the gates.',
+  },
+  SCANNER_CRASHED: {
+    meaning: 'the item killed its scanner process twice',
+    action:
+      'Do not open the item. When several come from one source: somebody may be trying the decoders; stop that crawl and tell security.',
+  },
+  SCANNER_TIMEOUT: {
+    meaning: 'the item was not inspected within the time limit, twice',
+    action:
+      'When many come: is the machine overloaded, or limits.scanSeconds of the policy too short? Else treat them like SCANNER_CRASHED.',
+  },
+} as const satisfies Readonly<Record<string, Explanation>>
 export type ItemFault = keyof typeof itemFaults
 
 /** What matching found, with the least outcome that it leads to unless policy says more. */
 export const findings = {
-  KNOWN_EXACT: 'a digest of the payload is on an enforced list',
-  KNOWN_NEAR: 'a perceptual hash is within the near distance of an entry of an enforced list, at sufficient quality',
-  KNOWN_WIDE: 'the picture as it stands is within the wide distance of an entry of an enforced list',
-  KNOWN_SHADOW: 'there is a match on a list that policy runs in shadow; it has no effect on the outcome',
-} as const
+  KNOWN_EXACT: {
+    meaning: 'a digest of the payload is on an enforced list',
+    action:
+      'Do not open the item. The verdict names list and entry, the envelope where it was found: hand both to those who report.',
+  },
+  KNOWN_NEAR: {
+    meaning: 'a perceptual hash is within the near distance of an entry of an enforced list, at sufficient quality',
+    action:
+      'Do not open the item. Hand it to review with its verdict; when many come at once, look at the list that was imported last.',
+  },
+  KNOWN_WIDE: {
+    meaning: 'the picture as it stands is within the wide distance of an entry of an enforced list',
+    action: 'Leave it to review: a person looks. When many come at once, look at the list that was imported last.',
+  },
+  KNOWN_SHADOW: {
+    meaning: 'there is a match on a list that policy runs in shadow; it has no effect on the outcome',
+    action: 'Nothing tonight: such a list is on trial. Its owner decides whether policy shall enforce it.',
+  },
+} as const satisfies Readonly<Record<string, Explanation>>
 export type Finding = keyof typeof findings
 
 export type Reason = ItemFault | Finding
 
-/** Every reason code with its meaning: the closed set that verdicts, metrics and docs draw from. */
-export const reasons: Readonly<Record<Reason, string>> = { ...itemFaults, ...findings }
+/** Every reason code, explained: the closed set that verdicts, metrics and docs draw from. */
+export const reasons: Readonly<Record<Reason, Explanation>> = { ...itemFaults, ...findings }
