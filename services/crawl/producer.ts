@@ -2,6 +2,7 @@ import kafkajs, { type Kafka, type Message, type Producer, type RecordMetadata }
 import { SluiceError } from '../domain/errors.ts'
 import { DOOR, prefixed } from '../domain/topics.ts'
 import { createKafka, withAdmin } from '../platform/kafka/client.ts'
+import { topicSettings } from '../platform/kafka/topic-settings.ts'
 import { createRegistry } from '../platform/registry.ts'
 import type { Settings } from '../platform/settings.ts'
 import { createFileStore } from '../platform/stores/file-store.ts'
@@ -171,11 +172,9 @@ async function lookAtTopic(kafka: Kafka, topic: string): Promise<{ partitions: n
       },
     )
     const name = 'max.message.bytes'
-    const resource = { type: kafkajs.ConfigResourceTypes.TOPIC, name: topic, configNames: [name] }
     // A crawler may lack the right to read settings; then what is too long is refused by the brokers.
-    const described = await admin.describeConfigs({ resources: [resource], includeSynonyms: false }).catch(() => null)
-    const entry = described?.resources[0]?.configEntries.find(({ configName }) => configName === name)
-    return { partitions, topicLimit: Number(entry?.configValue ?? DEFAULT_TOPIC_LIMIT) - REPLAY_HEADROOM }
+    const settings = await topicSettings(admin, topic, [name]).catch(() => new Map<string, string>())
+    return { partitions, topicLimit: Number(settings.get(name) ?? DEFAULT_TOPIC_LIMIT) - REPLAY_HEADROOM }
   })
 }
 

@@ -17,6 +17,7 @@ import type { LaneParts } from './lane.ts'
 import { GATE_GROUP, type Lanes, startLanes } from './lanes.ts'
 import { type Readiness, startOperations } from './operations.ts'
 import { createRoute, laneTopics, type Routed } from './route.ts'
+import { createWatch } from './watch.ts'
 
 /** What a gate has judged and committed since it started. */
 export type Tally = {
@@ -42,7 +43,7 @@ export type Gate = {
 
 const RETRY_MS = 500
 const LOOK_MS = 250
-const LAG_MS = 5000
+const WATCH_MS = 5000
 
 /**
  * Starts the gate. It serves its operations port at once, joins the group when registry, topics and lists are there, and is ready
@@ -75,6 +76,7 @@ export async function startGate(settings: Settings, policy: Policy, policyHash: 
       }
     },
   })
+  const watch = createWatch({ admin, door, groupId, ends: () => lanes?.ends() ?? new Map(), metrics })
   const stopping = new AbortController()
   const failure = Promise.withResolvers<never>()
   failure.promise.catch(() => undefined)
@@ -216,35 +218,10 @@ export async function startGate(settings: Settings, policy: Policy, policyHash: 
     }
   }
 
-  async function isCaughtUp(): Promise<boolean> {
-    if (lanes === null) return false
-    const ends = lanes.ends()
-    const [committed, watermarks] = await Promise.all([
-      admin.fetchOffsets({ groupId, topics: [door] }),
-      admin.fetchTopicOffsets(door),
-    ])
-    return watermarks.every(({ partition, low, high }) => {
-      const offset = committed[0]?.partitions.find((each) => each.partition === partition)?.offset ?? '-1'
-      // What follows the committed offset may be control records, which only a lane sees to be none of its business.
-      const position = Number(offset) < 0 ? Number(low) : Number(offset)
-      return Math.max(position, ends.get(partition) ?? 0) >= Number(high)
-    })
-  }
-
-  async function watchLag(): Promise<void> {
+  async function keepWatching(): Promise<void> {
     while (!stopping.signal.aborted) {
-      await sleep(LAG_MS, undefined, { signal: stopping.signal, ref: false })
-      try {
-        const offsets = await admin.fetchTopicOffsets(door)
-        const ends = lanes?.ends() ?? new Map<number, number>()
-        metrics.lag.reset()
-        for (const { partition, high } of offsets) {
-          const end = ends.get(partition)
-          if (end !== undefined) metrics.lag.set({ partition }, Math.max(0, Number(high) - end))
-        }
-      } catch (error) {
-        log.debug({ event: 'lag-unknown', err: error })
-      }
+      await watch.look().catch((error: unknown) => log.debug({ event: 'watch-failed', err: error }))
+      await sleep(WATCH_MS, undefined, { signal: stopping.signal, ref: false })
     }
   }
 
@@ -260,7 +237,7 @@ export async function startGate(settings: Settings, policy: Policy, policyHash: 
   const started = startUp().catch((error: unknown) => {
     if (!stopping.signal.aborted) failure.reject(error instanceof Error ? error : new Error(String(error)))
   })
-  watchLag().catch(() => undefined)
+  keepWatching().catch(() => undefined)
 
   return {
     port: operations.port,
@@ -269,11 +246,8 @@ export async function startGate(settings: Settings, policy: Policy, policyHash: 
     failed: failure.promise,
     async caughtUp() {
       while (!stopping.signal.aborted) {
-        const done = await isCaughtUp().catch((error: unknown) => {
-          log.debug({ event: 'lag-unknown', err: error })
-          return false
-        })
-        if (done) return
+        const door = lanes === null ? null : await watch.look().catch(() => null)
+        if (door?.every(({ lag }) => lag === 0)) return
         await sleep(LOOK_MS)
       }
     },

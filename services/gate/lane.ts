@@ -59,6 +59,8 @@ export function createLane(
   let usable = true
   let waiting: Waiting | null = null
   let waitMs = FIRST_WAIT_MS
+  /** when the first record that is read and not judged was appended, milliseconds since the epoch; null where there is none */
+  let oldestAt: number | null = null
   /** a jump from `position` to here has been explained: the low watermark is not beyond the position */
   let explained: number | null = null
 
@@ -73,6 +75,7 @@ export function createLane(
     if (Number(first.offset) !== position && Number(first.offset) !== explained)
       return explainJump(Number(first.offset))
 
+    oldestAt = Number(first.timestamp)
     // Rejects with what the group answered: then its members wait for this one, which must not finish its chunk first.
     const membership = Promise.withResolvers<never>()
     membership.promise.catch(() => undefined)
@@ -97,7 +100,6 @@ export function createLane(
       clearInterval(beat)
       given.abort()
     }
-    metrics.lag.set({ partition }, Math.max(0, high - seen))
   }
 
   /**
@@ -122,6 +124,8 @@ export function createLane(
         if (!batch.mayCommit() || !(await commit(group)) || !isCurrent()) return
         batch.resolveOffset(String(position - 1))
       }
+      const following = chunks[index + 1]?.[0]
+      oldestAt = following === undefined ? null : Number(following.timestamp)
     }
   }
 
@@ -251,6 +255,8 @@ export function createLane(
     resume,
     /** Offset behind the last committed item, or behind the control records that follow it. */
     end: (): number => seen,
+    /** When the first record that is read and not judged was appended, milliseconds since the epoch; null where there is none. */
+    oldestAt: (): number | null => oldestAt,
     /** What the lane is waiting for; null when it is not. */
     waiting: (): Waiting | null => waiting,
     /** A batch of nothing but control records was passed over by the client library. */

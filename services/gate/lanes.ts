@@ -14,6 +14,8 @@ export type Lanes = {
   waiting(): Waiting[]
   /** Offset behind what is judged, by partition, for the partitions that are this gate's now. */
   ends(): Map<number, number>
+  /** When the first item that is read and not judged was appended, by partition; null where there is none. */
+  oldest(): Map<number, number | null>
   /** Partitions assigned to this gate that are not ready to judge yet. */
   building(): Array<{ partition: number; trouble: SluiceError | null }>
   /** Whether the group has answered lately. */
@@ -182,34 +184,43 @@ export async function startLanes(
     if (!payload.restart) onCrash(payload.error)
   })
 
-  await admin.connect()
-  await consumer.connect()
-  await consumer.subscribe({ topics: [topic], fromBeginning: true })
-  await consumer.run({
-    autoCommit: false,
-    eachBatchAutoResolve: false,
-    partitionsConsumedConcurrently: LANES_AT_WORK,
-    async eachBatch(batch) {
-      await batch.heartbeat()
-      await lanes.get(batch.batch.partition)?.handle(batch)
-    },
-  })
+  async function stop(): Promise<void> {
+    await consumer.disconnect()
+    stopped = true
+    await Promise.all(builds.values())
+    await Promise.all([...lanes.values()].map((lane) => discard(lane.producer)))
+    await admin.disconnect()
+  }
+
+  try {
+    await admin.connect()
+    await consumer.connect()
+    await consumer.subscribe({ topics: [topic], fromBeginning: true })
+    await consumer.run({
+      autoCommit: false,
+      eachBatchAutoResolve: false,
+      partitionsConsumedConcurrently: LANES_AT_WORK,
+      async eachBatch(batch) {
+        await batch.heartbeat()
+        await lanes.get(batch.batch.partition)?.handle(batch)
+      },
+    })
+  } catch (error) {
+    // The next try begins with clients of its own.
+    await stop().catch((cause: unknown) => log.debug({ event: 'discard-failed', err: cause }))
+    throw error
+  }
 
   return {
     waiting: () => [...lanes.values()].flatMap((lane) => lane.waiting() ?? []),
+    oldest: () => new Map([...lanes.values()].map((lane) => [lane.partition, lane.oldestAt()])),
     ends: () => new Map([...lanes.values()].map((lane) => [lane.partition, lane.end()])),
     building: () =>
       [...assigned]
         .filter((partition) => !lanes.has(partition) || troubles.has(partition))
         .map((partition) => ({ partition, trouble: troubles.get(partition) ?? null })),
     isMember: () => performance.now() - answeredAt < SILENCE_MS,
-    async stop() {
-      await consumer.disconnect()
-      stopped = true
-      await Promise.all(builds.values())
-      await Promise.all([...lanes.values()].map((lane) => discard(lane.producer)))
-      await admin.disconnect()
-    },
+    stop,
   }
 }
 

@@ -23,7 +23,13 @@ export function createMetrics() {
     payloadBytes: new Counter({ name: 'sluice_payload_bytes_total', help: 'Payload bytes judged', registers }),
     lag: new Gauge({
       name: 'sluice_lag_items',
-      help: 'Offsets of the door topic behind the last one that is judged',
+      help: 'Offsets of the door that are not judged; every gate tells it of all partitions: take the maximum',
+      labelNames: ['partition'],
+      registers,
+    }),
+    overdue: new Gauge({
+      name: 'sluice_overdue_items',
+      help: 'Items not judged after half of the retention of the door; every gate tells it of all partitions: take the maximum',
       labelNames: ['partition'],
       registers,
     }),
