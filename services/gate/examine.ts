@@ -26,9 +26,15 @@ export type Examined = {
 }
 
 const SIGNALS_AT_ONCE = 50
+/** What a chunk's results may come to in memory, in bytes, before no more of its items are begun. */
+const RESULT_BYTES = 32_000_000
 
-/** From a door record to a verdict. Nothing more is begun once the signal is given. */
-export type Examine = <Result>(
+/**
+ * From door records to verdicts, in their order. Results may be large (an animation has many signals a frame): where they are, only
+ * the first ones of the records are examined, at least one, and the caller comes again with the others. Nothing more is begun once
+ * the signal is given.
+ */
+export type Examine = <Result extends { bytes: number }>(
   records: readonly DoorRecord[],
   lists: ListsInForce,
   signal: AbortSignal,
@@ -93,22 +99,26 @@ export function createExamine(parts: {
     }
   }
 
-  return (records, lists, signal, then) => {
+  return async (records, lists, signal, then) => {
     const failed = new AbortController()
     const given = AbortSignal.any([signal, failed.signal])
-    return Promise.all(
-      records.map((record) =>
-        limit(async () => {
-          given.throwIfAborted()
-          try {
-            return await then(await examineOne(record, lists))
-          } catch (error) {
-            // The chunk will be tried again as a whole: what is still queued need not be examined now.
-            failed.abort()
-            throw error
-          }
-        }),
-      ),
+    let bytes = 0
+    const results = records.map((record) =>
+      limit(async () => {
+        given.throwIfAborted()
+        if (bytes > RESULT_BYTES) return null
+        try {
+          const result = await then(await examineOne(record, lists))
+          bytes += result.bytes
+          return result
+        } catch (error) {
+          // The chunk will be tried again as a whole: what is still queued need not be examined now.
+          failed.abort()
+          throw error
+        }
+      }),
     )
+    // They are begun in their order, so those that were not are the last ones.
+    return (await Promise.all(results)).filter((result) => result !== null)
   }
 }

@@ -20,7 +20,10 @@ export type LaneParts = {
   topic: string
   chunkItems: number
   chunkBytes: number
-  /** Everything between reading and committing; throws a fault of the surroundings when it can't be done now. */
+  /**
+   * Everything between reading and committing, for as many of the first records as it sees fit, at least one; throws a fault of the
+   * surroundings when it can't be done now.
+   */
   process: (records: readonly DoorRecord[], signal: AbortSignal) => Promise<Routed[]>
   /** First offset that the broker still has. */
   lowWatermark: (partition: number) => Promise<number>
@@ -111,20 +114,27 @@ export function createLane(
     examine: (chunk: readonly KafkaMessage[]) => Promise<Routed[] | SluiceError>,
     batch: Pick<EachBatchPayload, 'isRunning' | 'resolveOffset'> & { mayCommit: () => boolean },
   ): Promise<void> {
-    let next = chunks[0] && examine(chunks[0])
-    for (let index = 0; next !== undefined; index++) {
-      const routed = await next
+    const queue = [...chunks]
+    const takeUp = (): { chunk: readonly KafkaMessage[]; examined: Promise<Routed[] | SluiceError> } | null => {
+      const chunk = queue.shift()
+      if (chunk === undefined) return null
+      const examined = examine(chunk)
+      // It may fail before this loop comes to wait for it.
+      examined.catch(() => undefined)
+      return { chunk, examined }
+    }
+    for (let current = takeUp(); current !== null; ) {
+      const { chunk } = current
+      const routed = await current.examined
       if (routed instanceof SluiceError) return waitForSurroundings(routed)
       recovered()
-      const chunk = batch.isRunning() ? chunks[index + 1] : undefined
-      next = chunk && examine(chunk)
-      // It may fail before this loop comes to wait for it.
-      next?.catch(() => undefined)
+      if (routed.length < chunk.length) queue.unshift(chunk.slice(routed.length))
+      const following = queue[0]?.[0]
+      current = batch.isRunning() ? takeUp() : null
       for (const group of grouped(routed, TRANSACTION_BYTES)) {
         if (!batch.mayCommit() || !(await commit(group)) || !isCurrent()) return
         batch.resolveOffset(String(position - 1))
       }
-      const following = chunks[index + 1]?.[0]
       oldestAt = following === undefined ? null : Number(following.timestamp)
     }
   }
@@ -133,10 +143,18 @@ export function createLane(
   async function examineChunk(messages: readonly KafkaMessage[], signal: AbortSignal): Promise<Routed[] | SluiceError> {
     const { cluster } = parts
     try {
-      return await parts.process(
+      const routed = await parts.process(
         messages.map((message) => doorRecord({ cluster, topic, partition, offset: Number(message.offset) }, message)),
         signal,
       )
+      // The last place where it would be seen that an item is missing, or is there twice.
+      if (routed.length === 0 || routed.some(({ offset }, index) => offset !== Number(messages[index]?.offset))) {
+        return new SluiceError(
+          'INTERNAL_FAULT',
+          `what was examined at offset ${messages[0]?.offset} is not what was read`,
+        )
+      }
+      return routed
     } catch (error) {
       if (error instanceof SluiceError && error.fault === 'surroundings') return error
       return new SluiceError('INTERNAL_FAULT', undefined, { cause: error })

@@ -28,6 +28,8 @@ export type Routed = {
   reasons: Reason[]
   payloadBytes: number
   messages: Outgoing[]
+  /** length of all messages' values */
+  bytes: number
 }
 
 /** Topics that only a lane writes, all in the transaction that commits the input's offset. */
@@ -113,6 +115,7 @@ export function createRoute(parts: {
       reasons: judgement.reasons,
       payloadBytes: payload?.bytes.length ?? 0,
       messages,
+      bytes: messages.reduce((sum, { value }) => sum + value.length, 0),
     }
   }
 

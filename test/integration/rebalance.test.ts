@@ -37,6 +37,7 @@ const judged: LaneParts['process'] = (records) =>
       outcome: 'clean',
       reasons: [],
       payloadBytes: 0,
+      bytes: 1,
       messages: [{ topic: 'gate.verdicts', key: String(input.offset), value: Buffer.from('v'), headers: {} }],
     })),
   )
@@ -75,10 +76,53 @@ test('a gate that others wait for gives up an endless chunk at once, and what it
   await waitFor('the first gate has given up its chunk', () => givenUp > 0, 10)
   await waitFor('both partitions are judged', () => bench.caughtUp(), 30)
   assert.equal(second.ends().size, 1, 'the second gate has one of the two partitions')
-  const { records } = await readTopics(bench.settings, [bench.topic('gate.verdicts')])
-  const found = records
-    .map(({ partition, key }) => `${partition}/${typeof key === 'string' ? Buffer.from(key, 'base64') : ''}`)
-    .sort()
+  const found = (await verdictKeys(bench)).sort()
   const wanted = [0, 1].flatMap((partition) => Array.from({ length: 10 }, (_, n) => `${partition}/${n}`))
   assert.deepEqual(found, wanted)
 })
+
+test('a chunk that is examined in parts is committed in parts, each item once', {
+  skip: skipWithoutPython(),
+}, async (t) => {
+  const bench = await openBench(t, { partitions: 1 })
+  await bench.produce(
+    'crawl.items',
+    Array.from({ length: 200 }, (_, n) => ({ key: `${n}`, value: 'x', partition: 0 })),
+  )
+  let calls = 0
+  await lanesWith(t, bench, (records, signal) => {
+    calls += 1
+    return judged(records.slice(0, 1 + (calls % 7)), signal)
+  })
+  await waitFor('all is judged', () => bench.caughtUp(), 30)
+  assert.deepEqual(
+    await verdictKeys(bench),
+    Array.from({ length: 200 }, (_, n) => `0/${n}`),
+  )
+})
+
+test('results that are not the records that were read are never committed', async (t) => {
+  const bench = await openBench(t, { partitions: 1 })
+  await bench.produce(
+    'crawl.items',
+    Array.from({ length: 10 }, (_, n) => ({ key: `${n}`, value: 'x', partition: 0 })),
+  )
+  let wrong = 0
+  const lanes = await lanesWith(t, bench, (records, signal) => {
+    wrong += 1
+    if (wrong > 3) return judged(records, signal)
+    return judged([records.slice(1), [], records.toReversed()][wrong - 1] ?? [], signal)
+  })
+  await waitFor('the lane says so', () => lanes.waiting()[0]?.code === 'INTERNAL_FAULT')
+  assert.equal(await bench.endOf('gate.verdicts'), 0)
+  await waitFor('right results are judged', () => bench.caughtUp(), 30)
+  assert.equal(wrong, 4)
+})
+
+/** partition and input offset of all verdicts, in their order */
+async function verdictKeys(bench: Bench): Promise<string[]> {
+  const { records } = await readTopics(bench.settings, [bench.topic('gate.verdicts')])
+  return records.map(
+    ({ partition, key }) => `${partition}/${typeof key === 'string' ? Buffer.from(key, 'base64') : ''}`,
+  )
+}
