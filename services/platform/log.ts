@@ -21,6 +21,8 @@ export function createLog(level: string) {
         remove: true,
       },
       serializers: { err: describeError },
+      // Pino adds the message of what is under this key to the line, as it is: so it is one that nobody uses.
+      errorKey: 'unused',
     },
     pino.destination({ dest: 2, sync: true }),
   )

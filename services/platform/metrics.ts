@@ -39,6 +39,12 @@ export function createMetrics() {
       labelNames: ['partition', 'reason'],
       registers,
     }),
+    waiting: new Gauge({
+      name: 'sluice_gate_waiting',
+      help: '1 while the gate as a whole waits for its surroundings, by reason',
+      labelNames: ['reason'],
+      registers,
+    }),
     listAge: new Gauge({
       name: 'sluice_list_age_seconds',
       help: 'Time since a hash list was last checked against its source',

@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises'
 import { SchemaRegistry, SchemaType } from '@kafkajs/confluent-schema-registry'
 import avro from 'avsc'
 import { z } from 'zod'
@@ -14,7 +15,22 @@ export type Registry = ReturnType<typeof createRegistry>
 const MAGIC = 0
 const HEADER_BYTES = 5
 const PATIENCE_MS = 5000
-const versionNumbers = z.array(z.number().int())
+/** What is known is confirmed this often; a registry that is slow to confirm holds nobody up for longer than its patience. */
+const CONFIRM_EVERY_MS = 10_000
+const CONFIRM_PATIENCE_MS = 1000
+const MEDIA_TYPE = 'application/vnd.schemaregistry.v1+json'
+const NOT_FOUND = 404
+
+const id = z.number().int().nonnegative()
+/** What the client library makes of "not found"; where no registry answered, there is no message of its own in it. */
+const notFoundError = z.object({
+  name: z.literal('ConfluentSchemaRegistryError'),
+  message: z.string().regex(/^(?!.*Error, status)/),
+})
+const versionsAnswer = z.array(z.number().int())
+const versionAnswer = z.object({ id, schema: z.string(), schemaType: z.string().optional() })
+/** Subject, version or schema not found; whatever else answers 404 is not the registry. */
+const notFoundAnswer = z.object({ error_code: z.union([z.literal(40_401), z.literal(40_402), z.literal(40_403)]) })
 
 /** How to read one schema id: null where what is registered is no Avro, or can't be read as ours. */
 type Decoder = { writer: avro.Type; resolver: ReturnType<avro.Type['createResolver']> | null } | null
@@ -22,7 +38,8 @@ type Decoder = { writer: avro.Type; resolver: ReturnType<avro.Type['createResolv
 /**
  * Avro values in the Confluent wire format. Values are written with exactly the schema in `schemas/`, and read with the
  * writer's schema, which must be one of the topic's own subject. Whatever the registry has told once is kept: with the
- * registry down, known ids go on.
+ * registry down, known ids go on. With a registry that says something else than before, because it lost its storage and gives
+ * ids away anew, nothing goes on: the same id would mean two schemas.
  */
 export function createRegistry(settings: Settings) {
   const { registryCredentials: credentials } = settings
@@ -39,14 +56,51 @@ export function createRegistry(settings: Settings) {
     return found
   }
 
-  /** Anything that goes wrong while asking is the registry's fault, never the message's. */
-  async function ask<Answer>(what: string, question: (signal: AbortSignal) => Promise<Answer>): Promise<Answer> {
-    const signal = AbortSignal.timeout(PATIENCE_MS)
-    const late = new Promise<never>((_, reject) => {
-      signal.addEventListener('abort', () => reject(signal.reason), { once: true })
+  /**
+   * The id of our schema of a subject, asked anew each time.
+   * @returns null where the registry does not have it
+   */
+  async function lookUp(subject: string, schema: string, patienceMs: number): Promise<number | null> {
+    const answered = new AbortController()
+    const late = sleep(patienceMs, undefined, { signal: answered.signal }).then(() => {
+      throw new Error(`no answer within ${patienceMs / 1000} s`)
     })
+    late.catch(() => undefined)
     try {
-      return await Promise.race([question(signal), late])
+      const asked = client.getRegistryIdBySchema(subject, { type: SchemaType.AVRO, schema })
+      return id.parse(await Promise.race([asked, late]))
+    } catch (cause) {
+      if (notFoundError.safeParse(cause).success) return null
+      throw new SluiceError(
+        'REGISTRY_UNREACHABLE',
+        `the schema registry did not tell the id of our schema of ${subject}`,
+        {
+          cause,
+        },
+      )
+    } finally {
+      answered.abort()
+    }
+  }
+
+  /**
+   * For what the client library does not tell, or keeps for ever. Anything that goes wrong while asking is the registry's fault, never
+   * the message's.
+   * @returns null where the registry has nothing of that name
+   */
+  async function ask<Answer>(what: string, path: string, answer: z.ZodType<Answer>): Promise<Answer | null> {
+    try {
+      const response = await fetch(`${settings.registry}/${path}`, {
+        signal: AbortSignal.timeout(PATIENCE_MS),
+        headers: {
+          'content-type': MEDIA_TYPE,
+          ...(credentials === null ? {} : { authorization: basicAuth(credentials) }),
+        },
+      })
+      const said: unknown = await response.json()
+      if (response.status === NOT_FOUND && notFoundAnswer.safeParse(said).success) return null
+      if (!response.ok) throw new Error(`status ${response.status}`)
+      return answer.parse(said)
     } catch (cause) {
       throw new SluiceError('REGISTRY_UNREACHABLE', `the schema registry did not tell ${what}`, { cause })
     }
@@ -54,26 +108,80 @@ export function createRegistry(settings: Settings) {
 
   function createTopicPart(topic: Topic) {
     const subject = subjectOf(settings.prefix, topic)
+    const path = `subjects/${encodeURIComponent(subject)}`
+    const ourText = schemaText(topicSchemas[topic])
     const reader = schemaType(topicSchemas[topic])
     const decoders = new Map<number, Decoder>()
-    const versionsSeen = new Set<number>()
-    let ownId: Promise<number> | null = null
+    /** text of a schema, by its id */
+    const texts = new Map<number, string>()
+    let ownId: number | null = null
+    let confirmedAt = Number.NEGATIVE_INFINITY
+    let contradiction: SluiceError | null = null
+    let confirming: Promise<void> | null = null
     let running: Promise<void> | null = null
     let queued: Promise<void> | null = null
 
-    async function learnVersions(): Promise<void> {
-      const versions = await ask(`the versions of ${subject}`, async (signal) => {
-        const answer = await fetch(`${settings.registry}/subjects/${encodeURIComponent(subject)}/versions`, {
-          signal,
-          ...(credentials === null ? {} : { headers: { authorization: basicAuth(credentials) } }),
+    /** Learns the id of our schema, or sees whether it is still the same. @param isNeeded whether no answer is a fault */
+    async function confirm(patienceMs: number, isNeeded: boolean): Promise<void> {
+      let found: number | null
+      try {
+        found = await lookUp(subject, ourText, patienceMs)
+      } catch (error) {
+        if (contradiction !== null) throw contradiction
+        if (isNeeded) throw error
+        confirmedAt = performance.now()
+        return
+      }
+      if (ownId !== null && found !== ownId) {
+        const now = found === null ? 'no longer has it' : `now gives it ${found}`
+        contradiction = new SluiceError(
+          'SCHEMA_IDS_CHANGED',
+          `our schema of ${subject} had the id ${ownId}, and the schema registry ${now}: has it lost its storage?`,
+        )
+        throw contradiction
+      }
+      if (found === null) {
+        throw new SluiceError(
+          'REGISTRY_UNREACHABLE',
+          `the schema registry does not have our schema of ${subject}: run \`sluice schemas register\``,
+        )
+      }
+      ownId = found
+      contradiction = null
+      confirmedAt = performance.now()
+    }
+
+    async function confirmed(): Promise<number> {
+      if (ownId === null || contradiction !== null || performance.now() - confirmedAt > CONFIRM_EVERY_MS) {
+        const isNeeded = ownId === null
+        confirming ??= confirm(isNeeded ? PATIENCE_MS : CONFIRM_PATIENCE_MS, isNeeded).finally(() => {
+          confirming = null
         })
-        if (!answer.ok) throw new Error(`status ${answer.status}`)
-        return versionNumbers.parse(await answer.json())
-      })
-      for (const version of versions.filter((number) => !versionsSeen.has(number))) {
-        const id = await ask(`version ${version} of ${subject}`, () => client.getRegistryId(subject, version))
-        decoders.set(id, decoderFor(await ask(`schema ${id}`, () => client.getSchema(id)), reader))
-        versionsSeen.add(version)
+        await confirming
+      }
+      if (ownId === null) throw new TypeError(`the id of our schema of ${subject} was confirmed but is not known`)
+      return ownId
+    }
+
+    async function learnVersions(): Promise<void> {
+      // An id that we do not know may be of a registry that was emptied and filled anew.
+      await confirm(PATIENCE_MS, true)
+      const versions = await ask(`the versions of ${subject}`, `${path}/versions`, versionsAnswer)
+      let hasOurs = false
+      for (const version of versions ?? []) {
+        const found = await ask(`version ${version} of ${subject}`, `${path}/versions/${version}`, versionAnswer)
+        if (found === null) continue
+        const before = texts.get(found.id)
+        if (before === undefined) decoders.set(found.id, decoderFor(found, reader))
+        else if (before !== found.schema) {
+          const sentence = `the schema registry now gives the id ${found.id} to another schema of ${subject} than before`
+          throw new SluiceError('SCHEMA_IDS_CHANGED', `${sentence}: has it lost its storage?`)
+        }
+        texts.set(found.id, found.schema)
+        hasOurs ||= found.id === ownId
+      }
+      if (!hasOurs) {
+        throw new SluiceError('REGISTRY_UNREACHABLE', `the schema registry does not list our schema of ${subject}`)
       }
     }
 
@@ -96,18 +204,11 @@ export function createRegistry(settings: Settings) {
 
     return {
       reader,
-      id(): Promise<number> {
-        ownId ??= ask(`the id of our schema of ${subject}`, () =>
-          client.getRegistryIdBySchema(subject, { type: SchemaType.AVRO, schema: schemaText(topicSchemas[topic]) }),
-        ).catch((error: unknown) => {
-          ownId = null
-          throw error
-        })
-        return ownId
-      },
+      id: confirmed,
       /** @returns undefined when the id is none of this topic's subject */
       async decoder(id: number): Promise<Decoder | undefined> {
-        if (!decoders.has(id)) await refresh()
+        if (decoders.has(id)) await confirmed()
+        else await refresh()
         return decoders.get(id)
       },
     }
@@ -116,7 +217,8 @@ export function createRegistry(settings: Settings) {
   return {
     /**
      * One value of a topic, ready to be produced.
-     * @throws {SluiceError} REGISTRY_UNREACHABLE when our schema's id is not known yet and the registry can't tell
+     * @throws {SluiceError} REGISTRY_UNREACHABLE when our schema's id is not known yet and the registry can't tell;
+     * SCHEMA_IDS_CHANGED
      */
     async encode(topic: Topic, value: unknown): Promise<Buffer> {
       const { reader, id } = part(topic)
@@ -127,7 +229,8 @@ export function createRegistry(settings: Settings) {
 
     /**
      * The value of a message, by its writer's schema.
-     * @throws {SluiceError} MESSAGE_UNDECODABLE or SCHEMA_FOREIGN (the message's fault); REGISTRY_UNREACHABLE
+     * @throws {SluiceError} MESSAGE_UNDECODABLE or SCHEMA_FOREIGN (the message's fault); REGISTRY_UNREACHABLE,
+     * SCHEMA_IDS_CHANGED
      */
     async decode<Value>(topic: Topic, message: Buffer): Promise<Decoded<Value>> {
       if (message.length < HEADER_BYTES || message[0] !== MAGIC) throw new SluiceError('MESSAGE_UNDECODABLE')
@@ -158,11 +261,11 @@ export function createRegistry(settings: Settings) {
   }
 }
 
-function decoderFor(writer: unknown, reader: avro.Type): Decoder {
-  if (!(writer instanceof avro.Type)) return null
-  if (writer.equals(reader)) return { writer, resolver: null }
+function decoderFor(registered: z.infer<typeof versionAnswer>, reader: avro.Type): Decoder {
+  if (registered.schemaType !== undefined && registered.schemaType !== 'AVRO') return null
   try {
-    return { writer, resolver: reader.createResolver(writer) }
+    const writer = avro.Type.forSchema(JSON.parse(registered.schema))
+    return { writer, resolver: writer.equals(reader) ? null : reader.createResolver(writer) }
   } catch {
     return null
   }

@@ -18,6 +18,8 @@ export async function runCli(table: CommandTable): Promise<void> {
   muteKnownWarning()
   const program = new Command('sluice')
     .description('The gate between crawlers and a training store.')
+    // Options behind a command's word are that command's, also where its own subcommands have the same.
+    .enablePositionalOptions()
     .version(version())
     .addHelpText('after', `\nSettings (environment):\n${settingsText()}\n\nExample:\n  sluice gate --until-caught-up`)
   const name = process.argv.slice(2).find((word) => !word.startsWith('-'))

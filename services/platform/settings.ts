@@ -54,7 +54,7 @@ const schema = z.object({
     .string()
     .regex(/^[A-Za-z0-9.:[\]-]+:\d{1,5}$/, 'expected host:port')
     .default('127.0.0.1:9464')
-    .describe('gate: where /healthz, /readyz and /metrics are served; port 0 picks a free one'),
+    .describe('gate: where /healthz, /readyz, /status and /metrics are served; port 0 picks a free one'),
   SLUICE_LOG: z
     .enum(['debug', 'info', 'warn', 'error', 'silent'])
     .default('info')
@@ -128,6 +128,19 @@ export function readSettings(environment: NodeJS.ProcessEnv = process.env): Sett
     listen: splitAddress(values.SLUICE_LISTEN),
     log: values.SLUICE_LOG,
   }
+}
+
+/**
+ * Where a gate with these settings serves its operations port, for commands that only look at it; host:port.
+ * @throws {SluiceError} CONFIG_INVALID
+ */
+export function listenAddress(environment: NodeJS.ProcessEnv = process.env): string {
+  const parsed = schema.shape.SLUICE_LISTEN.safeParse(environment.SLUICE_LISTEN)
+  if (parsed.success) return parsed.data
+  throw new SluiceError(
+    'CONFIG_INVALID',
+    `SLUICE_LISTEN in the environment is wrong: ${parsed.error.issues[0]?.message}`,
+  )
 }
 
 /** The policy file alone, for commands that need neither Kafka nor registry. */

@@ -134,3 +134,15 @@ test('a record that is no hash list record does not stop the reading, and its li
   await waitFor('the manifest has been read', () => lists.states()[0]?.broken?.version === 'v1')
   assert.equal(lists.current().problem?.code, 'LISTS_INCOMPLETE')
 })
+
+test('lists that nobody has told of for a while are not relied upon', async (t) => {
+  const bench = await openBench(t, { partitions: 1 })
+  await putEntries(bench, [entry('a', 1)])
+  await close(bench, 'v1', [entry('a', 1)], Date.now())
+  const lists = follow(t, bench)
+  await waitFor('the list is complete', () => lists.current().problem === null)
+  const now = performance.now.bind(performance)
+  t.mock.method(performance, 'now', () => now() + 61_000)
+  assert.equal(lists.current().problem?.code, 'LISTS_INCOMPLETE')
+  await waitFor('the topic has been looked at again', () => lists.current().problem === null)
+})

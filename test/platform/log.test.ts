@@ -14,6 +14,7 @@ test('content that somebody passes to the logger by mistake does not get out', (
     const secret = 'SECRET'
     log.info({ event: 'x', envelope: { a: secret }, value: secret, item: { payload: secret, url: secret } })
     const cause = new TypeError('invalid "string": ' + secret)
+    log.info({ event: 'z', err: cause })
     log.info({ event: 'y', err: Object.assign(new SluiceError('USAGE', 'broken', { cause }), { body: secret }) })
   `
   const { stderr } = run(program)

@@ -2,6 +2,7 @@ import kafkajs, { type Admin, type Kafka, type KafkaConfig } from 'kafkajs'
 import { SluiceError } from '../../domain/errors.ts'
 import type { Log } from '../log.ts'
 import type { Settings } from '../settings.ts'
+import { guardRecordBatches } from './record-batches.ts'
 
 /**
  * A kafkajs instance of its own. Consumers, each lane's producer and admin clients each need one: an instance shares its
@@ -9,6 +10,7 @@ import type { Settings } from '../settings.ts'
  * @param name client id, seen in the brokers' logs
  */
 export function createKafka(settings: Settings, name: string, log?: Log, retry?: KafkaConfig['retry']): Kafka {
+  guardRecordBatches()
   return new kafkajs.Kafka({
     clientId: name,
     brokers: settings.brokers,
@@ -16,6 +18,8 @@ export function createKafka(settings: Settings, name: string, log?: Log, retry?:
     // kafkajs wants one of three literal shapes; the settings were checked at the door.
     ...(settings.sasl === null ? {} : { sasl: saslOf(settings.sasl) }),
     connectionTimeout: 5000,
+    // A broker that stands still must not hold its clients for longer than it takes others to take over.
+    requestTimeout: 10_000,
     logLevel: kafkajs.logLevel.WARN,
     ...(retry === undefined ? {} : { retry }),
     logCreator:

@@ -1,10 +1,12 @@
 import { randomUUID } from 'node:crypto'
 import { once } from 'node:events'
 import { setTimeout as wait } from 'node:timers/promises'
-import type { Consumer, EachBatchPayload, Kafka } from 'kafkajs'
+import kafkajs, { type Admin, type Consumer, type EachBatchPayload, type Kafka } from 'kafkajs'
 import { SluiceError } from '../../domain/errors.ts'
+import { unreadable } from './record-batches.ts'
 
 const PAUSE_AFTER_TROUBLE_MS = 1000
+const LOOK_EVERY_MS = 5000
 const STOP_PATIENCE_MS = 5000
 const RECORDS_PER_HEARTBEAT = 500
 
@@ -17,13 +19,18 @@ export type FollowTopicOptions = {
   topic: string
   /** Called for one record after the other, in order within a partition; when it throws, the record comes again. */
   onRecord: (record: FollowedRecord) => Promise<void> | void
-  /** Called with every failure; the follower tries again by itself, about once a second. */
+  /**
+   * Called with every failure; the follower tries again by itself, about once a second. POSITION_JUMPED: what is there is not what
+   * was read; trying again does not help, only another follower, from the beginning.
+   */
   onTrouble?: (error: unknown) => void
 }
 
 export type TopicFollower = {
   /** Resolves when everything that was on the topic at the start has been handed over; never rejects, stays open after `stop`. */
   reachedEnd: Promise<void>
+  /** Milliseconds since the cluster last said that the topic is there and as long as it was. */
+  silence(): number
   stop(): Promise<void>
 }
 
@@ -34,11 +41,14 @@ export type TopicFollower = {
 export function followTopic({ kafka, topic, onRecord, onTrouble }: FollowTopicOptions): TopicFollower {
   /** next offset, by partition */
   const positions = new Map<number, number>()
+  /** where the current consumer began, by partition */
+  const soughtTo = new Map<number, number>()
   /** where the first end is, by partition; null until the cluster has told */
   let ends: Map<number, number> | null = null
   const end = Promise.withResolvers<void>()
   const stopping = new AbortController()
   let lastBatch: Promise<void> = Promise.resolve()
+  let seenAt = performance.now()
 
   function moveTo(partition: number, position: number): void {
     positions.set(partition, Math.max(position, positions.get(partition) ?? 0))
@@ -52,9 +62,14 @@ export function followTopic({ kafka, topic, onRecord, onTrouble }: FollowTopicOp
 
   async function handBatch({ batch, resolveOffset, heartbeat, isRunning, isStale }: EachBatchPayload): Promise<void> {
     let handed = 0
-    for (const { offset: offsetText, key, value } of batch.messages) {
+    for (const message of batch.messages) {
       if (!isRunning() || isStale()) return
+      const fault = unreadable(message)
+      if (fault !== null) throw fault
+      const { offset: offsetText, key, value } = message
       const offset = Number(offsetText)
+      // The client goes back to the beginning by itself where its position is out of range.
+      if (offset < (soughtTo.get(batch.partition) ?? 0)) throw madeAnew()
       if (offset >= (positions.get(batch.partition) ?? 0)) {
         await onRecord({
           partition: batch.partition,
@@ -79,24 +94,50 @@ export function followTopic({ kafka, topic, onRecord, onTrouble }: FollowTopicOp
     return handed
   }
 
+  function madeAnew(cause?: unknown): SluiceError {
+    return new SluiceError('POSITION_JUMPED', `${topic} is not the topic that was read: was it deleted or made anew?`, {
+      cause,
+    })
+  }
+
+  /** An answer that does not come is not waited for once the follower is stopped. */
   async function findEnds(): Promise<void> {
     const admin = kafka.admin({ retry: { retries: 1 } })
+    const stopped = Promise.withResolvers<never>()
+    stopped.promise.catch(() => undefined)
+    const stop = (): void => stopped.reject(stopping.signal.reason)
+    stopping.signal.addEventListener('abort', stop)
+    const look = lookWith(admin)
+    // Not before: the client library connects anew for what is still under way, and would never let go.
+    const closed = look.catch(() => undefined).then(() => admin.disconnect())
+    closed.catch(() => undefined)
     try {
-      await admin.connect()
-      const found = await admin.fetchTopicOffsets(topic)
-      for (const { partition, low, high } of found) {
-        if (Number(high) < (positions.get(partition) ?? 0)) {
-          throw new SluiceError(
-            'POSITION_JUMPED',
-            `${topic} is shorter than what was read of it: was it made anew? Start again`,
-          )
-        }
-        positions.set(partition, Math.max(Number(low), positions.get(partition) ?? 0))
-      }
-      ends ??= new Map(found.map(({ partition, high }) => [partition, Number(high)]))
-      checkEnd()
+      await Promise.race([look, stopped.promise])
+      seenAt = performance.now()
+    } catch (error) {
+      throw isUnknownTopic(error) && ends !== null ? madeAnew(error) : error
     } finally {
-      await admin.disconnect()
+      stopping.signal.removeEventListener('abort', stop)
+      await within(STOP_PATIENCE_MS, closed)
+    }
+  }
+
+  async function lookWith(admin: Admin): Promise<void> {
+    await admin.connect()
+    const found = await admin.fetchTopicOffsets(topic)
+    for (const { partition, low, high } of found) {
+      if (Number(high) < (positions.get(partition) ?? 0)) throw madeAnew()
+      positions.set(partition, Math.max(Number(low), positions.get(partition) ?? 0))
+    }
+    ends ??= new Map(found.map(({ partition, high }) => [partition, Number(high)]))
+    checkEnd()
+  }
+
+  /** Sees from time to time that the topic is still the one that is followed. @throws when it is not, or nobody answers */
+  async function keepLooking(signal: AbortSignal): Promise<never> {
+    for (;;) {
+      await wait(LOOK_EVERY_MS, undefined, { signal })
+      await findEnds()
     }
   }
 
@@ -108,7 +149,9 @@ export function followTopic({ kafka, topic, onRecord, onTrouble }: FollowTopicOp
     // Runs before the first fetch of an assignment.
     consumer.on(consumer.events.GROUP_JOIN, ({ payload }) => {
       for (const partition of payload.memberAssignment[topic] ?? []) {
-        consumer.seek({ topic, partition, offset: String(positions.get(partition) ?? 0) })
+        const position = positions.get(partition) ?? 0
+        soughtTo.set(partition, position)
+        consumer.seek({ topic, partition, offset: String(position) })
       }
     })
     consumer.on(consumer.events.END_BATCH_PROCESS, ({ payload }) => {
@@ -116,10 +159,15 @@ export function followTopic({ kafka, topic, onRecord, onTrouble }: FollowTopicOp
       if (payload.batchSize === 0) moveTo(payload.partition, Number(payload.lastOffset) + 1)
     })
     const stopped = stopping.signal.aborted ? Promise.resolve() : once(stopping.signal, 'abort')
-    const started = start(consumer)
+    const over = new AbortController()
+    const started = start(consumer, over.signal)
+    const looking = keepLooking(AbortSignal.any([stopping.signal, over.signal]))
+    looking.catch(() => undefined)
     try {
-      await Promise.race([stopped, failed.promise, started.then(() => failed.promise)])
+      await Promise.race([stopped, failed.promise, looking, started.then(() => failed.promise)])
     } finally {
+      over.abort()
+      started.catch(() => undefined)
       // What is half started can not be stopped; a consumer whose broker is gone may never answer.
       await within(
         STOP_PATIENCE_MS,
@@ -132,12 +180,12 @@ export function followTopic({ kafka, topic, onRecord, onTrouble }: FollowTopicOp
     }
   }
 
-  async function start(consumer: Consumer): Promise<void> {
+  /** @param over when what is started is of no use any more, which may be long before it is */
+  async function start(consumer: Consumer, over: AbortSignal): Promise<void> {
     await consumer.connect()
-    if (stopping.signal.aborted) return
-    await consumer.subscribe({ topic, fromBeginning: true })
-    if (stopping.signal.aborted) return
-    await consumer.run({ autoCommit: false, eachBatchAutoResolve: false, eachBatch: handInTurn })
+    if (!over.aborted) await consumer.subscribe({ topic, fromBeginning: true })
+    if (!over.aborted) await consumer.run({ autoCommit: false, eachBatchAutoResolve: false, eachBatch: handInTurn })
+    if (over.aborted) await consumer.disconnect()
   }
 
   async function follow(): Promise<void> {
@@ -166,11 +214,19 @@ export function followTopic({ kafka, topic, onRecord, onTrouble }: FollowTopicOp
   const done = follow()
   return {
     reachedEnd: end.promise,
+    silence: () => performance.now() - seenAt,
     async stop() {
       stopping.abort()
       await done
     },
   }
+}
+
+/** The client library wraps what it has tried several times. */
+function isUnknownTopic(error: unknown): boolean {
+  if (!(error instanceof Error)) return false
+  if (error instanceof kafkajs.KafkaJSProtocolError) return error.type === 'UNKNOWN_TOPIC_OR_PARTITION'
+  return isUnknownTopic(error.cause)
 }
 
 /** Waits for the work, but no longer than this. */

@@ -2,11 +2,15 @@ import { createHash, randomUUID } from 'node:crypto'
 import { constants } from 'node:fs'
 import { type FileHandle, mkdir, open, rename, rm, stat } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { SluiceError } from '../../domain/errors.ts'
 import { isReference, type Store, type StoreName } from './store.ts'
 
 /** Lies in a store's folder: without it the folder is a place where a store should be mounted. */
 const MARKER = '.sluice-store'
+
+/** A disk that answers no sooner is not there. */
+const PATIENCE_MS = 60_000
 
 /** A store in a folder, which has to be made once. */
 export type FileStore = Store & {
@@ -18,23 +22,36 @@ export type FileStore = Store & {
  * A store in a folder: `<root>/<name>/ab/abcd...`. An object appears whole or not at all: it is written under another
  * name, flushed, renamed, and its folder is flushed too.
  * @param root folder that holds the stores
+ * @param patienceMs after which a read or a write that is not done is a fault of the store
  */
-export function createFileStore(root: string, name: StoreName): FileStore {
+export function createFileStore(
+  root: string,
+  name: StoreName,
+  { patienceMs = PATIENCE_MS }: { patienceMs?: number } = {},
+): FileStore {
   const folder = join(root, name)
-  const foldersMade = new Set<string>()
+  const shardsMade = new Set<string>()
 
   function pathOf(sha256: string): string {
     if (!isReference(sha256)) throw new SluiceError('REFERENCE_INVALID')
     return join(folder, sha256.slice(0, 2), sha256)
   }
 
-  async function makeFolder(path: string): Promise<void> {
-    if (foldersMade.has(path)) return
-    const first = await mkdir(path, { recursive: true })
-    for (let made = path; first !== undefined && made.length >= first.length; made = dirname(made)) {
+  async function makeFolder(): Promise<void> {
+    const first = await mkdir(folder, { recursive: true })
+    for (let made = folder; first !== undefined && made.length >= first.length; made = dirname(made)) {
       await flush(dirname(made))
     }
-    foldersMade.add(path)
+  }
+
+  /** Not with its parents: where the store is gone, nothing is made in its place. */
+  async function makeShard(path: string): Promise<void> {
+    if (shardsMade.has(path)) return
+    await mkdir(path).catch((error: unknown) => {
+      if (!(error instanceof Error && 'code' in error && error.code === 'EEXIST')) throw error
+    })
+    await flush(folder)
+    shardsMade.add(path)
   }
 
   /** Neither reading nor writing makes a store: what is not there is a lost disk and not an empty store. */
@@ -55,13 +72,41 @@ export function createFileStore(root: string, name: StoreName): FileStore {
         await file.close()
       }
       const path = pathOf(sha256)
-      await makeFolder(dirname(path))
+      await makeShard(dirname(path))
       await rename(draft, path)
       await flush(dirname(path))
+      // Had the disk gone meanwhile, this would lie where it was mounted.
+      await findFolder()
     } catch (error) {
-      for (const made of foldersMade) if (made !== folder) foldersMade.delete(made)
+      shardsMade.clear()
       await rm(draft, { force: true })
       throw error
+    }
+  }
+
+  async function writeObject(path: string, sha256: string, bytes: Uint8Array): Promise<void> {
+    await findFolder()
+    if ((await sizeOf(path)) === bytes.length) return await flush(dirname(path))
+    await place(async (draft) => {
+      await draft.writeFile(bytes)
+      return sha256
+    })
+  }
+
+  async function readObject(sha256: string, limit: number): Promise<Buffer> {
+    const { file, size } = await openObject(sha256)
+    try {
+      if (size > limit) throw tooLarge(size, limit)
+      const bytes = Buffer.allocUnsafeSlow(size)
+      let length = 0
+      while (length < size) {
+        const { bytesRead } = await file.read(bytes, length, size - length, length)
+        if (bytesRead === 0) break
+        length += bytesRead
+      }
+      return bytes.subarray(0, length)
+    } finally {
+      await file.close()
     }
   }
 
@@ -76,8 +121,24 @@ export function createFileStore(root: string, name: StoreName): FileStore {
       await file.close()
       throw new SluiceError('PAYLOAD_MISSING', 'the reference leads to something that is no file')
     } catch (cause) {
-      if (isMissingObject(cause, path)) throw new SluiceError('PAYLOAD_MISSING', undefined, { cause })
-      throw cause
+      if (!isMissingObject(cause, path)) throw cause
+      // The disk may have gone since.
+      await findFolder()
+      throw new SluiceError('PAYLOAD_MISSING', undefined, { cause })
+    }
+  }
+
+  /** An operating system may wait for a disk for ever. What is under way then goes on, and does no harm. */
+  async function inTime<Result>(work: Promise<Result>): Promise<Result> {
+    const done = new AbortController()
+    const late = sleep(patienceMs, undefined, { signal: done.signal }).then(() => {
+      throw new Error(`no answer within ${patienceMs / 1000} s`)
+    })
+    try {
+      return await Promise.race([work, late])
+    } finally {
+      done.abort()
+      late.catch(() => undefined)
     }
   }
 
@@ -90,7 +151,7 @@ export function createFileStore(root: string, name: StoreName): FileStore {
   return {
     async make() {
       try {
-        await makeFolder(folder)
+        await makeFolder()
         await (await open(join(folder, MARKER), 'a', 0o640)).close()
         await flush(folder)
       } catch (cause) {
@@ -101,12 +162,7 @@ export function createFileStore(root: string, name: StoreName): FileStore {
     async write(sha256, bytes) {
       const path = pathOf(sha256)
       try {
-        await findFolder()
-        if ((await sizeOf(path)) === bytes.length) return await flush(dirname(path))
-        await place(async (draft) => {
-          await draft.writeFile(bytes)
-          return sha256
-        })
+        await inTime(writeObject(path, sha256, bytes))
       } catch (cause) {
         throw unreachable('written', cause)
       }
@@ -133,15 +189,7 @@ export function createFileStore(root: string, name: StoreName): FileStore {
 
     async read(sha256, limit) {
       try {
-        const { file, size } = await openObject(sha256)
-        try {
-          if (size > limit) throw tooLarge(size, limit)
-          const bytes = Buffer.allocUnsafeSlow(size)
-          const { bytesRead } = await file.read(bytes, 0, size, 0)
-          return bytes.subarray(0, bytesRead)
-        } finally {
-          await file.close()
-        }
+        return await inTime(readObject(sha256, limit))
       } catch (cause) {
         throw unreachable('read', cause)
       }

@@ -1,5 +1,8 @@
 import assert from 'node:assert/strict'
+import { once } from 'node:events'
+import { createServer, type Socket } from 'node:net'
 import test, { type TestContext } from 'node:test'
+import { setTimeout as wait } from 'node:timers/promises'
 import { createKafka } from '../../../services/platform/kafka/client.ts'
 import {
   type FollowedRecord,
@@ -101,4 +104,33 @@ test('a record whose handling fails comes again until it succeeds, whatever is t
   await waitFor('the end is reached', isAtEnd)
   assert.deepEqual(keys(), ['a', 'b', 'c'])
   assert.ok(troubles.length >= 1)
+})
+
+test('a follower can be stopped at any moment, also while nobody answers', async (t) => {
+  const bench = await openBench(t, { partitions: 2 })
+  const topic = bench.topic('crawl.items')
+  const callers = new Set<Socket>()
+  const mute = createServer((caller) => callers.add(caller))
+  mute.listen(0, '127.0.0.1')
+  await once(mute, 'listening')
+  t.after(() => {
+    for (const caller of callers) caller.destroy()
+    mute.close()
+  })
+  const address = mute.address()
+  assert.ok(typeof address === 'object' && address !== null)
+  const nobody = createKafka({ ...bench.settings, brokers: [`127.0.0.1:${address.port}`] }, 'follower')
+  const kafka = createKafka(bench.settings, 'follower')
+  await Promise.all(
+    [0, 20, 100, 300, 1000, 3000].flatMap((moment) =>
+      [kafka, nobody].map(async (each) => {
+        const follower = followTopic({ kafka: each, topic, onRecord: () => undefined })
+        await wait(moment)
+        const began = performance.now()
+        await follower.stop()
+        const took = performance.now() - began
+        assert.ok(took < 20_000, `${moment} ms after its start, it took ${took} ms`)
+      }),
+    ),
+  )
 })
