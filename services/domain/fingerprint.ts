@@ -28,6 +28,11 @@ export type InspectLimits = {
 /** The transform of a picture that was hashed as it stands: upright, and on white where it is transparent. */
 export const AS_IT_STANDS = 'identity' satisfies Orientation
 
+/** With the colours as stored, where the colour profile that viewers should heed changes them much. */
+export const WITHOUT_PROFILE = 'without-profile'
+/** With the colours that a viewer makes of them where the picture names an unusual gamma. */
+export const WITH_GAMMA = 'with-gamma'
+const colours = [WITHOUT_PROFILE, WITH_GAMMA] as const
 /** Instead of on white: shown on black, or with the colours that transparency hides. */
 const backgrounds = ['on-black', 'without-alpha'] as const
 /** Instead of upright: as stored, when its EXIF data says that viewers shall turn it. */
@@ -43,10 +48,10 @@ export const TURNED = 'turned'
 
 const either = (words: readonly string[]) => `(${words.join('|')})`
 const grammar = new RegExp(
-  `^(${either(backgrounds)}\\+)?(${UNTURNED}\\+)?(${either(trims)}\\+)?(${TURNED}\\+)?${either(orientations)}$`,
+  `^(${either(colours)}\\+)?(${either(backgrounds)}\\+)?(${UNTURNED}\\+)?(${either(trims)}\\+)?(${TURNED}\\+)?${either(orientations)}$`,
 )
 
-/** Whether a text is a transform: `[on-black+ | without-alpha+][unturned+][trimmed... +][turned+]orientation`. */
+/** Whether a text is a transform: `[without-profile+ | with-gamma+][on-black+ | without-alpha+][unturned+][trimmed... +][turned+]orientation`. */
 export function isTransform(text: string): boolean {
   return grammar.test(text)
 }

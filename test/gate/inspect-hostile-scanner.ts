@@ -1,11 +1,13 @@
 import { spawnSync } from 'node:child_process'
-import { readFileSync, writeFileSync } from 'node:fs'
-import { readyMessage } from '../../services/gate/inspect/answer.ts'
+import { readFileSync, writeFileSync, writeSync } from 'node:fs'
+import { READY_LINE } from '../../services/gate/inspect/answer.ts'
+import { createQuestionReader } from '../../services/gate/inspect/question.ts'
 
 // A scanner as it might be after a payload has taken it over: the payload names what it does.
 
-const signal = { signal: 'pdq', version: 1, value: Buffer.alloc(32), quality: 50, frame: 0, transform: 'identity' }
-const fine = { mediaType: 'image/png', fingerprint: [signal], faults: [] }
+const value = '0'.repeat(64)
+const signal = { signal: 'pdq', version: 1, value, quality: 50, frame: 0, transform: 'identity' }
+const png = { mediaType: 'image/png', faults: [] }
 
 /** Names what this process can do that a scanner should not. */
 function rights(): string {
@@ -25,28 +27,58 @@ function rights(): string {
   return ['can', ...can.map(([name]) => name), ...Object.keys(process.env).sort()].join('.')
 }
 
-const behaviours: Record<string, (id: number) => unknown> = {
-  fine: (id) => ({ id, inspection: fine }),
-  'wrong id': (id) => ({ id: id + 1, inspection: fine }),
-  'no object': () => 'clean',
-  'nothing seen': (id) => ({ id, inspection: { ...fine, fingerprint: [] } }),
-  'unknown signal': (id) => ({ id, inspection: { ...fine, fingerprint: [{ ...signal, signal: 'md5' }] } }),
-  'short hash': (id) => ({ id, inspection: { ...fine, fingerprint: [{ ...signal, value: Buffer.alloc(31) }] } }),
-  'high quality': (id) => ({ id, inspection: { ...fine, fingerprint: [{ ...signal, quality: 101 }] } }),
-  'late frame': (id) => ({ id, inspection: { ...fine, fingerprint: [signal, { ...signal, frame: 99 }] } }),
-  'unknown fault': (id) => ({ id, inspection: { ...fine, faults: ['KNOWN_EXACT'] } }),
-  'odd transform': (id) => ({ id, inspection: { ...fine, fingerprint: [{ ...signal, transform: 'upside down' }] } }),
-  flood: (id) => ({ id, inspection: { ...fine, fingerprint: Array.from({ length: 10_000 }, () => signal) } }),
-  rights: (id) => ({ id, inspection: { mediaType: `x/${rights()}`, fingerprint: [], faults: ['MEDIA_UNSUPPORTED'] } }),
-  crash: () => process.kill(process.pid, 'SIGKILL'),
+function lines(...values: unknown[]): string {
+  return values.map((value) => `${typeof value === 'string' ? value : JSON.stringify(value)}\n`).join('')
+}
+
+/** Memory as decoders take it: outside of the heap of JavaScript, and touched. */
+function eat(megabytes: number): never {
+  const eaten: Buffer[] = []
+  for (;;) eaten.push(Buffer.alloc(megabytes * 1024 ** 2, 1))
+}
+
+/** As fast as the gate reads, and without ever letting go of the thread. */
+function sayForEver(text: string): never {
+  const bytes = Buffer.from(text)
+  let at = 0
+  for (;;) {
+    try {
+      at = (at + writeSync(1, bytes, at)) % bytes.length
+    } catch {
+      // The pipe is full.
+    }
+  }
+}
+
+const behaviours: Record<string, (id: number) => string> = {
+  fine: (id) => lines(signal, { ...png, id }),
+  'in pieces': (id) => {
+    const text = lines(signal, { ...png, id })
+    for (const letter of text.slice(0, -1)) process.stdout.write(letter)
+    return text.slice(-1)
+  },
+  'fine, then more': (id) => lines(signal, { ...png, id }, signal),
+  'wrong id': (id) => lines(signal, { ...png, id: id + 1 }),
+  'no json': () => lines('clean'),
+  'too many signals': (id) => lines(...Array.from({ length: 20_000 }, () => signal), { ...png, id }),
+  'a line too long': (id) => lines(signal, { ...png, id, mediaType: `image/png;${'x'.repeat(600)}` }),
+  'an endless line': () => sayForEver(' '.repeat(65_536)),
+  'endless lines': () => sayForEver(lines(...Array.from({ length: 500 }, () => signal))),
+  'endless empty lines': () => sayForEver('\n'.repeat(65_536)),
+  rights: (id) => lines({ id, mediaType: `x/${rights()}`, faults: ['MEDIA_UNSUPPORTED'] }),
+  'eat slowly': () => eat(16),
+  'eat at once': () => eat(3000),
+  crash: () => {
+    process.kill(process.pid, 'SIGKILL')
+    return ''
+  },
   hang: () => {
     for (;;);
   },
 }
 
-process.on('message', (message: { id: number; payload: Uint8Array }) => {
-  const behave = behaviours[Buffer.from(message.payload).toString()]
-  process.send?.(behave?.(message.id))
+const read = createQuestionReader(({ id, payload }) => {
+  process.stdout.write(behaviours[Buffer.from(payload).toString()]?.(id) ?? '')
 })
-process.on('disconnect', () => process.exit())
-process.send?.(readyMessage)
+process.stdin.on('data', read)
+process.stdout.write(READY_LINE)

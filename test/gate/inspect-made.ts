@@ -35,7 +35,7 @@ export async function animation(format: 'gif' | 'webp', seeds: number[]): Promis
     .toBuffer()
 }
 
-function chunk(type: string, data: Buffer): Buffer {
+export function chunk(type: string, data: Buffer): Buffer {
   const length = Buffer.alloc(4)
   length.writeUInt32BE(data.length)
   const named = Buffer.concat([Buffer.from(type, 'latin1'), data])
@@ -44,7 +44,7 @@ function chunk(type: string, data: Buffer): Buffer {
   return Buffer.concat([length, named, check])
 }
 
-function pngChunks(png: Buffer): { type: string; data: Buffer }[] {
+export function pngChunks(png: Buffer): { type: string; data: Buffer }[] {
   const chunks = []
   for (let at = 8; at < png.length; at += 12 + png.readUInt32BE(at)) {
     chunks.push({

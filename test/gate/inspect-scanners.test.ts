@@ -1,24 +1,27 @@
 import assert from 'node:assert/strict'
+import { readFileSync } from 'node:fs'
 import { type TestContext, test } from 'node:test'
 import { setTimeout as wait } from 'node:timers/promises'
+import sharp from 'sharp'
 import { inspectPayload } from '../../services/gate/inspect/inspect.ts'
 import type { ScannerEnd } from '../../services/gate/inspect/scanner-child.ts'
-import { createScanners } from '../../services/gate/inspect/scanners.ts'
+import { createScanners, type ScannersOptions, scannerMemory } from '../../services/gate/inspect/scanners.ts'
 import { animation, clouds, generous } from './inspect-made.ts'
 
 const hostile = new URL('inspect-hostile-scanner.ts', import.meta.url)
-const impatient = { ...generous, frames: 4, seconds: 1 }
+const impatient = { ...generous, frames: 4, seconds: 5 }
+const memoryBytes = scannerMemory({ pixels: 36_000_000, payloadBytes: 1_000_000 })
 
-function pool(t: TestContext, { size = 1, entry }: { size?: number; entry?: URL } = {}) {
+function pool(t: TestContext, options: Partial<ScannersOptions> = {}) {
   const restarts: ScannerEnd[] = []
-  const scanners = createScanners({ size, onRestart: (why) => restarts.push(why), ...(entry && { entry }) })
+  const scanners = createScanners({ size: 1, memoryBytes, onRestart: (why) => restarts.push(why), ...options })
   t.after(() => scanners.close())
   return { ...scanners, restarts, scanners }
 }
 
-async function until(condition: () => boolean): Promise<void> {
-  const deadline = Date.now() + 20_000
-  while (!condition()) {
+async function until(condition: () => boolean | Promise<boolean>): Promise<void> {
+  const deadline = Date.now() + 30_000
+  while (!(await condition())) {
     assert.ok(Date.now() < deadline, 'waited too long')
     await wait(20)
   }
@@ -29,6 +32,14 @@ function isRunning(pid: number): boolean {
     return process.kill(pid, 0)
   } catch {
     return false
+  }
+}
+
+function residentMegabytes(pid: number): number {
+  try {
+    return Number(/^VmRSS:\s+(\d+)/m.exec(readFileSync(`/proc/${pid}/status`, 'latin1'))?.[1] ?? 0) / 1024
+  } catch {
+    return 0
   }
 }
 
@@ -43,6 +54,14 @@ test('a scanner process sees what this process would see', async (t) => {
   ]
   const seen = await Promise.all(payloads.map((payload) => inspect(payload, generous)))
   for (const [i, payload] of payloads.entries()) assert.deepEqual(seen[i], await inspectPayload(payload, generous))
+  assert.deepEqual(restarts, [])
+})
+
+test('a picture that decoders would lay down on disc is seen without', async (t) => {
+  const { inspect, restarts } = pool(t)
+  const white = { width: 6000, height: 6000, channels: 3, background: 'white' } as const
+  const payload = await sharp({ create: white }).webp({ effort: 0 }).toBuffer()
+  assert.deepEqual((await inspect(payload, { ...generous, seconds: 300 })).faults, [])
   assert.deepEqual(restarts, [])
 })
 
@@ -91,7 +110,7 @@ test('an item that kills its scanner twice has the fault SCANNER_CRASHED', async
 
 test('an item that hangs its scanner twice has the fault SCANNER_TIMEOUT', async (t) => {
   const { inspect, pids, restarts } = pool(t, { entry: hostile })
-  const pending = inspect(Buffer.from('hang'), impatient)
+  const pending = inspect(Buffer.from('hang'), { ...impatient, seconds: 1 })
   await until(() => pids().length === 1)
   const [first = 0] = pids()
   assert.deepEqual((await pending).faults, ['SCANNER_TIMEOUT'])
@@ -109,28 +128,78 @@ test('a scanner that is frozen is killed, and its item tried again', async (t) =
 })
 
 test('answers are not believed', async (t) => {
-  const { inspect } = pool(t, { entry: hostile })
-  const lies = [
-    'wrong id',
-    'no object',
-    'nothing seen',
-    'unknown signal',
-    'short hash',
-    'high quality',
-    'late frame',
-    'unknown fault',
-    'odd transform',
-    'flood',
-  ]
-  for (const lie of lies) {
-    assert.deepEqual((await inspect(Buffer.from(lie), impatient)).faults, ['SCANNER_CRASHED'], lie)
+  const { inspect, restarts } = pool(t, { size: 2, entry: hostile })
+  const lies = ['no json', 'wrong id', 'too many signals', 'a line too long']
+  const seen = await Promise.all(lies.map((lie) => inspect(Buffer.from(lie), impatient)))
+  for (const [i, lie] of lies.entries()) assert.deepEqual(seen[i]?.faults, ['SCANNER_CRASHED'], lie)
+  assert.deepEqual(restarts, Array(2 * lies.length).fill('garbage'))
+})
+
+test('an answer may come in pieces; who says more than the answer is not asked again', async (t) => {
+  const { inspect, pids } = pool(t, { entry: hostile })
+  assert.deepEqual((await inspect(Buffer.from('in pieces'), impatient)).faults, [])
+  const [first = 0] = pids()
+  assert.deepEqual((await inspect(Buffer.from('fine, then more'), impatient)).faults, [])
+  await until(() => !isRunning(first))
+  assert.deepEqual((await inspect(Buffer.from('fine'), impatient)).faults, [])
+})
+
+test('a scanner that never stops talking is killed, and fills no memory here', async (t) => {
+  const { inspect, restarts } = pool(t, { entry: hostile })
+  await inspect(Buffer.from('fine'), impatient)
+  const before = process.memoryUsage.rss()
+  for (const endless of ['an endless line', 'endless lines', 'endless empty lines']) {
+    assert.deepEqual((await inspect(Buffer.from(endless), impatient)).faults, ['SCANNER_CRASHED'], endless)
   }
+  assert.deepEqual(restarts, Array(6).fill('garbage'))
+  const grown = process.memoryUsage.rss() - before
+  assert.ok(grown < 50 * 1024 ** 2, `${grown} bytes more`)
+})
+
+test('a scanner that takes more memory than it may is killed, whether it takes it slowly or at once', {
+  skip: process.platform !== 'linux' && 'only Linux tells what memory a process takes',
+}, async (t) => {
+  const { inspect, pids, restarts } = pool(t, { entry: hostile })
+  await inspect(Buffer.from('fine'), impatient)
+  let most = 0
+  const look = setInterval(() => {
+    for (const pid of pids()) most = Math.max(most, residentMegabytes(pid))
+  }, 5)
+  t.after(() => clearInterval(look))
+  for (const way of ['eat slowly', 'eat at once']) {
+    const { faults } = await inspect(Buffer.from(way), { ...impatient, seconds: 30 })
+    assert.deepEqual(faults, ['SCANNER_CRASHED'], way)
+  }
+  assert.equal(restarts.filter((why) => why === 'timeout').length, 0)
+  assert.ok(restarts.includes('memory'), restarts.join())
+  // The kernel's limit, should this process not have looked in time.
+  assert.ok(most < (memoryBytes + 1.1 * 1024 ** 3) / 1024 ** 2, `${most} MB at most`)
+  assert.deepEqual((await inspect(Buffer.from('fine'), impatient)).faults, [])
+})
+
+test('a scanner makes room for a fresh one after some items, and works on until that one is ready', async (t) => {
+  const { inspect, pids, restarts } = pool(t, { itemsEach: 3 })
+  const payload = await clouds(1).jpeg().toBuffer()
+  const expected = await inspect(payload, generous)
+  const [first = 0] = pids()
+  for (let item = 2; item <= 4; item++) {
+    assert.deepEqual(await inspect(payload, generous), expected)
+    assert.equal(pids()[0], first, `item ${item} did not have to wait for another process`)
+  }
+  await until(() => pids().length === 2)
+  await until(async () => {
+    assert.deepEqual(await inspect(payload, generous), expected)
+    return !pids().includes(first)
+  })
+  await until(() => !isRunning(first))
+  assert.ok(pids().length <= 2)
+  assert.deepEqual(restarts, [])
 })
 
 test('a scanner has no environment, and no right to read, write or run anything else', async (t) => {
   const { inspect } = pool(t, { entry: hostile })
   const { mediaType } = await inspect(Buffer.from('rights'), impatient)
-  assert.equal(mediaType, 'x/can.MALLOC_ARENA_MAX')
+  assert.equal(mediaType, 'x/can.MALLOC_ARENA_MAX.VIPS_DISC_THRESHOLD')
 })
 
 test('scanners that can not be started are a fault of the surroundings', async (t) => {

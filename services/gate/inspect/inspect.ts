@@ -1,4 +1,5 @@
 import type { Inspection, InspectLimits } from '../../domain/fingerprint.ts'
+import { formats } from './decode.ts'
 import { inspectPicture } from './picture.ts'
 import { sniffMediaType } from './sniff.ts'
 
@@ -9,13 +10,7 @@ type Inspector = (
   limits: InspectLimits,
 ) => Promise<Pick<Inspection, 'fingerprint' | 'faults'>>
 
-const inspectors = new Map<string, Inspector>([
-  ['image/jpeg', inspectPicture],
-  ['image/png', inspectPicture],
-  ['image/apng', inspectPicture],
-  ['image/webp', inspectPicture],
-  ['image/gif', inspectPicture],
-])
+const inspectors = new Map<string, Inspector>(Object.keys(formats).map((mediaType) => [mediaType, inspectPicture]))
 
 /** Inspects a payload in this process. The gate does it in scanner processes: see scanners.ts. */
 export async function inspectPayload(payload: Uint8Array, limits: InspectLimits): Promise<Inspection> {

@@ -1,183 +1,196 @@
-import sharp, { type SharpOptions } from 'sharp'
-import { type Fingerprint, type Inspection, type InspectLimits, TURNED, UNTURNED } from '../../domain/fingerprint.ts'
-import { type Orientation, orientations, PDQ_VERSION, pdqHashes } from '../../domain/pdq.ts'
+import { type Inspection, type InspectLimits, WITH_GAMMA, WITHOUT_PROFILE } from '../../domain/fingerprint.ts'
 import type { ItemFault } from '../../domain/reasons.ts'
-import { findPicture } from './border.ts'
-import { readContainer } from './container.ts'
-import { crop, dropAlpha, exifTurns, flatten, isTransparent, type Pixels, turn } from './pixels.ts'
+import { apngFrames } from './apng.ts'
+import { type Container, readContainer } from './containers/container.ts'
+import { singlePages } from './containers/tiff.ts'
+import { decode, formats, groupPixels, type Header, type Raw, readHeader } from './decode.ts'
+import { type Embedded, findEmbedded } from './embedded.ts'
+import { bitsApart, hashAsItStands, hashFrame } from './hash-frame.ts'
+import { exifTurns, withGamma } from './pixels.ts'
+import { sniffMediaType } from './sniff.ts'
+import { readPlainSvg } from './svg/plain-svg.ts'
+import { drawSvg, drawsOutside } from './svg/svg-views.ts'
 
-/** Frames are decoded in groups of about this many pixels, so that memory stays bounded. */
-const groupPixels = 16_000_000
+/** Pictures within pictures within pictures: deeper is nothing that a camera does. */
+const deepest = 3
+/** Bytes after the end that can't hold a picture worth the name. */
+const harmlessRest = 64
+/** Bits that a colour profile may change without being looked at on its own. */
+const sameHash = 8
 
-/** The name that sharp gives each media type: what it takes for something else is not decoded. */
-const formats: Readonly<Record<string, string>> = {
-  'image/jpeg': 'jpeg',
-  'image/png': 'png',
-  'image/apng': 'png',
-  'image/webp': 'webp',
-  'image/gif': 'gif',
+/** What has been seen of a payload so far: its own frames, then those of the pictures within it. */
+type Sight = {
+  limits: InspectLimits
+  fingerprint: Inspection['fingerprint']
+  faults: Set<ItemFault>
+  /** number of the next frame */
+  next: number
 }
-const loaders = ['VipsForeignLoadJpeg', 'VipsForeignLoadPng', 'VipsForeignLoadWebp', 'VipsForeignLoadNsgif']
+/** A frame with its colours as a viewer has them, or, second, as one that ignores profiles has them. */
+type Shown = { index: number; raw: Raw; orientation: number; ignoreIcc: boolean }
+type Picture = { payload: Uint8Array; header: Header; container: Container }
 
-/** Sets the decoder up for a scanner process: one thread, no cache, and no code for types that are not inspected. */
-export function preparePictures(): void {
-  sharp.concurrency(1)
-  sharp.cache(false)
-  sharp.block({ operation: ['VipsForeignLoad'] })
-  sharp.unblock({ operation: loaders })
+/** Types whose frames we tell apart ourselves. */
+const frameByFrame = new Set(['image/apng', 'image/tiff'])
+const shownBy: Readonly<Record<string, typeof framesShown>> = {
+  'image/apng': apngShown,
+  'image/tiff': pagesShown,
+  'image/svg+xml': svgShown,
 }
 
-/** Hashes every frame of a picture in all the ways that a viewer, or somebody evading the lists, might show it. */
+/**
+ * Hashes every frame of a picture, and of the pictures that its container holds beside it, in all the ways that a viewer, or somebody
+ * evading the lists, might show them.
+ */
 export async function inspectPicture(
   payload: Uint8Array,
   mediaType: string,
   limits: InspectLimits,
 ): Promise<Pick<Inspection, 'fingerprint' | 'faults'>> {
-  const header = await readHeader(payload)
-  if (header === null || header.format !== formats[mediaType]) return { fingerprint: [], faults: ['MEDIA_UNDECODABLE'] }
-  const { width, height, pages } = header
-  if (width * height > limits.pixels) return { fingerprint: [], faults: ['DIMENSIONS_OVER_LIMIT'] }
-
-  const faults = new Set<ItemFault>()
-  const container = readContainer(payload, mediaType)
-  if (!container.whole || container.frames > pages) faults.add('MEDIA_INCOMPLETE')
-  if (pages > limits.frames) faults.add('FRAMES_OVER_LIMIT')
-
-  const upright = exifTurns[header.orientation - 1] ?? 'identity'
-  const fingerprint: Fingerprint = []
-  const end = Math.min(pages, limits.frames)
-  const step = Math.max(1, Math.floor(groupPixels / (width * height)))
-  for (let first = 0; first < end; first += step) {
-    const count = Math.min(step, end - first)
-    const { frames, damaged } = await decode(payload, first, count, limits)
-    if (damaged) faults.add('MEDIA_INCOMPLETE')
-    for (const { index, raw } of frames) fingerprint.push(...hashFrame(raw, index, upright))
-  }
-  if (fingerprint.length === 0) return { fingerprint, faults: ['MEDIA_UNDECODABLE'] }
+  const sight: Sight = { limits, fingerprint: [], faults: new Set(), next: 0 }
+  await look(payload, mediaType, sight, 0)
+  const { fingerprint, faults } = sight
+  if (fingerprint.length === 0 && faults.has('MEDIA_UNDECODABLE')) faults.delete('MEDIA_INCOMPLETE')
   return { fingerprint, faults: [...faults] }
 }
 
-async function readHeader(payload: Uint8Array) {
-  try {
-    const { format, width, height, pages, orientation } = await sharp(payload, {
-      failOn: 'none',
-      limitInputPixels: false,
-    }).metadata()
-    return { format, width, height, pages: pages ?? 1, orientation: orientation ?? 1 }
-  } catch {
-    return null
+async function look(payload: Uint8Array, mediaType: string, sight: Sight, depth: number): Promise<void> {
+  const { limits, faults, fingerprint } = sight
+  if (sight.next >= limits.frames || depth > deepest) {
+    faults.add(depth > deepest ? 'MEDIA_INCOMPLETE' : 'FRAMES_OVER_LIMIT')
+    return
+  }
+  // Of a picture beside others, nothing is as little as too little.
+  const undecodable: ItemFault = depth === 0 ? 'MEDIA_UNDECODABLE' : 'MEDIA_INCOMPLETE'
+  const text = mediaType === 'image/svg+xml' ? Buffer.from(payload).toString('utf8') : ''
+  const svg = mediaType === 'image/svg+xml' ? readPlainSvg(text) : null
+  const header = svg?.safe === false ? null : await readHeader(payload)
+  if (header === null || header.format !== formats[mediaType]) {
+    faults.add(undecodable)
+    return
+  }
+  if (header.width * header.height > limits.pixels) {
+    faults.add('DIMENSIONS_OVER_LIMIT')
+    return
+  }
+  const container = readContainer(payload, mediaType)
+  const shownFrames = frameByFrame.has(mediaType) ? container.frames : header.pages
+  if (!container.whole || container.frames > shownFrames) faults.add('MEDIA_INCOMPLETE')
+  const count = Math.min(shownFrames, limits.frames - sight.next)
+  if (shownFrames > count) faults.add('FRAMES_OVER_LIMIT')
+
+  const before = fingerprint.length
+  const picture = { payload, header, container }
+  await hashAll((shownBy[mediaType] ?? framesShown)(picture, count, sight), picture, sight)
+  if (fingerprint.length === before) faults.add(undecodable)
+  sight.next += count
+
+  if (svg !== null) {
+    if (!svg.plain || svg.root === null || (await drawsOutside(text, svg.root, limits))) faults.add('MEDIA_INCOMPLETE')
+    for (const image of svg.images) await lookAtImage(image, sight, depth)
+  }
+  await lookBeside(container, sight, depth)
+}
+
+/** Whatever a drawing has as a picture must be one. */
+async function lookAtImage(image: Buffer, sight: Sight, depth: number): Promise<void> {
+  const mediaType = await sniffMediaType(image)
+  if (mediaType === null || formats[mediaType] === undefined || mediaType === 'image/svg+xml') {
+    sight.faults.add('MEDIA_INCOMPLETE')
+  } else await look(image, mediaType, sight, depth + 1)
+}
+
+/** Looks at what lies in the container and is not drawn: previews in its metadata, and what follows its end. */
+async function lookBeside({ metadata, rest }: Container, sight: Sight, depth: number): Promise<void> {
+  const most = sight.limits.frames * 2
+  const pictures: Embedded[] = []
+  let unexplained = 0
+  for (const [parts, isRest] of [
+    [metadata, false],
+    [rest, true],
+  ] as const) {
+    for (const part of parts) {
+      if (part.length <= harmlessRest) continue
+      const finds = await findEmbedded(part, most)
+      pictures.push(...finds.pictures)
+      if (finds.document || finds.more) sight.faults.add('MEDIA_INCOMPLETE')
+      if (isRest) unexplained += finds.unexplained
+    }
+  }
+  if (unexplained > harmlessRest) sight.faults.add('MEDIA_INCOMPLETE')
+  for (const { bytes, mediaType } of pictures) await look(bytes, mediaType, sight, depth + 1)
+}
+
+async function hashAll(shown: AsyncGenerator<Shown>, { header, container }: Picture, sight: Sight): Promise<void> {
+  const { fingerprint } = sight
+  const withProfile = new Map<number, Uint8Array>()
+  for await (const { index, raw, orientation, ignoreIcc } of shown) {
+    const upright = exifTurns[orientation - 1] ?? 'identity'
+    const frame = sight.next + index
+    const asItStands = header.hasProfile ? hashAsItStands(raw, upright) : null
+    const before = withProfile.get(index)
+    if (asItStands === null || before === undefined) fingerprint.push(...hashFrame(raw, frame, upright))
+    else if (bitsApart(before, asItStands) > sameHash)
+      fingerprint.push(...hashFrame(raw, frame, upright, WITHOUT_PROFILE))
+    if (asItStands !== null && before === undefined) withProfile.set(index, asItStands)
+    if (container.gamma !== 1 && ignoreIcc === header.hasProfile) {
+      fingerprint.push(...hashFrame(withGamma(raw, container.gamma), frame, upright, WITH_GAMMA))
+    }
   }
 }
 
-/** A frame as decoded: RGB, or RGBA where `channels` is 4. */
-type Raw = { data: Uint8Array; width: number; height: number; channels: 3 | 4 }
-type Decoded = { frames: { index: number; raw: Raw }[]; damaged: boolean }
-
-/** Decodes strictly; where that fails, whatever can be had, frame by frame. */
-async function decode(payload: Uint8Array, first: number, count: number, limits: InspectLimits): Promise<Decoded> {
-  const strict = await decodePages(payload, first, count, 'warning', limits)
-  if (strict !== null) return { frames: strict.map((raw, i) => ({ index: first + i, raw })), damaged: false }
-  const frames: Decoded['frames'] = []
-  for (let index = first; index < first + count; index++) {
-    const rest = await decodePages(payload, index, 1, 'none', limits)
-    for (const raw of rest ?? []) frames.push({ index, raw })
-  }
-  return { frames, damaged: true }
-}
-
-async function decodePages(
-  payload: Uint8Array,
-  page: number,
-  pages: number,
-  failOn: NonNullable<SharpOptions['failOn']>,
-  limits: InspectLimits,
-): Promise<Raw[] | null> {
-  const options = { failOn, limitInputPixels: Math.max(limits.pixels, groupPixels), page, pages }
-  // The pool kills a scanner at the limit; the decoder's own clock is for callers in this process.
-  const timeout = { seconds: Math.ceil(limits.seconds) + 1 }
-  try {
-    const { data, info } = await sharp(payload, options)
-      .timeout(timeout)
-      .toColourspace('srgb')
-      .raw({ depth: 'uchar' })
-      .toBuffer({ resolveWithObject: true })
-    const { width, channels } = info
-    const height = info.height / pages
-    const size = width * height * channels
-    if ((channels !== 3 && channels !== 4) || data.length !== size * pages) return null
-    return Array.from({ length: pages }, (_, i) => ({
-      data: data.subarray(i * size, (i + 1) * size),
-      width,
-      height,
-      channels,
-    }))
-  } catch {
-    return null
+/** Pages of one size, which the decoder shows in groups. */
+async function* framesShown({ payload, header }: Picture, count: number, sight: Sight): AsyncGenerator<Shown> {
+  const step = Math.max(1, Math.floor(groupPixels / (header.width * header.height)))
+  for (let first = 0; first < count; first += step) {
+    for (const ignoreIcc of colourWays(header)) {
+      const group = { first, count: Math.min(step, count - first) }
+      const { frames, damaged } = await decode(payload, group, sight.limits, { ignoreIcc })
+      if (damaged) sight.faults.add('MEDIA_INCOMPLETE')
+      for (const { index, raw } of frames) yield { index, raw, orientation: header.orientation, ignoreIcc }
+    }
   }
 }
 
-function hashFrame(raw: Raw, frame: number, upright: Orientation): Fingerprint {
-  const fingerprint: Fingerprint = []
-  const seen = new Set<string>()
-  for (const { name, pixels } of variantsOf(raw, upright)) {
-    const { quality, hashes, turned } = pdqHashes(pixels.rgb, pixels.width, pixels.height)
-    const signalOf = (hash: Uint8Array, transform: string[]) => ({
-      signal: 'pdq',
-      version: PDQ_VERSION,
-      value: Buffer.from(hash),
-      quality,
-      frame,
-      transform: transform.join('+'),
-    })
-    const signals = orientations.flatMap((orientation) => {
-      const [derived, sampled] = [hashes[orientation], turned[orientation]]
-      const signal = signalOf(derived, [...name, orientation])
-      if (Buffer.compare(derived, sampled) === 0) return [signal]
-      return [signal, signalOf(sampled, [...name, TURNED, orientation])]
-    })
-    const print = Buffer.concat(signals.map(({ value }) => value)).toString('latin1')
-    if (seen.has(print)) continue
-    seen.add(print)
-    fingerprint.push(...signals)
-  }
-  return fingerprint
-}
-
-type Variant = { name: string[]; pixels: Pixels }
-
-/** Every combination of background, turn and trimming, one at a time; the picture as it stands first. */
-function* variantsOf(raw: Raw, upright: Orientation): Generator<Variant> {
-  for (const shown of shownOn(raw)) {
-    for (const turned of turnedAs(shown, upright)) yield* trimmedFrom(turned)
+/** Pages of any size each. */
+async function* pagesShown({ payload }: Picture, count: number, sight: Sight): AsyncGenerator<Shown> {
+  const { faults, limits } = sight
+  let index = 0
+  for (const page of singlePages(payload)) {
+    if (index >= count) break
+    const header = await readHeader(page)
+    if (header === null) faults.add('MEDIA_INCOMPLETE')
+    else if (header.width * header.height > limits.pixels) faults.add('DIMENSIONS_OVER_LIMIT')
+    else {
+      for (const ignoreIcc of colourWays(header)) {
+        const { frames, damaged } = await decode(page, { first: 0, count: 1 }, limits, { ignoreIcc })
+        if (damaged) faults.add('MEDIA_INCOMPLETE')
+        for (const { raw } of frames) yield { index, raw, orientation: header.orientation, ignoreIcc }
+      }
+    }
+    index++
   }
 }
 
-function* shownOn({ data, width, height, channels }: Raw): Generator<Variant> {
-  if (channels === 3) return yield { name: [], pixels: { rgb: data, width, height } }
-  if (!isTransparent(data)) return yield { name: [], pixels: { rgb: dropAlpha(data), width, height } }
-  yield { name: [], pixels: { rgb: flatten(data, 255), width, height } }
-  yield { name: ['on-black'], pixels: { rgb: flatten(data, 0), width, height } }
-  yield { name: ['without-alpha'], pixels: { rgb: dropAlpha(data), width, height } }
-}
-
-function* turnedAs({ name, pixels }: Variant, upright: Orientation): Generator<Variant> {
-  if (upright === 'identity') return yield { name, pixels }
-  yield { name, pixels: turn(pixels, upright) }
-  yield { name: [...name, UNTURNED], pixels }
-}
-
-function* trimmedFrom(variant: Variant): Generator<Variant> {
-  const { name, pixels } = variant
-  yield variant
-  const box = findPicture(pixels, false)
-  if (box === null) return
-  const trimmed = crop(pixels, box)
-  yield { name: [...name, 'trimmed'], pixels: trimmed }
-  // Where bars run along two sides, the other two may be plain parts of the picture itself.
-  if (box.width < pixels.width && box.height < pixels.height) {
-    yield { name: [...name, 'trimmed-rows'], pixels: crop(pixels, { ...box, left: 0, width: pixels.width }) }
-    yield { name: [...name, 'trimmed-columns'], pixels: crop(pixels, { ...box, top: 0, height: pixels.height }) }
+async function* apngShown({ payload, header }: Picture, count: number, sight: Sight): AsyncGenerator<Shown> {
+  for (const ignoreIcc of colourWays(header)) {
+    const decodePng = (png: Buffer) => decode(png, { first: 0, count: 1 }, sight.limits, { ignoreIcc })
+    let index = 0
+    for await (const { raw, damaged } of apngFrames(payload, decodePng)) {
+      if (damaged) sight.faults.add('MEDIA_INCOMPLETE')
+      if (raw !== null) yield { index, raw, orientation: header.orientation, ignoreIcc }
+      if (++index >= count) break
+    }
   }
-  const inner = findPicture(trimmed, true)
-  if (inner !== null) yield { name: [...name, 'trimmed-twice'], pixels: crop(trimmed, inner) }
+}
+
+async function* svgShown({ payload, header }: Picture, _count: number, sight: Sight): AsyncGenerator<Shown> {
+  const { frames, damaged } = await drawSvg(payload, header, sight.limits)
+  if (damaged) sight.faults.add('MEDIA_INCOMPLETE')
+  for (const { index, raw } of frames) yield { index, raw, orientation: 1, ignoreIcc: false }
+}
+
+/** Not every viewer heeds a colour profile. */
+function colourWays({ hasProfile }: Header): boolean[] {
+  return hasProfile ? [false, true] : [false]
 }

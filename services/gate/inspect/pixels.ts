@@ -48,6 +48,13 @@ export function dropAlpha(rgba: Uint8Array): Uint8Array {
   return rgb
 }
 
+/** A frame of 3 or 4 channels with its colours raised to a power, as a viewer does where a picture names another gamma. */
+export function withGamma<Frame extends { data: Uint8Array; channels: 3 | 4 }>(frame: Frame, exponent: number): Frame {
+  const levels = Uint8Array.from({ length: 256 }, (_, level) => Math.round(255 * (level / 255) ** exponent))
+  const data = frame.data.map((level, i) => (frame.channels === 4 && i % 4 === 3 ? level : (levels[level] ?? 0)))
+  return { ...frame, data }
+}
+
 /** Rounded, for products of two bytes: far faster than dividing. */
 function divideBy255(product: number): number {
   const half = product + 128

@@ -1,10 +1,14 @@
-import { type ChildProcess, fork } from 'node:child_process'
+import { type ChildProcessByStdio, spawn } from 'node:child_process'
+import { readFileSync, realpathSync } from 'node:fs'
+import type { Readable, Writable } from 'node:stream'
 import { fileURLToPath } from 'node:url'
 import type { Inspection, InspectLimits } from '../../domain/fingerprint.ts'
-import { isReady, parseAnswer, type Question } from './answer.ts'
+import { createAnswerReader, createLineReader, isReady } from './answer.ts'
+import type { Launcher } from './launcher.ts'
+import { type Question, questionHead } from './question.ts'
 
-/** Why a scanner had to be replaced. `garbage`: it gave an answer that is none. */
-export type ScannerEnd = 'crashed' | 'timeout' | 'garbage'
+/** Why a scanner had to be replaced. `garbage`: it gave an answer that is none. `memory`: it took more than it may. */
+export type ScannerEnd = 'crashed' | 'timeout' | 'garbage' | 'memory'
 
 /** A running scanner process. */
 export type ScannerChild = {
@@ -12,96 +16,166 @@ export type ScannerChild = {
   /** Settles when the process has ended. */
   gone: Promise<void>
   alive(): boolean
+  /** how many questions it was asked */
+  asked(): number
   /** Asks one question; only one at a time. Anything but an inspection means that the process is being killed. */
   ask(payload: Uint8Array, limits: InspectLimits): Promise<Inspection | ScannerEnd>
   kill(): void
 }
 
+export type ScannerProgram = {
+  entry: URL
+  launcher: Launcher
+  /** most resident memory of the process, looked at while it works */
+  memoryBytes: number
+  /** gets the process before it is ready, so that it can be killed meanwhile */
+  onSpawn: (child: ScannerChild) => void
+}
+
 /** Time for a process to load its code, in milliseconds; a busy machine takes a few seconds. */
 const startMilliseconds = 30_000
+/** A decoder fills some 100 MB in that time. */
+const lookMilliseconds = 50
 const heapMegabytes = 512
+/** The decoder would lay large pictures down in a temporary file, which scanners may not write and nobody should find. */
+const neverToDisc = '100g'
 
 const root = new URL('../../../', import.meta.url)
-const readable = ['services/', 'node_modules/', 'package.json'].map((path) => fileURLToPath(new URL(path, root)))
+/** A link to a folder elsewhere is followed. */
+const readable = ['services/', 'node_modules/', 'package.json'].flatMap((path) => {
+  const found = fileURLToPath(new URL(path, root))
+  return [found, realpathSync(found)]
+})
 
 /**
  * Starts a scanner and waits until it is ready.
- * @param entry the program it runs
- * @param onSpawn gets the process before it is ready, so that it can be killed meanwhile
- * @returns null when it ended before it was ready
+ * @returns null when it exited by itself before it was ready: this way of starting it does not work
+ * @throws {Error} when it can't be spawned, was killed, or is not ready in time
  */
-export async function startScanner(entry: URL, onSpawn: (child: ScannerChild) => void): Promise<ScannerChild | null> {
+export async function startScanner({
+  entry,
+  launcher,
+  memoryBytes,
+  onSpawn,
+}: ScannerProgram): Promise<ScannerChild | null> {
   const program = fileURLToPath(entry)
-  const forked = fork(program, [], {
-    env: { MALLOC_ARENA_MAX: '2' },
-    execArgv: [
-      '--permission',
-      '--allow-addons',
-      ...[...readable, program].map((path) => `--allow-fs-read=${path}`),
-      `--max-old-space-size=${heapMegabytes}`,
-    ],
-    serialization: 'advanced',
-    stdio: ['ignore', 'ignore', 'ignore', 'ipc'],
+  const [command = process.execPath, ...words] = launcher.wrap([
+    process.execPath,
+    '--permission',
+    '--allow-addons',
+    ...[...readable, program].map((path) => `--allow-fs-read=${path}`),
+    `--max-old-space-size=${heapMegabytes}`,
+    program,
+  ])
+  const spawned = spawn(command, words, {
+    cwd: '/',
+    env: { MALLOC_ARENA_MAX: '2', VIPS_DISC_THRESHOLD: neverToDisc },
+    stdio: ['pipe', 'pipe', 'ignore'],
   })
-  const child = wrap(forked)
+  const { child, ready } = wrap(spawned, memoryBytes)
   onSpawn(child)
   const timer = setTimeout(() => child.kill(), startMilliseconds)
-  const ready = new Promise<boolean>((resolve) => forked.once('message', (message) => resolve(isReady(message))))
   const started = await Promise.race([ready, child.gone.then(() => false)])
   clearTimeout(timer)
-  if (!started) {
-    child.kill()
-    return null
-  }
-  child.listen()
-  return child
+  if (started) return child
+  child.kill()
+  if (spawned.exitCode !== null) return null
+  throw new Error('a scanner could not be spawned, was killed, or was not ready in time')
 }
 
-function wrap(forked: ChildProcess): ScannerChild & { listen(): void } {
-  let ended = false
+type Spawned = ChildProcessByStdio<Writable, Readable, null>
+type Pending = {
+  read: (line: string) => Inspection | 'garbage' | null
+  settle: (result: Inspection | ScannerEnd) => void
+}
+
+function wrap(spawned: Spawned, memoryBytes: number): { child: ScannerChild; ready: Promise<boolean> } {
+  const ready = Promise.withResolvers<boolean>()
+  const gone = Promise.withResolvers<void>()
+  const pid = spawned.pid ?? 0
+  let usable = true
   let asked = 0
-  let pending: { question: Question; settle: (result: Inspection | ScannerEnd) => void } | null = null
-  const kill = () => {
-    forked.kill('SIGKILL')
+  let isReadyNow = false
+  let pending: Pending | null = null
+
+  function kill(): void {
+    usable = false
+    spawned.kill('SIGKILL')
+    // What it still says is not read any more.
+    spawned.stdout.destroy()
+    spawned.stdin.destroy()
   }
-  const gone = new Promise<void>((resolve) => {
-    const end = () => {
-      ended = true
-      pending?.settle('crashed')
-      resolve()
+
+  /** The one place where an answer is given; whatever is no inspection ends the process. */
+  function settle(result: Inspection | ScannerEnd): void {
+    const asking = pending
+    pending = null
+    if (typeof result === 'string') kill()
+    asking?.settle(result)
+  }
+
+  function hear(line: string): void {
+    if (!usable) return
+    if (!isReadyNow) {
+      isReadyNow = isReady(line)
+      ready.resolve(isReadyNow)
+    } else {
+      // Nobody asked: whatever speaks then is not our scanner any more.
+      const result = pending === null ? 'garbage' : pending.read(line)
+      if (result !== null) settle(result)
     }
-    forked.once('exit', end)
-    forked.on('error', () => {
-      // A process that could not be spawned never exits.
-      if (forked.pid === undefined) end()
-      else kill()
-    })
+  }
+
+  const readLines = createLineReader(hear)
+  spawned.stdout.on('data', (piece: Buffer) => {
+    if (usable && !readLines(piece)) settle('garbage')
+  })
+  spawned.stdout.on('error', () => settle('crashed'))
+  spawned.stdin.on('error', () => settle('crashed'))
+  spawned.once('exit', () => {
+    settle('crashed')
+    gone.resolve()
+  })
+  spawned.on('error', () => {
+    settle('crashed')
+    // A process that could not be spawned never exits.
+    if (pid === 0) gone.resolve()
   })
 
-  return {
-    pid: forked.pid ?? 0,
-    gone,
+  const child: ScannerChild = {
+    pid,
+    gone: gone.promise,
     kill,
-    alive: () => !ended && forked.connected,
-    listen() {
-      forked.on('message', (message) => {
-        // Nobody asked: whatever speaks then is not our scanner any more.
-        if (pending === null) kill()
-        else pending.settle(parseAnswer(message, pending.question) ?? 'garbage')
-      })
-    },
+    alive: () => usable,
+    asked: () => asked,
     async ask(payload, limits) {
+      if (!usable) return 'crashed'
       const question: Question = { id: ++asked, payload, limits }
-      let timer: NodeJS.Timeout | undefined
-      const result = await new Promise<Inspection | ScannerEnd>((settle) => {
-        pending = { question, settle }
-        timer = setTimeout(() => settle('timeout'), limits.seconds * 1000)
-        forked.send(question, (error) => error !== null && settle('crashed'))
-      })
-      clearTimeout(timer)
-      pending = null
-      if (typeof result === 'string') kill()
-      return result
+      const deadline = setTimeout(() => settle('timeout'), limits.seconds * 1000)
+      const look = setInterval(() => {
+        if (residentBytes(pid) > memoryBytes) settle('memory')
+      }, lookMilliseconds)
+      try {
+        return await new Promise<Inspection | ScannerEnd>((resolve) => {
+          pending = { read: createAnswerReader(question), settle: resolve }
+          spawned.stdin.write(questionHead(question))
+          spawned.stdin.write(payload)
+        })
+      } finally {
+        clearTimeout(deadline)
+        clearInterval(look)
+      }
     },
+  }
+  return { child, ready: ready.promise }
+}
+
+/** Memory that a process has taken; 0 where the system does not tell. Read at once: the threads for files may all wait for a store. */
+function residentBytes(pid: number): number {
+  try {
+    const [, kilobytes] = /^VmRSS:\s+(\d+) kB$/m.exec(readFileSync(`/proc/${pid}/status`, 'latin1')) ?? []
+    return Number(kilobytes ?? 0) * 1024
+  } catch {
+    return 0
   }
 }

@@ -1,19 +1,31 @@
 import { SluiceError } from '../../domain/errors.ts'
 import type { Inspection, InspectLimits } from '../../domain/fingerprint.ts'
 import type { ItemFault } from '../../domain/reasons.ts'
+import { type Isolation, type Launcher, launchers } from './launcher.ts'
 import { type ScannerChild, type ScannerEnd, startScanner } from './scanner-child.ts'
 
 export type ScannersOptions = {
   /** number of scanner processes, at least 1; each is started when it is first needed */
   size: number
+  /** most memory of a scanner process: see {@link scannerMemory} */
+  memoryBytes: number
   /** told each time a scanner had to be killed or was found dead */
   onRestart: (why: ScannerEnd) => void
+  /** a scanner makes room for a fresh one after about so many items; default 2000 */
+  itemsEach?: number
   /** the program that a scanner runs, if not ours */
   entry?: URL
 }
 
 /** A pool of processes that decode and hash payloads, because decoders are what attackers aim at. */
 export type Scanners = {
+  /**
+   * Starts the first scanner, in the best way that this machine allows; `inspect` does so too where it was not called.
+   * @throws {SluiceError} SCANNERS_UNAVAILABLE when no process can be started, or after `close`
+   */
+  prepare(): Promise<Isolation>
+  /** How the scanners are kept apart; null before the first one has started. */
+  isolation(): Isolation | null
   /**
    * Inspects one payload, after those that wait already. An item that ends its scanner is tried once more on a fresh one,
    * then has the fault SCANNER_TIMEOUT or SCANNER_CRASHED.
@@ -30,39 +42,115 @@ const attempts = 2
 const faultOf: Readonly<Record<ScannerEnd, ItemFault>> = {
   crashed: 'SCANNER_CRASHED',
   garbage: 'SCANNER_CRASHED',
+  memory: 'SCANNER_CRASHED',
   timeout: 'SCANNER_TIMEOUT',
 }
 
-type Slot = { child: ScannerChild | null }
+/**
+ * What a scanner needs for the largest things that policy allows, and half as much again: measured are 25 bytes a pixel, for pictures that
+ * are transparent and have borders and a colour profile; small frames are decoded many at a time.
+ * @returns bytes
+ */
+export function scannerMemory({ pixels, payloadBytes }: { pixels: number; payloadBytes: number }): number {
+  return 256 * 1024 ** 2 + 4 * payloadBytes + 40 * Math.max(pixels, 16_000_000)
+}
 
-export function createScanners({ size, onRestart, entry }: ScannersOptions): Scanners {
-  const program = entry ?? new URL('scanner.ts', import.meta.url)
-  const free: Slot[] = Array.from({ length: size }, () => ({ child: null }))
+type Slot = {
+  child: ScannerChild | null
+  /** items after which the child makes room */
+  items: number
+  /** ready to take over from the child */
+  fresh: ScannerChild | null
+  isRefreshing: boolean
+}
+
+export function createScanners({
+  size,
+  memoryBytes,
+  onRestart,
+  itemsEach = 2000,
+  entry = new URL('scanner.ts', import.meta.url),
+}: ScannersOptions): Scanners {
+  const free = Array.from({ length: size }, (_, i): Slot => {
+    // They do not all make room at the same time.
+    return { child: null, items: Math.ceil((itemsEach * (i + 1)) / size), fresh: null, isRefreshing: false }
+  })
   const waiting: ((slot: Slot | null) => void)[] = []
   const running = new Set<ScannerChild>()
   let closed = false
+  let found: { launcher: Launcher; first: ScannerChild | null } | null = null
+  let finding: Promise<void> | null = null
 
   const closedError = () => new SluiceError('SCANNERS_UNAVAILABLE', 'the scanners were closed')
 
-  async function childOf(slot: Slot): Promise<ScannerChild> {
-    if (slot.child?.alive()) return slot.child
-    if (slot.child !== null) onRestart('crashed')
-    slot.child = null
-    const child = await start()
+  async function startBy(launcher: Launcher): Promise<ScannerChild | null> {
+    const onSpawn = (spawned: ScannerChild) => {
+      running.add(spawned)
+      spawned.gone.then(() => running.delete(spawned))
+    }
     if (closed) throw closedError()
+    try {
+      const child = await startScanner({ entry, launcher, memoryBytes, onSpawn })
+      if (!closed) return child
+    } catch (cause) {
+      if (!closed) throw new SluiceError('SCANNERS_UNAVAILABLE', undefined, { cause })
+    }
+    throw closedError()
+  }
+
+  /** Which launcher works is settled by the first scanner, before it has seen any item, and holds for all that follow. */
+  async function find(): Promise<void> {
+    for (const launcher of launchers(memoryBytes)) {
+      const first = await startBy(launcher)
+      if (first === null) continue
+      found = { launcher, first }
+      return
+    }
+    throw new SluiceError('SCANNERS_UNAVAILABLE')
+  }
+
+  async function prepare(): Promise<{ launcher: Launcher; first: ScannerChild | null }> {
+    if (found !== null) return found
+    finding ??= find().finally(() => {
+      finding = null
+    })
+    await finding
+    return prepare()
+  }
+
+  async function start(): Promise<ScannerChild> {
+    const way = await prepare()
+    const { first } = way
+    way.first = null
+    if (first?.alive()) return first
+    const child = await startBy(way.launcher)
     if (child === null) throw new SluiceError('SCANNERS_UNAVAILABLE')
-    slot.child = child
     return child
   }
 
-  async function start(): Promise<ScannerChild | null> {
+  async function childOf(slot: Slot): Promise<ScannerChild> {
+    if (slot.fresh?.alive()) {
+      slot.child?.kill()
+      slot.child = slot.fresh
+      slot.items = itemsEach
+    }
+    slot.fresh = null
+    if (slot.child?.alive()) return slot.child
+    if (slot.child !== null) onRestart('crashed')
+    slot.child = null
+    slot.child = await start()
+    return slot.child
+  }
+
+  /** What leaks, or has got hold of a scanner, ends with it. The old one works on until the new one is ready. */
+  async function refresh(slot: Slot): Promise<void> {
+    slot.isRefreshing = true
     try {
-      return await startScanner(program, (spawned) => {
-        running.add(spawned)
-        spawned.gone.then(() => running.delete(spawned))
-      })
-    } catch (cause) {
-      throw new SluiceError('SCANNERS_UNAVAILABLE', undefined, { cause })
+      slot.fresh = await start()
+    } catch {
+      // The old one goes on; after the next item it is tried again.
+    } finally {
+      slot.isRefreshing = false
     }
   }
 
@@ -72,7 +160,10 @@ export function createScanners({ size, onRestart, entry }: ScannersOptions): Sca
       const child = await childOf(slot)
       const result = await child.ask(payload, limits)
       if (closed) throw closedError()
-      if (typeof result !== 'string') return result
+      if (typeof result !== 'string') {
+        if (child.asked() >= slot.items && slot.fresh === null && !slot.isRefreshing) void refresh(slot)
+        return result
+      }
       slot.child = null
       end = result
       onRestart(end)
@@ -81,6 +172,10 @@ export function createScanners({ size, onRestart, entry }: ScannersOptions): Sca
   }
 
   return {
+    async prepare() {
+      return (await prepare()).launcher.isolation
+    },
+    isolation: () => found?.launcher.isolation ?? null,
     async inspect(payload, limits) {
       if (closed) throw closedError()
       const slot = free.pop() ?? (await new Promise<Slot | null>((resolve) => waiting.push(resolve)))

@@ -1,0 +1,72 @@
+import type { Container } from './container.ts'
+import { hasOddThumbnail } from './tiff.ts'
+
+const SOS = 0xda
+const EOI = 0xd9
+const COMMENT = 0xfe
+/** A long XMP block is cut into segments, each behind a name of 35 bytes and a header of 40. */
+const extendedXmp = 'http://ns.adobe.com/xmp/extension/\0'
+
+/** Walks the segments of a JPEG up to its end mark. What follows, a further picture or not, is its rest. */
+export function readJpeg(bytes: Buffer): Container {
+  const metadata: Buffer[] = []
+  const longXmp: Buffer[] = []
+  let frames = 0
+  let thumbnail = false
+  let at = 2
+  const container = (whole: boolean, end: number): Container => ({
+    frames,
+    whole: whole && frames === 1 && !thumbnail,
+    metadata: [...metadata, Buffer.concat(longXmp)],
+    rest: [bytes.subarray(end)],
+    end,
+    gamma: 1,
+  })
+
+  while (at + 2 <= bytes.length && bytes[at] === 0xff) {
+    const marker = bytes[at + 1] ?? 0
+    if (marker === 0xff) {
+      at += 1
+      continue
+    }
+    if (marker === EOI) return container(true, at + 2)
+    if (at + 4 > bytes.length) break
+    const next = at + 2 + bytes.readUInt16BE(at + 2)
+    const segment = bytes.subarray(at + 4, next)
+    if (isFrameHeader(marker)) frames++
+    if (isApplication(marker) || marker === COMMENT) {
+      if (segment.toString('latin1', 0, extendedXmp.length) === extendedXmp) longXmp.push(segment.subarray(75))
+      else metadata.push(segment)
+      thumbnail ||= hasRawThumbnail(segment)
+    }
+    at = marker === SOS ? endOfScan(bytes, next) : next
+  }
+  return container(false, Math.min(at, bytes.length))
+}
+
+function isFrameHeader(marker: number): boolean {
+  return marker >= 0xc0 && marker <= 0xcf && marker !== 0xc4 && marker !== 0xc8 && marker !== 0xcc
+}
+
+function isApplication(marker: number): boolean {
+  return marker >= 0xe0 && marker <= 0xef
+}
+
+/** Thumbnails that are JPEGs are found by their first bytes; those of bare pixels are rare, and not decoded. */
+function hasRawThumbnail(segment: Buffer): boolean {
+  const name = segment.toString('latin1', 0, 6)
+  if (name.startsWith('JFIF\0')) return (segment[12] ?? 0) * (segment[13] ?? 0) > 0
+  if (name.startsWith('JFXX\0')) return (segment[5] ?? 0) !== 0x10
+  return name === 'Exif\0\0' && hasOddThumbnail(segment.subarray(6))
+}
+
+function endOfScan(bytes: Buffer, from: number): number {
+  for (let at = bytes.indexOf(0xff, from); at >= 0; at = bytes.indexOf(0xff, at)) {
+    const marker = bytes[at + 1]
+    if (marker === undefined) break
+    const goesOn = marker === 0 || (marker >= 0xd0 && marker <= 0xd7)
+    if (!goesOn && marker !== 0xff) return at
+    at += goesOn ? 2 : 1
+  }
+  return bytes.length
+}
