@@ -123,7 +123,12 @@ function createSender(kafka: Kafka, topic: string) {
     async send(messages: (Message & { partition: number })[]): Promise<Written[]> {
       producer ??= await connect()
       try {
-        return places(messages, await producer.send({ topic, messages, acks: -1 }))
+        // One partition a call: the client's retry leaves out, or sends twice, partitions whose leader changed during a call for several.
+        const answers: RecordMetadata[] = []
+        for (const part of Map.groupBy(messages, ({ partition }) => partition).values()) {
+          answers.push(...(await producer.send({ topic, messages: part, acks: -1 })))
+        }
+        return places(messages, answers)
       } catch (cause) {
         // It may or may not have been written, and the numbers that the next batch would reuse could make the brokers
         // take that one for a repetition and drop it. A new producer starts with numbers of its own.

@@ -4,8 +4,7 @@ import { type Explanation, type ItemFault, itemFaults } from './reasons.ts'
 export const surroundings = {
   STARTING: {
     meaning: 'the gate, or the lane of a partition, is being set up',
-    action:
-      'Wait a minute: this goes on by itself. If it lasts, look for `gate-waits` and `lane-build-failed` in the log.',
+    action: 'Wait a minute: this goes on by itself. If it lasts, look for `gate-waits` and `lane-waits` in the log.',
   },
   BROKER_UNREACHABLE: {
     meaning: 'the Kafka cluster did not answer',
@@ -22,13 +21,20 @@ export const surroundings = {
     action:
       'Is the registry up? Check SLUICE_REGISTRY; when it lacks our subjects, run `sluice schemas register`. Goes on by itself.',
   },
+  SCHEMA_IDS_CHANGED: {
+    meaning:
+      'the schema registry has lost our schemas or given them other ids: what was written could not be read, or be read wrongly',
+    action:
+      "Restore the registry's storage: this then goes on by itself. If it is gone for good, run `sluice schemas register` and restart gates and crawlers; ids in older records mean nothing then.",
+  },
   STORE_UNREACHABLE: {
     meaning: 'a store could not be read or written',
     action: 'Is the disk mounted, writable and not full (`df`)? Mend it, delete nothing. Goes on by itself.',
   },
   LISTS_INCOMPLETE: {
     meaning: 'a hash list that policy requires has not been read to a complete version',
-    action: 'Run `sluice lists status`, then import the list again, whole: `sluice lists import FILE --list NAME`.',
+    action:
+      'Run `sluice lists status`. A list that is missing or not complete there: `sluice lists import FILE --list NAME`, whole.',
   },
   LISTS_STALE: {
     meaning: 'a hash list is older than policy allows',
@@ -39,6 +45,12 @@ export const surroundings = {
     meaning: 'the position of a lane moved without explanation; the lane halts and skips nothing',
     action:
       'Call the owner of the gate. Touch neither offsets nor topics before it is known which items have verdicts.',
+  },
+  BATCH_UNREADABLE: {
+    meaning:
+      'a record batch on a topic is damaged, or unpacks to far more than a batch may; the lane halts and skips nothing',
+    action:
+      'Keep a copy, find its writer. To go on without it: delete the records up to its end and set the committed offset there while no gate runs. `sluice topics apply` has brokers refuse such.',
   },
   INTERNAL_FAULT: {
     meaning: 'the gate met a fault of its own; the lane holds on to its item and tries again',

@@ -75,8 +75,10 @@ export const itemFaults = {
       'Nothing tonight. When many come from one crawler: it damages what it fetches, or stores error pages as pictures.',
   },
   MEDIA_INCOMPLETE: {
-    meaning: 'only a part could be decoded (cut short or damaged); what was seen is hashed, never cleared',
-    action: 'Nothing tonight. When many come from one crawler: its downloads are cut short.',
+    meaning:
+      'only a part could be looked at (cut short, damaged, or with parts that some viewer may show and the engine does not); what was seen is hashed, never cleared',
+    action:
+      'Nothing tonight. When many come from one crawler: its downloads are cut short, or it collects drawings with text or scripts, which are never cleared.',
   },
   DIMENSIONS_OVER_LIMIT: {
     meaning: 'the picture has more pixels than policy allows',

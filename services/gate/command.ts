@@ -3,19 +3,26 @@ import { parsePolicy } from '../domain/judge/policy.ts'
 import { createLog } from '../platform/log.ts'
 import { readSettings, readTextFile } from '../platform/settings.ts'
 import { asTable } from '../platform/table.ts'
-import { startGate, type Tally } from './gate.ts'
+import { startGate } from './gate.ts'
+import { statusCommand } from './status-command.ts'
+import type { Tally } from './tally.ts'
 
 /** `sluice gate`: judges what is on the door until it is told to stop, or until it has caught up. */
 export function gateCommand(): Command {
-  return new Command('gate')
-    .description('Judges every item on the door topic and sends it to clean, quarantine or review.')
-    .option('--until-caught-up', 'end when everything on the door has an outcome')
-    .option('--json', 'print what was judged as JSON')
-    .addHelpText(
-      'after',
-      '\nSIGTERM and Ctrl-C finish the current chunk and commit; a second one ends at once.\n\nExample:\n  sluice gate --until-caught-up --json',
-    )
-    .action(runGate)
+  return (
+    new Command('gate')
+      .description('Judges every item on the door topic and sends it to clean, quarantine or review.')
+      // `status` has an option of the same name.
+      .enablePositionalOptions()
+      .addCommand(statusCommand())
+      .option('--until-caught-up', 'end when everything on the door has an outcome')
+      .option('--json', 'print what was judged as JSON')
+      .addHelpText(
+        'after',
+        '\nSIGTERM and Ctrl-C finish the current chunk and commit; a second one ends at once.\n\nExample:\n  sluice gate --until-caught-up --json\n  sluice gate status',
+      )
+      .action(runGate)
+  )
 }
 
 async function runGate(options: { untilCaughtUp?: true; json?: true }): Promise<void> {
@@ -48,7 +55,9 @@ async function runGate(options: { untilCaughtUp?: true; json?: true }): Promise<
     clearInterval(progress)
   }
   await gate.stop()
-  process.stdout.write(options.json ? `${JSON.stringify(gate.tally())}\n` : `${summary(gate.tally())}\n`)
+  const judged = options.json ? JSON.stringify(gate.tally()) : summary(gate.tally())
+  // The client library can leave a connection behind that nobody ends (seen after a broker was killed): it must not keep the process.
+  process.stdout.write(`${judged}\n`, () => process.exit(0))
 }
 
 function summary({ items, outcomes, reasons, seconds }: Tally): string {

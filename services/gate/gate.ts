@@ -1,6 +1,7 @@
 import { availableParallelism } from 'node:os'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Admin } from 'kafkajs'
+import type { Counter } from 'prom-client'
 import { SluiceError } from '../domain/errors.ts'
 import type { Policy } from '../domain/judge/policy.ts'
 import { DOOR, prefixed } from '../domain/topics.ts'
@@ -11,25 +12,19 @@ import { createRegistry } from '../platform/registry.ts'
 import type { Settings } from '../platform/settings.ts'
 import { createFileStore } from '../platform/stores/file-store.ts'
 import { createExamine } from './examine.ts'
-import { createScanners } from './inspect/scanners.ts'
+import { createScanners, scannerMemory } from './inspect/scanners.ts'
 import { followKnownLists } from './known-lists.ts'
 import type { LaneParts } from './lane.ts'
 import { GATE_GROUP, type Lanes, startLanes } from './lanes.ts'
 import { type Readiness, startOperations } from './operations.ts'
-import { createRoute, laneTopics, type Routed } from './route.ts'
+import { createPauses, type Pause } from './pauses.ts'
+import { createRoute, laneTopics } from './route.ts'
+import { type GateStatus, laneStatuses, listStatuses } from './status.ts'
+import { createTally, type Tally } from './tally.ts'
 import { createWatch } from './watch.ts'
 
-/** What a gate has judged and committed since it started. */
-export type Tally = {
-  items: number
-  outcomes: Record<string, number>
-  reasons: Record<string, number>
-  /** between the first chunk that was taken up and the last commit */
-  seconds: number
-}
-
 export type Gate = {
-  /** port of /healthz, /readyz and /metrics */
+  /** port of /healthz, /readyz, /status and /metrics */
   port: number
   readiness(): Readiness
   tally(): Tally
@@ -44,6 +39,7 @@ export type Gate = {
 const RETRY_MS = 500
 const LOOK_MS = 250
 const WATCH_MS = 5000
+const PAUSES_MS = 1000
 
 /**
  * Starts the gate. It serves its operations port at once, joins the group when registry, topics and lists are there, and is ready
@@ -57,7 +53,11 @@ export async function startGate(settings: Settings, policy: Policy, policyHash: 
   const door = prefixed(settings.prefix, DOOR)
   const groupId = prefixed(settings.prefix, GATE_GROUP)
   const size = settings.scanners ?? availableParallelism()
-  const scanners = createScanners({ size, onRestart: () => metrics.scannerRestarts.inc() })
+  const scanners = createScanners({
+    size,
+    memoryBytes: scannerMemory(policy.limits),
+    onRestart: () => metrics.scannerRestarts.inc(),
+  })
   const lists = followKnownLists({
     kafka: createKafka(settings, 'sluice-gate-lists', log),
     registry,
@@ -80,71 +80,57 @@ export async function startGate(settings: Settings, policy: Policy, policyHash: 
   const stopping = new AbortController()
   const failure = Promise.withResolvers<never>()
   failure.promise.catch(() => undefined)
-  const tally: Tally = { items: 0, outcomes: {}, reasons: {}, seconds: 0 }
-  let firstWork: number | null = null
+  const tally = createTally(metrics)
+  const pauses = createPauses({ log, metrics })
+  const startedAt = new Date().toISOString()
   let lanes: Lanes | null = null
   /** what the start is waiting for; null when it is through */
-  let startsAfter: Readiness['waiting'][number] | null = {
-    partition: null,
-    code: 'BROKER_UNREACHABLE',
-    sentence: 'the gate is starting',
-    since: new Date().toISOString(),
-  }
+  let startsAfter: Pause | null = { partition: null, code: 'STARTING', sentence: 'the gate is starting' }
 
-  /** since when the lists, or a lane that is being built, keep the gate from being ready */
-  const notedSince = new Map<string, string>()
-  function sinceOf(what: string, isSo: boolean): string {
-    const since = notedSince.get(what) ?? new Date().toISOString()
-    if (isSo) notedSince.set(what, since)
-    else notedSince.delete(what)
-    return since
-  }
-
-  function readiness(): Readiness {
+  function findPauses(): Pause[] {
     const { problem } = lists.current()
-    const building = lanes?.building() ?? []
     const isAway = lanes !== null && !lanes.isMember()
-    const awaySince = sinceOf('away', isAway)
-    const listsSince = sinceOf('lists', problem !== null)
-    const buildingSince = sinceOf('building', building.length > 0)
-    const waiting = [
+    const building = lanes?.building() ?? []
+    return [
+      ...(problem === null ? [] : [{ partition: null, code: problem.code, sentence: problem.message }]),
       ...(startsAfter === null ? [] : [startsAfter]),
-      ...(problem === null
-        ? []
-        : [{ partition: null, code: problem.code, sentence: problem.message, since: listsSince }]),
       ...(isAway
-        ? [
-            {
-              partition: null,
-              code: 'BROKER_UNREACHABLE',
-              sentence: 'the consumer group does not answer',
-              since: awaySince,
-            },
-          ]
+        ? [{ partition: null, code: 'BROKER_UNREACHABLE', sentence: 'the consumer group does not answer' }]
         : []),
       ...(lanes?.waiting() ?? []),
       ...building.map(({ partition, trouble }) => ({
         partition,
-        code: trouble?.code ?? 'BROKER_UNREACHABLE',
+        code: trouble?.code ?? 'STARTING',
         sentence: trouble?.message ?? `the lane of partition ${partition} is being built`,
-        since: buildingSince,
+        ...(trouble?.cause === undefined ? {} : { cause: trouble.cause }),
       })),
     ]
-    return { ready: lanes !== null && waiting.length === 0, waiting }
   }
 
-  function onCommitted(routed: readonly Routed[]): void {
-    for (const { outcome, reasons, payloadBytes } of routed) {
-      metrics.items.inc({ outcome })
-      metrics.payloadBytes.inc(payloadBytes)
-      tally.items += 1
-      tally.outcomes[outcome] = (tally.outcomes[outcome] ?? 0) + 1
-      for (const reason of reasons) {
-        metrics.reasons.inc({ outcome, reason })
-        tally.reasons[reason] = (tally.reasons[reason] ?? 0) + 1
-      }
+  function readiness(): Readiness {
+    const waiting = pauses.update(findPauses())
+    return { ready: lanes !== null && waiting.length === 0, waiting, isolation: scanners.isolation() }
+  }
+
+  async function status(): Promise<GateStatus> {
+    const { ready, waiting } = readiness()
+    const { items, outcomes, reasons } = tally.total
+    return {
+      at: new Date().toISOString(),
+      startedAt,
+      ready,
+      waiting,
+      lanes: laneStatuses(watch.last(), lanes?.ends() ?? new Map(), waiting),
+      lists: listStatuses(policy, lists.states(), Date.now()),
+      judged: { items, outcomes, reasons, perSecond: tally.perSecond() },
+      scanners: {
+        running: scanners.pids().length,
+        most: size,
+        restarts: await countOf(metrics.scannerRestarts),
+        isolation: scanners.isolation(),
+      },
+      transactionFailures: await countOf(metrics.transactionFailures),
     }
-    if (firstWork !== null) tally.seconds = (performance.now() - firstWork) / 1000
   }
 
   /** Each need is a fault of the surroundings as long as it is not met; the gate says so and tries again. */
@@ -152,6 +138,8 @@ export async function startGate(settings: Settings, policy: Policy, policyHash: 
     const cluster = await persist(() => describe(admin, door, settings.prefix))
     const process = await persist(async () => createProcess(await isFirstGate()))
     await persist(() => registry.warm([DOOR, ...laneTopics]))
+    const { why } = await persist(() => scanners.prepare())
+    if (why !== null) log.warn({ event: 'scanners-less-isolated', why })
     await persist(() => {
       const { problem } = lists.current()
       if (problem !== null) throw problem
@@ -166,7 +154,7 @@ export async function startGate(settings: Settings, policy: Policy, policyHash: 
           chunkItems: settings.chunkItems,
           chunkBytes: settings.chunkBytes,
           process,
-          onCommitted,
+          onCommitted: tally.add,
           log,
           metrics,
         },
@@ -190,7 +178,7 @@ export async function startGate(settings: Settings, policy: Policy, policyHash: 
     return (records, signal) => {
       const current = lists.current()
       if (current.problem !== null) throw current.problem
-      firstWork ??= performance.now()
+      tally.begin()
       return examine(records, current, signal, route)
     }
   }
@@ -209,10 +197,8 @@ export async function startGate(settings: Settings, policy: Policy, policyHash: 
         const fault =
           error instanceof SluiceError ? error : new SluiceError('BROKER_UNREACHABLE', undefined, { cause: error })
         if (fault.fault !== 'surroundings') throw fault
-        if (startsAfter?.code !== fault.code || startsAfter.sentence !== fault.message) {
-          startsAfter = { partition: null, code: fault.code, sentence: fault.message, since: new Date().toISOString() }
-          log.warn({ event: 'gate-waits', code: fault.code, sentence: fault.message, err: fault.cause })
-        }
+        startsAfter = { partition: null, code: fault.code, sentence: fault.message, cause: fault.cause }
+        pauses.update(findPauses())
         await sleep(RETRY_MS, undefined, { signal: stopping.signal })
       }
     }
@@ -225,15 +211,24 @@ export async function startGate(settings: Settings, policy: Policy, policyHash: 
     }
   }
 
-  const operations = await startOperations(settings.listen, metrics, readiness, () => {
+  function beforeScrape(): void {
+    readiness()
     for (const { list, inForce } of lists.states()) {
       if (inForce !== null) metrics.listAge.set({ list }, (Date.now() - inForce.checkedAt) / 1000)
     }
-  }).catch((cause: unknown) => {
-    const { host, port } = settings.listen
-    throw new SluiceError('CONFIG_INVALID', `SLUICE_LISTEN: ${host}:${port} can't be had; name a free port`, { cause })
-  })
+  }
+
+  const operations = await startOperations(settings.listen, metrics, { readiness, status, beforeScrape }).catch(
+    (cause: unknown) => {
+      const { host, port } = settings.listen
+      throw new SluiceError('CONFIG_INVALID', `SLUICE_LISTEN: ${host}:${port} can't be had; name a free port`, {
+        cause,
+      })
+    },
+  )
   log.info({ event: 'listening', port: operations.port })
+  // So that each pause is logged, and its beginning known, when nobody asks.
+  const lookForPauses = setInterval(readiness, PAUSES_MS)
   const started = startUp().catch((error: unknown) => {
     if (!stopping.signal.aborted) failure.reject(error instanceof Error ? error : new Error(String(error)))
   })
@@ -242,7 +237,7 @@ export async function startGate(settings: Settings, policy: Policy, policyHash: 
   return {
     port: operations.port,
     readiness,
-    tally: () => tally,
+    tally: () => tally.total,
     failed: failure.promise,
     async caughtUp() {
       while (!stopping.signal.aborted) {
@@ -253,6 +248,7 @@ export async function startGate(settings: Settings, policy: Policy, policyHash: 
     },
     async stop() {
       stopping.abort()
+      clearInterval(lookForPauses)
       await started
       await lanes?.stop()
       await lists.stop()
@@ -288,4 +284,8 @@ async function describe(admin: Admin, door: string, prefix: string): Promise<str
     if (cause instanceof SluiceError) throw cause
     throw new SluiceError('BROKER_UNREACHABLE', undefined, { cause })
   }
+}
+
+async function countOf(counter: Counter): Promise<number> {
+  return (await counter.get()).values[0]?.value ?? 0
 }

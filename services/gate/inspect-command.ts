@@ -10,7 +10,7 @@ import type { Match, Signal } from '../domain/records.ts'
 import { readHashListFile } from '../platform/hash-list-file.ts'
 import { policyFile, readTextFile } from '../platform/settings.ts'
 import { asTable } from '../platform/table.ts'
-import { createScanners, type Scanners } from './inspect/scanners.ts'
+import { createScanners, type Scanners, scannerMemory } from './inspect/scanners.ts'
 import { digest } from './payload.ts'
 
 /** What `sluice inspect` says of a file; digests and hashes in lower-case hex. */
@@ -40,7 +40,7 @@ async function runInspect(files: string[], options: { against?: string; json?: t
   const unreadable = files.find((file) => !statSync(file, { throwIfNoEntry: false })?.isFile())
   if (unreadable !== undefined) throw new SluiceError('USAGE', `${unreadable}: expected a file that can be read`)
   const index = await indexOf(options.against)
-  const scanners = createScanners({ size: 1, onRestart: () => undefined })
+  const scanners = createScanners({ size: 1, memoryBytes: scannerMemory(policy.limits), onRestart: () => undefined })
   try {
     for (const file of files) {
       const report = await inspectFile(file, policy, index, scanners)

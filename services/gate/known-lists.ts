@@ -15,6 +15,9 @@ export type ListsInForce = {
   problem: SluiceError | null
 }
 
+/** Lists that can't be asked for are believed for this long, as long as brokers may take to restart. */
+const LONGEST_SILENCE_MS = 60_000
+
 export type KnownLists = {
   current(): ListsInForce
   /** every list on the topic, for metrics and logs */
@@ -35,22 +38,51 @@ export function followKnownLists(
     onChange?: (states: ListState[]) => void
   },
 ): KnownLists {
-  const { policy, now = Date.now, onChange, ...source } = options
+  const { policy, now = Date.now, onChange, onTrouble, ...source } = options
   let readOnce = false
   let index = buildMatchIndex([])
   let versions: ListVersion[] = []
+  const doubted = new Set<string>()
+  const ended: Promise<void>[] = []
+  let follower = follow()
 
-  const follower = followHashLists({
-    ...source,
-    onVersion: () => {
-      if (readOnce) rebuild()
-    },
-  })
-  const reading = follower.reachedEnd.then(() => {
-    readOnce = true
-    rebuild()
-  })
-  reading.catch((error: unknown) => source.onTrouble?.(error))
+  function follow(): ReturnType<typeof followHashLists> {
+    const isCurrent = (): boolean => follower === mine
+    const mine = followHashLists({
+      ...source,
+      onVersion: () => {
+        if (!readOnce || !isCurrent()) return
+        rebuild()
+        doubt()
+      },
+      onTrouble: (error) => {
+        onTrouble?.(error)
+        if (error instanceof SluiceError && error.code === 'POSITION_JUMPED' && isCurrent()) followAnew()
+      },
+    })
+    const reading = mine.reachedEnd.then(() => {
+      if (!isCurrent()) return
+      readOnce = true
+      rebuild()
+    })
+    reading.catch((error: unknown) => onTrouble?.(error))
+    return mine
+  }
+
+  /** What is on the topic is not what was read: nothing that was known counts until it has been read from the beginning. */
+  function followAnew(): void {
+    readOnce = false
+    ended.push(follower.stop())
+    follower = follow()
+  }
+
+  /** A version that does not add up may be one of a topic that was made anew behind our back: seen once more, from the beginning. */
+  function doubt(): void {
+    const broken = follower.lists.states().flatMap(({ list, broken }) => (broken ? [`${list}/${broken.version}`] : []))
+    const news = broken.filter((version) => !doubted.has(version))
+    for (const version of news) doubted.add(version)
+    if (news.length > 0) followAnew()
+  }
 
   function rebuild(): void {
     const states = follower.lists.states()
@@ -60,17 +92,24 @@ export function followKnownLists(
     onChange?.(states)
   }
 
+  function problem(): SluiceError | null {
+    if (!readOnce) {
+      const sentence = 'the hash lists have not been read to their end yet; this goes on by itself'
+      return new SluiceError('LISTS_INCOMPLETE', sentence)
+    }
+    const silence = follower.silence()
+    if (silence > LONGEST_SILENCE_MS) {
+      const sentence = `the topic of the hash lists has not been there for ${Math.round(silence / 1000)} s`
+      return new SluiceError('LISTS_INCOMPLETE', `${sentence}, so what has changed is not known`)
+    }
+    return listsInForce(policy, follower.lists.states(), now())
+  }
+
   return {
-    current() {
-      const problem = readOnce
-        ? listsInForce(policy, follower.lists.states(), now())
-        : new SluiceError(
-            'LISTS_INCOMPLETE',
-            'the hash lists have not been read to their end yet; this goes on by itself',
-          )
-      return { index, versions, problem }
-    },
+    current: () => ({ index, versions, problem: problem() }),
     states: () => follower.lists.states(),
-    stop: () => follower.stop(),
+    async stop() {
+      await Promise.all([...ended, follower.stop()])
+    },
   }
 }

@@ -2,6 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import type { Consumer, EachBatchPayload, KafkaMessage, Producer } from 'kafkajs'
 import { SluiceError } from '../domain/errors.ts'
 import { prefixed } from '../domain/topics.ts'
+import { unreadable } from '../platform/kafka/record-batches.ts'
 import type { Log } from '../platform/log.ts'
 import type { Metrics } from '../platform/metrics.ts'
 import { type DoorRecord, doorRecord } from './door.ts'
@@ -38,6 +39,8 @@ export type Lane = ReturnType<typeof createLane>
 
 /** Bytes of one topic's messages in one transaction: well below what the brokers take as one batch. */
 const TRANSACTION_BYTES = 4_000_000
+/** Then its coordinator ends a transaction of its own accord. */
+export const TRANSACTION_MS = 20_000
 const HEARTBEAT_MS = 1000
 const FIRST_WAIT_MS = 500
 const LONGEST_WAIT_MS = 5000
@@ -62,8 +65,6 @@ export function createLane(
   let usable = true
   let waiting: Waiting | null = null
   let waitMs = FIRST_WAIT_MS
-  /** when the first record that is read and not judged was appended, milliseconds since the epoch; null where there is none */
-  let oldestAt: number | null = null
   /** a jump from `position` to here has been explained: the low watermark is not beyond the position */
   let explained: number | null = null
 
@@ -72,13 +73,17 @@ export function createLane(
     if (!usable || !isCurrent() || isStale()) return
     const high = Number(batch.highWatermark)
     if (high < position) return halt(`the partition ends at ${high}, before the lane's position ${position}`)
-    const messages = batch.messages.filter(({ offset }) => Number(offset) >= position)
+    const ahead = batch.messages.filter(({ offset }) => Number(offset) >= position)
+    const damaged = ahead.findIndex((message) => unreadable(message) !== null)
+    const messages = damaged < 0 ? ahead : ahead.slice(0, damaged)
     const first = messages[0]
-    if (first === undefined) return resolveOffset(batch.lastOffset())
+    if (first === undefined) {
+      const fault = ahead[0] && unreadable(ahead[0])
+      return fault ? waitForSurroundings(fault) : resolveOffset(batch.lastOffset())
+    }
     if (Number(first.offset) !== position && Number(first.offset) !== explained)
       return explainJump(Number(first.offset))
 
-    oldestAt = Number(first.timestamp)
     // Rejects with what the group answered: then its members wait for this one, which must not finish its chunk first.
     const membership = Promise.withResolvers<never>()
     membership.promise.catch(() => undefined)
@@ -98,7 +103,7 @@ export function createLane(
         isRunning,
         resolveOffset,
       })
-      if (usable && position === Number(messages.at(-1)?.offset) + 1) seen = Number(batch.lastOffset()) + 1
+      if (usable && position === Number(ahead.at(-1)?.offset) + 1) seen = Number(batch.lastOffset()) + 1
     } finally {
       clearInterval(beat)
       given.abort()
@@ -129,13 +134,11 @@ export function createLane(
       if (routed instanceof SluiceError) return waitForSurroundings(routed)
       recovered()
       if (routed.length < chunk.length) queue.unshift(chunk.slice(routed.length))
-      const following = queue[0]?.[0]
       current = batch.isRunning() ? takeUp() : null
       for (const group of grouped(routed, TRANSACTION_BYTES)) {
         if (!batch.mayCommit() || !(await commit(group)) || !isCurrent()) return
         batch.resolveOffset(String(position - 1))
       }
-      oldestAt = following === undefined ? null : Number(following.timestamp)
     }
   }
 
@@ -166,14 +169,9 @@ export function createLane(
     const last = routed.at(-1)
     if (last === undefined) return true
     const end = metrics.stage.startTimer({ stage: 'commit' })
+    const over = new AbortController()
     try {
-      const transaction = await producer.transaction()
-      await transaction.sendBatch({ acks: -1, topicMessages: topicMessages(routed) })
-      await transaction.sendOffsets({
-        consumerGroupId: parts.groupId,
-        topics: [{ topic, partitions: [{ partition, offset: String(last.offset + 1) }] }],
-      })
-      await transaction.commit()
+      await Promise.race([transact(routed, last.offset + 1), lateAfter(TRANSACTION_MS, over.signal)])
     } catch (error) {
       usable = false
       if (isCurrent()) consumer.pause([{ topic, partitions: [partition] }])
@@ -182,6 +180,7 @@ export function createLane(
       parts.onTransactionFailed(lane)
       return false
     } finally {
+      over.abort()
       end()
     }
     position = last.offset + 1
@@ -189,6 +188,18 @@ export function createLane(
     explained = null
     parts.onCommitted(routed, partition)
     return true
+  }
+
+  async function transact(routed: readonly Routed[], end: number): Promise<void> {
+    const transaction = await producer.transaction()
+    // One partition a call: where some partitions of a call fail, the client's retry sends those of brokers that were still about to
+    // answer, or that have changed their leader, once more under new sequence numbers, and leaves out those whose new leader has answered.
+    for (const one of topicMessages(routed)) await transaction.sendBatch({ acks: -1, topicMessages: [one] })
+    await transaction.sendOffsets({
+      consumerGroupId: parts.groupId,
+      topics: [{ topic, partitions: [{ partition, offset: String(end) }] }],
+    })
+    await transaction.commit()
   }
 
   function topicMessages(routed: readonly Routed[]) {
@@ -212,8 +223,11 @@ export function createLane(
 
   async function resumeAfter(milliseconds: number): Promise<void> {
     await sleep(milliseconds, undefined, { ref: false })
-    // The consumer may be between two lives; its next assignment sees to the partition anew.
     try {
+      // While the lane waited, retention may have gone past it; where nothing is left, no fetch would ever show that.
+      const low = waiting === null ? position : await parts.lowWatermark(partition).catch(() => position)
+      if (low > position) return halt(`the partition begins at ${low}, beyond the lane's position ${position}`)
+      // The consumer may be between two lives; its next assignment sees to the partition anew.
       resume()
     } catch (error) {
       log.debug({ event: 'resume-failed', ...place, err: error })
@@ -227,16 +241,17 @@ export function createLane(
   }
 
   function note({ code, message, cause }: SluiceError): void {
-    if (waiting?.code === code) return
+    if (waiting?.code === code) {
+      waiting.sentence = message
+      return
+    }
     recovered()
     waiting = { partition, code, sentence: message, since: new Date().toISOString() }
-    metrics.paused.set({ partition, reason: code }, 1)
     log.warn({ event: 'lane-waits', ...place, position, code, sentence: message, err: cause })
   }
 
   function recovered(): void {
     if (waiting === null) return
-    metrics.paused.remove({ partition, reason: waiting.code })
     log.info({ event: 'lane-goes-on', ...place, position, code: waiting.code })
     waiting = null
     waitMs = FIRST_WAIT_MS
@@ -273,8 +288,6 @@ export function createLane(
     resume,
     /** Offset behind the last committed item, or behind the control records that follow it. */
     end: (): number => seen,
-    /** When the first record that is read and not judged was appended, milliseconds since the epoch; null where there is none. */
-    oldestAt: (): number | null => oldestAt,
     /** What the lane is waiting for; null when it is not. */
     waiting: (): Waiting | null => waiting,
     /** A batch of nothing but control records was passed over by the client library. */
@@ -287,6 +300,15 @@ export function createLane(
     },
   }
   return lane
+}
+
+/**
+ * Rejects when the time is over. The client library asks a broker that stands still with its connections open again and again, for minutes,
+ * although others have taken over. What was given up may still go through: whoever fences it learns from the offsets.
+ */
+async function lateAfter(milliseconds: number, over: AbortSignal): Promise<never> {
+  await sleep(milliseconds, undefined, { signal: over })
+  throw new SluiceError('BROKER_UNREACHABLE', `a transaction did not end within ${milliseconds / 1000} s`)
 }
 
 /** Cuts messages into chunks of at most so many items and about so many bytes of values. */

@@ -4,8 +4,10 @@ import { SluiceError } from '../domain/errors.ts'
 import { prefixed } from '../domain/topics.ts'
 import { createKafka } from '../platform/kafka/client.ts'
 import { keepHeaderOrder } from '../platform/kafka/header-order.ts'
+import { joinOnceAtATime } from '../platform/kafka/one-join.ts'
 import type { Settings } from '../platform/settings.ts'
-import { createLane, type Lane, type LaneParts, type Waiting } from './lane.ts'
+import { createLane, type Lane, type LaneParts, TRANSACTION_MS, type Waiting } from './lane.ts'
+import { positionOf } from './position.ts'
 
 /** Name of the gate's consumer group, without prefix. */
 export const GATE_GROUP = 'gate'
@@ -14,8 +16,6 @@ export type Lanes = {
   waiting(): Waiting[]
   /** Offset behind what is judged, by partition, for the partitions that are this gate's now. */
   ends(): Map<number, number>
-  /** When the first item that is read and not judged was appended, by partition; null where there is none. */
-  oldest(): Map<number, number | null>
   /** Partitions assigned to this gate that are not ready to judge yet. */
   building(): Array<{ partition: number; trouble: SluiceError | null }>
   /** Whether the group has answered lately. */
@@ -41,19 +41,31 @@ export async function startLanes(
   onCrash: (error: Error) => void,
 ): Promise<Lanes> {
   keepHeaderOrder()
-  const { topic, log } = parts
+  joinOnceAtATime()
+  const { cluster, topic, log } = parts
   const groupId = prefixed(settings.prefix, GATE_GROUP)
-  const admin = createKafka(settings, 'sluice-gate-admin', log).admin()
+  const names = { verdicts: prefixed(settings.prefix, 'gate.verdicts'), group: groupId }
+  // Its first question to a coordinator always fails once, and a lane waits for the answer.
+  const admin = createKafka(settings, 'sluice-gate-admin', log, {
+    initialRetryTime: 20,
+    maxRetryTime: 1000,
+    retries: 10,
+  }).admin()
+  const positions = createKafka(settings, 'sluice-gate-position', log)
   const producers = createKafka(settings, 'sluice-gate-lane', log)
   const consumer = createKafka(settings, 'sluice-gate', log).consumer({
     groupId,
     sessionTimeout: 6000,
-    heartbeatInterval: 1000,
+    // Always due. The library reckons by the time of day: a clock that is set back would silence this member for as long as that.
+    heartbeatInterval: Number.NEGATIVE_INFINITY,
     rebalanceTimeout: 15_000,
     maxWaitTimeInMs: 200,
+    // A leader that is gone is not asked after: a fetch that finds nobody there only tries again, until what is known of the cluster is this old.
+    metadataMaxAge: 3000,
     maxBytesPerPartition: 4_194_304,
     allowAutoTopicCreation: false,
-    retry: { initialRetryTime: 50, maxRetryTime: 1000, retries: 1_000_000 },
+    // Few: only a member that gives up and starts anew asks who coordinates the group now, when it finds nobody where the coordinator was.
+    retry: { initialRetryTime: 50, maxRetryTime: 1000, retries: 5 },
   })
 
   /** Goes up with every assignment; whatever belongs to an earlier one is void. */
@@ -122,7 +134,7 @@ export async function startLanes(
         transactionalId: `${groupId}-${topic}-${partition}`,
         idempotent: true,
         maxInFlightRequests: 1,
-        transactionTimeout: 20_000,
+        transactionTimeout: TRANSACTION_MS,
         allowAutoTopicCreation: false,
         retry: { initialRetryTime: 5, maxRetryTime: 200, retries: 25 },
       })
@@ -133,7 +145,7 @@ export async function startLanes(
         const fence = await producer.transaction()
         await fence.abort()
         if (!isCurrent()) return await discard(producer)
-        const position = await committedPosition(admin, groupId, topic, partition)
+        const position = await positionOf({ cluster, topic, partition }, names, positions, admin)
         if (!isCurrent()) return await discard(producer)
         const lane = createLane(laneParts, partition, producer, position, isCurrent)
         lanes.set(partition, lane)
@@ -142,8 +154,11 @@ export async function startLanes(
         log.info({ event: 'lane-ready', topic, partition, position })
         return
       } catch (error) {
-        log.warn({ event: 'lane-build-failed', topic, partition, err: error })
-        if (error instanceof SluiceError) troubles.set(partition, error)
+        // What it is in our words is told once, as a pause.
+        log.debug({ event: 'lane-build-failed', topic, partition, err: error })
+        const trouble =
+          error instanceof SluiceError ? error : new SluiceError('BROKER_UNREACHABLE', undefined, { cause: error })
+        troubles.set(partition, trouble)
         await discard(producer)
         await sleep(REBUILD_WAIT_MS, undefined, { ref: false })
       }
@@ -213,7 +228,6 @@ export async function startLanes(
 
   return {
     waiting: () => [...lanes.values()].flatMap((lane) => lane.waiting() ?? []),
-    oldest: () => new Map([...lanes.values()].map((lane) => [lane.partition, lane.oldestAt()])),
     ends: () => new Map([...lanes.values()].map((lane) => [lane.partition, lane.end()])),
     building: () =>
       [...assigned]
@@ -222,24 +236,6 @@ export async function startLanes(
     isMember: () => performance.now() - answeredAt < SILENCE_MS,
     stop,
   }
-}
-
-/** What the client library commits of its own accord when it finds its position out of range. */
-const RESET_BY_CLIENT = -2
-
-/**
- * The group's committed offset, or the low watermark where there is none.
- * @throws {SluiceError} POSITION_JUMPED when the position was lost
- */
-async function committedPosition(admin: Admin, groupId: string, topic: string, partition: number): Promise<number> {
-  const committed = await admin.fetchOffsets({ groupId, topics: [topic] })
-  const offset = Number(committed[0]?.partitions.find((each) => each.partition === partition)?.offset ?? -1)
-  if (offset >= 0) return offset
-  if (offset === RESET_BY_CLIENT) {
-    const sentence = `partition ${partition} of ${topic} has lost its position (the offset was out of range)`
-    throw new SluiceError('POSITION_JUMPED', `${sentence}: find out what was judged, then set the offset of ${groupId}`)
-  }
-  return await lowWatermarkOf(admin, topic, partition)
 }
 
 async function lowWatermarkOf(admin: Admin, topic: string, partition: number): Promise<number> {

@@ -1,24 +1,21 @@
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import type { Metrics } from '../platform/metrics.ts'
+import type { GateStatus } from './status.ts'
 
-/** What the gate as a whole says of itself. */
-export type Readiness = {
-  ready: boolean
-  /** everything that is waited for; partition null where it concerns the whole gate */
-  waiting: Array<{ partition: number | null; code: string; sentence: string; since: string }>
-}
+/** Whether the gate judges, everything that it waits for when it does not, and how its scanners are kept apart. */
+export type Readiness = Pick<GateStatus, 'ready' | 'waiting'> & Pick<GateStatus['scanners'], 'isolation'>
 
 /**
- * Serves `/healthz` (the process lives), `/readyz` (200 or 503, with what is waited for) and `/metrics` (Prometheus).
+ * Serves `/healthz` (the process lives), `/readyz` (200 or 503, with what is waited for), `/status` (all that `sluice gate status`
+ * shows) and `/metrics` (Prometheus).
  * @param listen port 0 picks a free one
  * @param beforeScrape brings gauges up to date
  */
 export async function startOperations(
   listen: { host: string; port: number },
   metrics: Metrics,
-  readiness: () => Readiness,
-  beforeScrape: () => void,
+  sources: { readiness: () => Readiness; status: () => Promise<GateStatus>; beforeScrape: () => void },
 ): Promise<{ port: number; stop: () => Promise<void> }> {
   const server = createServer((request, response) => {
     const answer = (status: number, type: string, body: string): void => {
@@ -27,11 +24,18 @@ export async function startOperations(
     const path = request.url?.split('?')[0]
     if (path === '/healthz') return answer(200, 'text/plain', 'alive\n')
     if (path === '/readyz') {
-      const state = readiness()
+      const state = sources.readiness()
       return answer(state.ready ? 200 : 503, 'application/json', `${JSON.stringify(state)}\n`)
     }
-    if (path !== '/metrics') return answer(404, 'text/plain', 'there are /healthz, /readyz and /metrics\n')
-    beforeScrape()
+    if (path === '/status') {
+      sources.status().then(
+        (status) => answer(200, 'application/json', `${JSON.stringify(status)}\n`),
+        () => answer(500, 'text/plain', 'the status is not available\n'),
+      )
+      return
+    }
+    if (path !== '/metrics') return answer(404, 'text/plain', 'there are /healthz, /readyz, /status and /metrics\n')
+    sources.beforeScrape()
     metrics.registry.metrics().then(
       (text) => answer(200, metrics.registry.contentType, text),
       () => answer(500, 'text/plain', 'metrics are not available\n'),

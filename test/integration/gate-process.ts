@@ -3,6 +3,7 @@ import { once } from 'node:events'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { z } from 'zod'
+import { endWithThisProcess } from './leftovers.ts'
 import { waitFor } from './waiting.ts'
 
 const CLI = join(import.meta.dirname, '../../services/cli.ts')
@@ -13,6 +14,7 @@ export type Event = z.infer<typeof event>
 const readiness = z.object({
   ready: z.boolean(),
   waiting: z.array(z.looseObject({ partition: z.number().int().nullable(), code: z.string(), sentence: z.string() })),
+  isolation: z.looseObject({ why: z.string().nullable() }).nullable(),
 })
 export type Readiness = z.infer<typeof readiness> & { status: number }
 
@@ -44,6 +46,8 @@ export function startSluice(
     env: { PATH: process.env.PATH, HOME: process.env.HOME, ...environment },
     stdio: ['ignore', 'pipe', 'pipe'],
   })
+  const forget = endWithThisProcess(() => child.kill('SIGKILL'))
+  child.once('exit', forget)
   const out: string[] = []
   const err: string[] = []
   const events: Event[] = []

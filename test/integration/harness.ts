@@ -3,7 +3,6 @@ import { readFileSync } from 'node:fs'
 import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import type { TestContext } from 'node:test'
 import type { Message, Producer } from 'kafkajs'
 import { registerSchemas } from '../../services/cluster/registered-schemas.ts'
 import { applyTopics } from '../../services/cluster/topics.ts'
@@ -33,6 +32,20 @@ export type BenchOptions = {
   lists?: PolicyLists
   /** longest payload that policy allows, in bytes; default 8 MiB */
   payloadBytes?: number
+  /** most pixels of a frame; default 50 million */
+  pixels?: number
+  /** longest time for one attempt to inspect an item; default 30 */
+  scanSeconds?: number
+  /** default: the stack that all tests share */
+  cluster?: { bootstrap: readonly string[]; registry: string }
+}
+
+/** Whose end is the end of the bench: a test's context, or something like it. */
+export type Scope = {
+  fullName: string
+  /** true when it went well; else what the gates wrote is shown */
+  passed?: boolean
+  after(work: () => Promise<void>): void
 }
 
 /** A row of a hash list file: column to text. */
@@ -77,9 +90,10 @@ export type Bench = {
 }
 
 /** Sets up a {@link Bench} and registers its removal with the test. */
-export async function openBench(t: TestContext, options: BenchOptions = {}): Promise<Bench> {
+export async function openBench(t: Scope, options: BenchOptions = {}): Promise<Bench> {
   const { partitions = 4 } = options
-  const { brokers, registry: registryUrl } = sharedStack()
+  const { brokers, registry: registryUrl } =
+    options.cluster === undefined ? sharedStack() : { ...options.cluster, brokers: options.cluster.bootstrap }
   const prefix = `t-${randomBytes(5).toString('hex')}.`
   const folder = await mkdtemp(join(tmpdir(), 'sluice-test-'))
   const environment = {
@@ -147,7 +161,10 @@ export async function openBench(t: TestContext, options: BenchOptions = {}): Pro
         producer = kafka.producer({ idempotent: true, maxInFlightRequests: 1, allowAutoTopicCreation: false })
         await producer.connect()
       }
-      for (const part of inParts(messages)) await producer.send({ topic: bench.topic(topic), acks: -1, messages: part })
+      // One partition a call: the client leaves out partitions whose leader changes during a call for several.
+      const partitions = Map.groupBy(messages, ({ partition }) => partition ?? null)
+      for (const part of partitions.values().flatMap(inParts))
+        await producer.send({ topic: bench.topic(topic), acks: -1, messages: part })
     },
 
     endOf: (...names) =>
@@ -193,6 +210,8 @@ export async function openBench(t: TestContext, options: BenchOptions = {}): Pro
     await rm(folder, { recursive: true, force: true })
     await Promise.all(gaps.map((gap) => gap.close()))
     await producer?.disconnect()
+    // A cluster of the test's own takes its topics with it.
+    if (options.cluster !== undefined) return
     await withAdmin(kafka, async (admin) => {
       const existing = new Set(await admin.listTopics())
       await admin.deleteTopics({ topics: topics.map((name) => bench.topic(name)).filter((name) => existing.has(name)) })
@@ -213,11 +232,13 @@ export async function openBench(t: TestContext, options: BenchOptions = {}): Pro
 function policyText({
   lists = { 'stand-in': { mode: 'enforce', maxAgeHours: 168 } },
   payloadBytes = 8_388_608,
+  pixels = 50_000_000,
+  scanSeconds = 30,
 }: BenchOptions): string {
   // JSON is YAML.
   return JSON.stringify({
     version: 1,
-    limits: { payloadBytes, pixels: 50_000_000, frames: 50, scanSeconds: 30 },
+    limits: { payloadBytes, pixels, frames: 50, scanSeconds },
     pdq: { near: { distance: 31, quality: 50 }, wide: { distance: 47, quality: 0 } },
     lists,
   })

@@ -32,13 +32,20 @@ async function lanesWith(t: TestContext, bench: Bench, process: LaneParts['proce
 
 const judged: LaneParts['process'] = (records) =>
   Promise.resolve(
-    records.map(({ input }) => ({
+    records.map(({ input, timestamp }) => ({
       offset: input.offset,
       outcome: 'clean',
       reasons: [],
       payloadBytes: 0,
       bytes: 1,
-      messages: [{ topic: 'gate.verdicts', key: String(input.offset), value: Buffer.from('v'), headers: {} }],
+      messages: [
+        {
+          topic: 'gate.verdicts',
+          key: String(input.offset),
+          value: Buffer.from('v'),
+          headers: { ce_id: Object.values(input).join('/'), ce_time: new Date(timestamp).toISOString() },
+        },
+      ],
     })),
   )
 

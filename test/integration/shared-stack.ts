@@ -1,6 +1,6 @@
 import { rm } from 'node:fs/promises'
 import type { Stack } from '../../services/cluster/stack/provider.ts'
-import { startStack, stopStack } from '../../services/cluster/stack/stack.ts'
+import { eraseStack, startStack } from '../../services/cluster/stack/stack.ts'
 
 const ROOT = '.sluice/test-stack'
 const BROKERS = 'SLUICE_TEST_BROKERS'
@@ -18,7 +18,7 @@ export async function globalSetup(): Promise<void> {
 
 /** Runs after all test files. A run that was killed before leaves its stack to the next one, which ends it here. */
 export async function globalTeardown(): Promise<void> {
-  await stopStack({ root: ROOT })
+  await eraseStack({ root: ROOT })
   await rm(ROOT, { recursive: true, force: true })
 }
 
