@@ -2,7 +2,7 @@
 export PATH := $(CURDIR)/node_modules/.bin:$(PATH)
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help demo test check types setup
+.PHONY: help demo test bench soak check types images setup
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1@\2/p' $(MAKEFILE_LIST) | awk -F@ '{ printf "%-14s %s\n", $$1, $$2 }'
@@ -17,6 +17,14 @@ test: ## check, then run the whole suite
 	@node --disable-warning=TimeoutNegativeWarning --test --test-concurrency=2 --test-reporter=spec --test-global-setup=./test/integration/shared-stack.ts \
 	  $$(find test -name '*.test.ts' -not -path 'test/bench/*' | sort)
 
+bench: ## how long nothing is judged when a gate ends: after SIGTERM, after kill -9; TIMES=5 repetitions, JSON=1 for JSON
+	@infra/setup.sh
+	@node test/bench/gap-table.ts --times $(or $(TIMES),5) $(if $(JSON),--json)
+
+soak: ## three gates and three brokers under random faults for MINUTES=30, then everything is counted; JSON=file keeps the figures
+	@infra/setup.sh test
+	@node test/faults/soak.ts --minutes $(or $(MINUTES),30) $(if $(SEED),--seed $(SEED)) $(if $(JSON),--json "$(JSON)")
+
 check: ## types, formatter, linter, dead code, schemas
 	@infra/setup.sh
 	@tsc -p .
@@ -25,9 +33,13 @@ check: ## types, formatter, linter, dead code, schemas
 	@node infra/generate-types.ts --check
 	@node services/cli.ts schemas check
 
-types: ## write the TypeScript types and the policy schema anew
+types: ## write the TypeScript types, the policy schema and the page for on-call anew
 	@infra/setup.sh
 	@node infra/generate-types.ts
+
+images: ## make sure that Docker has images of the servers; builds them where none can be fetched
+	@infra/setup.sh
+	@infra/containers/engine.sh infra/containers/images.sh
 
 setup: ## install what is missing, and nothing else
 	@infra/setup.sh test

@@ -1,12 +1,14 @@
 /**
  * Writes `services/domain/records.ts`, the TypeScript types of every schema in `schemas/`, so that the Avro files stay
- * the only truth; and `schemas/policy.schema.json` from the policy's zod schema. `--check` writes nothing and exits 1 when
- * one of them is out of date.
+ * the only truth; `schemas/policy.schema.json` from the policy's zod schema; and the tables of `services/gate/on-call.md` from
+ * the codes. `--check` writes nothing and exits 1 when one of them is out of date.
  */
 import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { z } from 'zod'
+import { surroundings } from '../services/domain/errors.ts'
 import { policySchema } from '../services/domain/judge/policy.ts'
+import { type Explanation, findings, itemFaults } from '../services/domain/reasons.ts'
 
 type Schema =
   | string
@@ -43,6 +45,25 @@ function typeOf(schema: Schema, declarations: Map<string, string>): string {
   return name
 }
 
+/** A section for each code. A table would be too wide for a terminal. */
+function explained(codes: Readonly<Record<string, Explanation>>): string {
+  return Object.entries(codes)
+    .map(([code, { meaning, action }]) => `### ${code}\n\n${sentence(meaning)}\n\n**What to do:** ${action}\n`)
+    .join('\n')
+}
+
+function sentence(text: string): string {
+  return `${text.charAt(0).toUpperCase()}${text.slice(1)}.`
+}
+
+/** The page with all behind its mark written anew. */
+function onCallPage(page: string): string {
+  const tables = { 'Reasons to wait': surroundings, 'Faults of items': itemFaults, 'What matching found': findings }
+  const made = Object.entries(tables).map(([heading, codes]) => `## ${heading}\n\n${explained(codes)}`)
+  const mark = '<!-- From here on made by `make types` from domain/errors.ts and domain/reasons.ts. -->\n'
+  return `${page.split(mark)[0]}${mark}\n${made.join('\n')}`
+}
+
 const root = join(import.meta.dirname, '..')
 const declarations = new Map<string, string>()
 for (const file of readdirSync(join(root, 'schemas')).sort()) {
@@ -51,6 +72,7 @@ for (const file of readdirSync(join(root, 'schemas')).sort()) {
 const policyJsonSchema = { title: 'Policy of the gate', ...z.toJSONSchema(policySchema) }
 const generated = {
   'services/domain/records.ts': `// Generated from schemas/*.avsc by \`make types\`; do not edit.\n\n${[...declarations.values()].join('\n')}`,
+  'services/gate/on-call.md': onCallPage(readFileSync(join(root, 'services/gate/on-call.md'), 'utf8')),
   'schemas/policy.schema.json': `${JSON.stringify(policyJsonSchema, null, 2)}\n`,
 }
 

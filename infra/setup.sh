@@ -1,13 +1,14 @@
 #!/usr/bin/env bash
 # Makes this checkout ready to run: Java and Maven (asked of the system), npm packages, the servers' jars; with the word
-# `test` also Python packages. What is ready is left alone: a second run does nothing and downloads nothing.
-#   infra/setup.sh [test]
+# `test` also Python packages, with the word `containers` only a Docker engine and what builds images for it. What is ready is
+# left alone: a second run does nothing and downloads nothing.
+#   infra/setup.sh [test|containers]
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
 readonly JAVA_AT_LEAST=17 NODE_AT_LEAST=18 NODE_FOR_NPM=22 NPM_VERSION=11.19.1
 readonly LOG=.sluice/setup.log
-with_tests=no
+with_tests=no with_jvm=yes
 [ "${1:-}" = test ] && with_tests=yes
 
 fail() {
@@ -72,6 +73,10 @@ python_is_missing() {
   ! python3 -c 'import venv, ensurepip' >/dev/null 2>&1
 }
 
+docker_answers() {
+  has docker && timeout 20 docker version >/dev/null 2>&1
+}
+
 may_install() {
   [ "${SLUICE_NO_INSTALL:-}" != 1 ] && [ "$(id -u)" -eq 0 ] && has apt-get
 }
@@ -82,11 +87,20 @@ why_not() {
   else echo 'only root may install it'; fi
 }
 
+# What steps the clocks of the tests' processes, on systems where it could be installed.
+libfaketime_is_missing() {
+  may_install && ! compgen -G '/usr/lib/*/faketime/libfaketime.so.1' >/dev/null
+}
+
+is_package() {
+  apt-cache policy "$1" | grep 'Candidate: [0-9]' >/dev/null
+}
+
 # The newest Java of this system that the registry runs on; its default may be too old.
 java_package() {
   local name
   for name in openjdk-21-jre-headless openjdk-17-jre-headless; do
-    if apt-cache policy "$name" | grep 'Candidate: [0-9]' >/dev/null; then echo "$name" && return; fi
+    if is_package "$name"; then echo "$name" && return; fi
   done
   echo default-jre-headless
 }
@@ -97,6 +111,8 @@ apt_install() {
   local packages=() name
   for name in "$@"; do
     if [ "$name" = java ]; then packages+=("$(java_package)"); else packages+=("$name"); fi
+    # Newer systems have the command in a package of its own.
+    if [ "$name" = docker.io ] && is_package docker-cli; then packages+=(docker-cli); fi
   done
   step "installing ${packages[*]}" env DEBIAN_FRONTEND=noninteractive \
     apt-get install -y --no-install-recommends "${packages[@]}"
@@ -109,6 +125,7 @@ system_packages() {
   if [ "$with_tests" = yes ] && ! current .sluice/python/stamp "$python_digest" && python_is_missing; then
     wanted+=(python3 python3-venv)
   fi
+  if [ "$with_tests" = yes ] && libfaketime_is_missing; then wanted+=(libfaketime); fi
   if [ $((${#needed[@]} + ${#wanted[@]})) -eq 0 ]; then return; fi
   if may_install; then
     apt_install ${needed[@]+"${needed[@]}"} ${wanted[@]+"${wanted[@]}"}
@@ -118,6 +135,11 @@ system_packages() {
   if [ ${#needed[@]} -gt 0 ]; then
     local names=${needed[*]}
     names=${names/java/Java $JAVA_AT_LEAST or later}
+    if docker_answers; then
+      echo "setup: SKIPPED ${names/ maven/ and Maven}: $(why_not); the local stack will run in Docker" >&2
+      with_jvm=no
+      return
+    fi
     fail "${names/ maven/ and Maven} is needed and $(why_not): please install it and call again"
   fi
 }
@@ -167,6 +189,19 @@ python_packages() {
   echo "$python_digest" >.sluice/python/stamp
 }
 
+# Whoever calls for this says what follows where it can't be had.
+container_packages() {
+  local needed=()
+  if ! has docker || ! has dockerd; then needed+=(docker.io); fi
+  if ! has debootstrap; then needed+=(debootstrap); fi
+  if [ ${#needed[@]} -gt 0 ] && may_install; then apt_install "${needed[@]}"; fi
+}
+
+if [ "${1:-}" = containers ]; then
+  container_packages
+  exit
+fi
+
 jars_digest=$(digest infra/pom.xml)
 npm_digest=$(digest package.json package-lock.json infra/setup.sh)
 python_digest=$(digest infra/requirements.txt)
@@ -175,5 +210,5 @@ has node || fail "Node $NODE_AT_LEAST or later and npm are needed: please instal
 [ "$(node_major)" -ge "$NODE_AT_LEAST" ] || fail "this Node is too old: expected $NODE_AT_LEAST or later"
 system_packages
 if ! current node_modules/.sluice-stamp "$npm_digest"; then npm_packages; fi
-if ! current .sluice/jars/stamp "$jars_digest"; then jars; fi
+if [ "$with_jvm" = yes ] && ! current .sluice/jars/stamp "$jars_digest"; then jars; fi
 if [ "$with_tests" = yes ] && ! current .sluice/python/stamp "$python_digest"; then python_packages; fi

@@ -1,16 +1,17 @@
-import { Command, InvalidArgumentError } from 'commander'
+import { Command, InvalidArgumentError, Option } from 'commander'
 import { withProgress } from '../platform/progress.ts'
-import { stackStatus, startStack, stopStack } from './stack/stack.ts'
+import { type ProviderChoice, providerChoices, stackStatus, startStack, stopStack } from './stack/stack.ts'
 
 type Options = { json?: true }
-type UpOptions = Options & { kafkaPort?: number; registryPort?: number }
+type UpOptions = Options & { provider: ProviderChoice; kafkaPort?: number; registryPort?: number }
 
 /** `sluice stack up|down|status`. */
 export function stackCommand(): Command {
   const stack = new Command('stack')
     .summary('start, stop and look at the local Kafka and schema registry')
     .description(
-      'The local stack: one Kafka broker and one schema registry on this machine, on loopback only, data in .sluice/stack.\n' +
+      'The local stack: one Kafka broker and one schema registry on this machine, on loopback only.\n' +
+        'They are Java processes with their data in .sluice/stack, or containers with their data in volumes.\n' +
         'Where SLUICE_BROKERS and SLUICE_REGISTRY name a cluster of your own, that is asked instead and never stopped.',
     )
     .addHelpText('after', '\nExample:\n  sluice stack up')
@@ -18,12 +19,17 @@ export function stackCommand(): Command {
   stack
     .command('up')
     .description('start what does not run yet; done when all answers')
+    .addOption(
+      new Option('--provider <name>', 'what it runs in; auto: Java where there is one, else Docker')
+        .choices(providerChoices)
+        .default('auto'),
+    )
     .option('--kafka-port <port>', 'port of the broker; default: a free one', parsePort)
     .option('--registry-port <port>', 'port of the registry; default: a free one', parsePort)
     .option('--json', 'print one JSON object')
     .addHelpText('after', '\nExample:\n  sluice stack up --kafka-port 9092')
-    .action(async ({ json, ...ports }: UpOptions) => {
-      const started = await withProgress('starting Kafka and the schema registry', () => startStack(ports))
+    .action(async ({ json, ...options }: UpOptions) => {
+      const started = await withProgress('starting Kafka and the schema registry', () => startStack(options))
       const lines = [`Kafka     ${started.brokers.join(',')}`, `registry  ${started.registry}`]
       process.stdout.write(json ? `${JSON.stringify(started)}\n` : `${lines.join('\n')}\n`)
     })

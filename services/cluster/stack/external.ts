@@ -22,6 +22,7 @@ export function createExternalProvider(environment: NodeJS.ProcessEnv): StackPro
 
     // Not ours to stop.
     async down() {},
+    async erase() {},
 
     async status() {
       const servers = await Promise.all(

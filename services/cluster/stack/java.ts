@@ -5,7 +5,6 @@ import { SluiceError } from '../../domain/errors.ts'
 
 const LEAST_VERSION = 17
 const jars = join(import.meta.dirname, '../../../.sluice/jars')
-const CURE = 'run `infra/setup.sh`, which installs it'
 
 /** The Java command: that of JAVA_HOME where it has one, else the one on PATH. */
 export function javaCommand(): string {
@@ -14,16 +13,28 @@ export function javaCommand(): string {
   return inHome !== '' && existsSync(inHome) ? inHome : 'java'
 }
 
-/** @throws {SluiceError} INSTALL_MISSING when there is no Java 17 or later, or the servers' jars are not there */
-export function assertInstalled(): void {
+/** What is missing of Java 17 or later and the servers' jars; null when all is there. */
+export function missingForJvm(): string | null {
   const answer = spawnSync(javaCommand(), ['-version'], { encoding: 'utf8' })
   const version = Number(/version "(\d+)/.exec(answer.stderr ?? '')?.[1] ?? 0)
   if (version < LEAST_VERSION) {
     const found = version === 0 ? 'none was found' : `${javaCommand()} is version ${version}`
-    throw new SluiceError('INSTALL_MISSING', `the local stack needs Java ${LEAST_VERSION} or later, ${found}: ${CURE}`)
+    return `Java ${LEAST_VERSION} or later is needed, ${found}`
   }
   if (!existsSync(join(jars, 'kafka')) || registryJar() === null) {
-    throw new SluiceError('INSTALL_MISSING', `the jars of Kafka and the registry are not in ${jars}: ${CURE}`)
+    return `the jars of Kafka and the registry are not in ${jars}`
+  }
+  return null
+}
+
+/** @throws {SluiceError} INSTALL_MISSING when there is no Java 17 or later, or the servers' jars are not there */
+export function assertInstalled(): void {
+  const missing = missingForJvm()
+  if (missing !== null) {
+    throw new SluiceError(
+      'INSTALL_MISSING',
+      `${missing} for the local stack: run \`infra/setup.sh\`, which installs it`,
+    )
   }
 }
 

@@ -10,7 +10,12 @@ const POLL_MS = 100
  * at any moment, or a lost state file, leaves nothing that can't be found, and a reused process id is never mistaken.
  */
 export function markOf(folder: string, server: string): string {
-  return `-Dsluice.stack=${createHash('sha256').update(folder).digest('hex').slice(0, 16)}.${server}`
+  return `-Dsluice.stack=${idOf(folder)}.${server}`
+}
+
+/** Stands for a stack's folder where a path would not do. */
+export function idOf(folder: string): string {
+  return createHash('sha256').update(folder).digest('hex').slice(0, 16)
 }
 
 /** Process ids of everything that carries `mark`. */
@@ -45,12 +50,20 @@ function findByPs(mark: string): number[] {
 /**
  * Starts a process that outlives this one.
  * @param logFile takes its stdout and stderr; emptied first
+ * @param environment beside this process's own
  * @returns its process id
  */
-export function startDetached(command: string, words: readonly string[], folder: string, logFile: string): number {
+export function startDetached(
+  command: string,
+  words: readonly string[],
+  folder: string,
+  logFile: string,
+  environment: Readonly<Record<string, string>> = {},
+): number {
   const log = openSync(logFile, 'w')
   try {
-    const child = spawn(command, words, { cwd: folder, detached: true, stdio: ['ignore', log, log] })
+    const env = { ...process.env, ...environment }
+    const child = spawn(command, words, { cwd: folder, env, detached: true, stdio: ['ignore', log, log] })
     // A start that fails is seen by the process not being there.
     child.on('error', () => undefined)
     child.unref()

@@ -4,7 +4,7 @@ export type ServerName = (typeof serverNames)[number]
 
 /** A stack that answers. */
 export type Stack = {
-  provider: 'jvm' | 'external'
+  provider: 'jvm' | 'containers' | 'external'
   /** Kafka brokers, host:port */
   brokers: string[]
   /** URL of the registry's Confluent-compatible API */
@@ -13,9 +13,9 @@ export type Stack = {
 
 export type ServerStatus = {
   server: ServerName
-  /** `starting`: there is a process, but it does not answer */
+  /** `starting`: it is there, but it does not answer */
   state: 'up' | 'starting' | 'down'
-  /** null when down or not ours */
+  /** null when down, not ours or in a container */
   pid: number | null
   /** null when down */
   address: string | null
@@ -32,5 +32,7 @@ export type StackProvider = {
   up(): Promise<Stack>
   /** Ends the servers that are ours, however they came to be left behind; their data stays. Ends nothing twice. */
   down(only?: readonly ServerName[]): Promise<void>
+  /** Ends the servers that are ours, and deletes their data. */
+  erase(): Promise<void>
   status(): Promise<StackStatus>
 }
