@@ -67,7 +67,7 @@ export type RawRecord = {
   topic: string
   partition: number
   key: Buffer | null
-  value: Buffer | null
+  value: Buffer | { zeros: number } | null
   headers?: ReadonlyArray<readonly [string, Buffer | null]>
 }
 
@@ -116,18 +116,26 @@ export async function readStore(folder: string): Promise<ForeignObject[]> {
   return (await run('read-store.py', [folder])).map((line) => storeLine.parse(JSON.parse(line)))
 }
 
-/** Produces with librdkafka, which writes headers as given: repeated names, any order, null values. @returns the offsets */
-export async function produceForeign(brokers: readonly string[], records: readonly RawRecord[]): Promise<number[]> {
+/**
+ * Produces with librdkafka, which writes headers as given: repeated names, any order, null values.
+ * @param compression what goes to one partition is then one batch, as far as sizes allow
+ * @returns the offsets
+ */
+export async function produceForeign(
+  brokers: readonly string[],
+  records: readonly RawRecord[],
+  compression: 'none' | 'gzip' | 'snappy' | 'lz4' | 'zstd' = 'none',
+): Promise<number[]> {
   const input = records.map(({ topic, partition, key, value, headers: pairs = [] }) =>
     JSON.stringify({
       topic,
       partition,
       key: base64(key),
-      value: base64(value),
+      value: value === null || Buffer.isBuffer(value) ? base64(value) : value,
       headers: pairs.map(([name, part]) => [name, base64(part)]),
     }),
   )
-  const lines = await run('produce.py', [brokers.join(',')], input.join('\n'))
+  const lines = await run('produce.py', [brokers.join(','), compression], input.join('\n'))
   return lines.map((line) => z.object({ offset: z.number().int() }).parse(JSON.parse(line)).offset)
 }
 
@@ -135,8 +143,8 @@ function base64(part: Buffer | null): string | null {
   return part === null ? null : part.toString('base64')
 }
 
-/** @returns the lines of stdout */
-function run(script: string, words: readonly string[], input = ''): Promise<string[]> {
+/** Runs a script of this folder. @returns the lines of its stdout @throws {Error} with what it said when it fails */
+export function run(script: string, words: readonly string[], input = ''): Promise<string[]> {
   return new Promise((resolve, reject) => {
     const child = spawn(python(), [join(import.meta.dirname, script), ...words])
     const out: Buffer[] = []

@@ -8,17 +8,14 @@ Bytes are base64, longer ones {"sha256", "length"}. Values are decoded with the 
 """
 
 import argparse
-import io
 import json
 import sys
 import time
-import urllib.error
-import urllib.request
 
-import fastavro
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, TopicPartition
 
 from plain import bytes_as_json, digest, fail
+from schemas import Schemas
 
 
 def parse_arguments():
@@ -29,37 +26,6 @@ def parse_arguments():
     parser.add_argument("--seconds", type=float, default=60, help="deadline")
     parser.add_argument("topics", nargs="+")
     return parser.parse_args()
-
-
-class Schemas:
-    """Writer's schemas by id, asked for once."""
-
-    def __init__(self, registry):
-        self.registry = registry
-        self.known = {}
-
-    def get(self, schema_id):
-        if schema_id not in self.known:
-            url = f"{self.registry}/schemas/ids/{schema_id}"
-            try:
-                with urllib.request.urlopen(url, timeout=10) as answer:
-                    self.known[schema_id] = fastavro.parse_schema(json.loads(json.load(answer)["schema"]))
-            except urllib.error.HTTPError:
-                self.known[schema_id] = None
-        return self.known[schema_id]
-
-    def decode(self, value):
-        if value is None or len(value) < 5 or value[0] != 0:
-            return None
-        schema = self.get(int.from_bytes(value[1:5], "big"))
-        if schema is None:
-            return None
-        body = io.BytesIO(value[5:])
-        try:
-            decoded = fastavro.schemaless_reader(body, schema)
-        except Exception:  # whatever hostile bytes make of the library: they are not decodable
-            return None
-        return decoded if body.read(1) == b"" else None
 
 
 def consumer(brokers, group, isolation):

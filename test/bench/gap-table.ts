@@ -1,0 +1,104 @@
+import { rm } from 'node:fs/promises'
+import { parseArgs } from 'node:util'
+import { startStack, stopStack } from '../../services/cluster/stack/stack.ts'
+import { muteKnownWarning } from '../../services/platform/run-cli.ts'
+import { asTable } from '../../services/platform/table.ts'
+import { openBench, type Scope } from '../integration/harness.ts'
+import { sha256 } from '../integration/items.ts'
+import { type Ending, measureGaps, type Successor } from './gap.ts'
+
+/*
+ * How long nothing is judged when a gate ends, at the shipped settings: on a stack of its own, or on the one that SLUICE_TEST_BROKERS and
+ * SLUICE_TEST_REGISTRY name. Exit code 1 when a bound is broken.
+ */
+const USAGE = 'gap-table.ts [--times 5] [--json]'
+const ROOT = '.sluice/bench-stack'
+
+/** Seconds that the worst gap may last. */
+const bounds: Readonly<Record<Ending, number>> = { SIGTERM: 2, SIGKILL: 15 }
+const successors: readonly Successor[] = ['restart', 'standby']
+const endings: readonly Ending[] = ['SIGTERM', 'SIGKILL']
+
+type Result = {
+  ending: Ending
+  successor: Successor
+  /** seconds until the first and until the last partition is judged again, one for each repetition */
+  first: number[]
+  last: number[]
+  bound: number
+}
+
+async function bench(times: number): Promise<Result[]> {
+  const closing: Array<() => Promise<void>> = []
+  const scope: Scope = {
+    fullName: 'gap',
+    passed: false,
+    after(work) {
+      closing.push(work)
+    },
+  }
+  try {
+    const results: Result[] = []
+    for (const successor of successors) {
+      for (const ending of endings) {
+        const place = await openBench(scope)
+        await place.importList('stand-in', [{ id: 'known', sha256: sha256(Buffer.from('known')) }])
+        const gaps = await measureGaps(place, successor, ending, times)
+        results.push({
+          ending,
+          successor,
+          first: gaps.map(({ first }) => first / 1000),
+          last: gaps.map(({ last }) => last / 1000),
+          bound: bounds[ending],
+        })
+      }
+    }
+    scope.passed = true
+    return results
+  } finally {
+    for (const close of closing.reverse()) await close()
+  }
+}
+
+function table(results: readonly Result[]): string {
+  const rows = results.map(({ ending, successor, first, last, bound }) => [
+    `${ending}, ${successor}`,
+    median(first).toFixed(2),
+    median(last).toFixed(2),
+    `${Math.min(...last).toFixed(2)} to ${Math.max(...last).toFixed(2)}`,
+    `${bound}`,
+  ])
+  return asTable(['seconds until judged again', 'first lane', 'all lanes', 'from, to', 'bound'], rows)
+}
+
+function median(values: readonly number[]): number {
+  const sorted = values.toSorted((a, b) => a - b)
+  const half = sorted.length >> 1
+  const upper = sorted[half] ?? Number.NaN
+  return sorted.length % 2 === 1 ? upper : (upper + (sorted[half - 1] ?? Number.NaN)) / 2
+}
+
+async function main(): Promise<void> {
+  muteKnownWarning()
+  const { values } = parseArgs({ options: { times: { type: 'string', default: '5' }, json: { type: 'boolean' } } })
+  const times = Number(values.times)
+  if (!Number.isInteger(times) || times < 1) throw new Error(`usage: ${USAGE}`)
+  const hasStack = process.env.SLUICE_TEST_BROKERS !== undefined
+  if (!hasStack) {
+    const { brokers, registry } = await startStack({ root: ROOT })
+    process.env.SLUICE_TEST_BROKERS = brokers.join(',')
+    process.env.SLUICE_TEST_REGISTRY = registry
+  }
+  try {
+    const results = await bench(times)
+    process.stdout.write(values.json ? `${JSON.stringify(results)}\n` : `${table(results)}\n`)
+    if (results.some(({ last, bound }) => median(last) > bound)) process.exitCode = 1
+  } finally {
+    if (!hasStack) {
+      await stopStack({ root: ROOT })
+      await rm(ROOT, { recursive: true, force: true })
+    }
+  }
+}
+
+await main()

@@ -1,0 +1,211 @@
+import assert from 'node:assert/strict'
+import { execFileSync } from 'node:child_process'
+import { mkdtempSync, rmSync } from 'node:fs'
+import { open, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { after, before, describe, test } from 'node:test'
+import { setTimeout as wait } from 'node:timers/promises'
+import { DOOR } from '../../services/domain/topics.ts'
+import { skipWithoutPython } from '../foreign/foreign.ts'
+import { countOutcomes, faultsOf, noFaults } from '../foreign/outcome-count.ts'
+import type { GateProcess } from '../integration/gate-process.ts'
+import { type Bench, openBench } from '../integration/harness.ts'
+import { sharedStack } from '../integration/shared-stack.ts'
+import { waitFor } from '../integration/waiting.ts'
+import type { BreakableCluster } from './cluster/breakable-cluster.ts'
+import { openJvmBrokers } from './cluster/jvm-brokers.ts'
+import { expectedFates, importKnown, type Load, startLoad } from './mixed-load.ts'
+
+/** Seconds until something must have come back. */
+const PATIENCE = 120
+/** Items of each test, at least; then so many a second for as long as things happen. */
+const ITEMS = 300
+const ITEMS_PER_SECOND = 30
+const DISK_BYTES = 268_435_456
+
+/** Only root on Linux can make a small disk. */
+const canMount = process.platform === 'linux' && process.getuid?.() === 0
+
+type Parts = { cluster: BreakableCluster; bench: Bench; gate: GateProcess; disk: string }
+
+describe('the gate outlives its brokers', { skip: skipWithoutPython() }, () => {
+  let parts: Parts | null = null
+  const closing: Array<() => Promise<void> | void> = []
+  let seed = 0
+
+  /** One cluster, one bench and one gate for all tests: it has to live through everything. */
+  before(async () => {
+    const disk = mkdtempSync(join(tmpdir(), 'sluice-disk-'))
+    closing.push(() => rmSync(disk, { recursive: true, force: true }))
+    if (canMount) {
+      execFileSync('mount', ['-t', 'tmpfs', '-o', `size=${DISK_BYTES}`, 'tmpfs', disk])
+      closing.push(() => void execFileSync('umount', ['-l', disk]))
+    }
+    const cluster = await openJvmBrokers({
+      registry: sharedStack().registry,
+      brokers: { 3: { dataFolder: join(disk, 'data') } },
+    })
+    closing.push(() => cluster.close())
+    const scope = { fullName: 'brokers', after: (work: () => Promise<void>) => void closing.push(work) }
+    const bench = await openBench(scope, { cluster, partitions: 3 })
+    await importKnown(bench)
+    const gate = bench.startGate({ environment: { SLUICE_LOG: 'debug' } })
+    await gate.untilReady(PATIENCE)
+    parts = { cluster, bench, gate, disk }
+  })
+  after(async () => {
+    for (const close of closing.reverse()) await close()
+  })
+
+  /** Sends items, does something once some of them are judged, and sends more; in the end every item has its one outcome. */
+  async function judgeThrough(happens: (given: Parts, load: Load) => Promise<void>): Promise<void> {
+    assert.ok(parts)
+    const { bench, gate } = parts
+    const before = await bench.committed()
+    let enough = false
+    const began = performance.now()
+    const steady = (): number => ((performance.now() - began) / 1000) * ITEMS_PER_SECOND
+    const load = startLoad(bench, { seed: seed++, wanted: (made) => made < ITEMS || (!enough && made < steady()) })
+    await waitFor('some items are judged', async () => (await bench.committed()) > before, PATIENCE)
+    await happens(parts, load)
+    enough = true
+    await waitFor('all items are sent', () => load.sent() >= ITEMS, PATIENCE)
+    await load.stop()
+    await waitFor('the gate has caught up', () => bench.caughtUp().catch(() => false), PATIENCE)
+    assert.ok(gate.running(), 'the gate is the same that it was')
+
+    const count = await countOutcomes(bench.settings)
+    assert.deepEqual(faultsOf(count), noFaults, count.examples.join('\n'))
+    assert.deepEqual(
+      Object.keys(count.fates).filter((fate) => !expectedFates.has(fate)),
+      [],
+    )
+    assert.ok(count.items >= before + load.sent())
+  }
+
+  test('a broker is killed and started again', async () => {
+    await judgeThrough(async ({ cluster, bench }) => {
+      const broker = await cluster.leaderOf(bench.topic('gate.verdicts'), 0)
+      await broker.kill()
+      await judged(bench, 50)
+      await broker.start()
+      await cluster.untilInSync(PATIENCE)
+    })
+  })
+
+  test('a broker is killed while another one hesitates, so that a transaction is half sent for a while', async () => {
+    await judgeThrough(async ({ cluster, bench }) => {
+      const outputs = ['gate.clean', 'gate.quarantine', 'gate.verdicts', 'gate.envelopes'] as const
+      let times = 0
+      for (const partition of [0, 1, 2]) {
+        const leaders = await Promise.all(outputs.map((topic) => cluster.leaderOf(bench.topic(topic), partition)))
+        const [dying, hesitating] = new Set(leaders)
+        if (dying === undefined || hesitating === undefined) continue
+        times += 1
+        await hesitating.freeze()
+        await dying.kill()
+        await wait(1500)
+        await hesitating.thaw()
+        await dying.start()
+        await cluster.untilInSync(PATIENCE)
+      }
+      assert.ok(times > 0, 'some partition has outputs with different leaders')
+    })
+  })
+
+  test('the broker that coordinates the group is killed, then the one that coordinates its transactions', async () => {
+    await judgeThrough(async ({ cluster, bench }) => {
+      const coordinators = [
+        () => cluster.coordinatorOf(bench.group),
+        () => cluster.transactionCoordinatorOf(`${bench.group}-${bench.topic(DOOR)}-0`),
+      ]
+      for (const find of coordinators) {
+        const broker = await find()
+        await broker.kill()
+        await judged(bench, 50)
+        await broker.start()
+        await cluster.untilInSync(PATIENCE)
+      }
+    })
+  })
+
+  test('all brokers are restarted, one after the other', async () => {
+    await judgeThrough(async ({ cluster }) => {
+      for (const broker of cluster.brokers) {
+        await broker.stop()
+        await broker.start()
+        await cluster.untilInSync(PATIENCE)
+      }
+    })
+  })
+
+  test('with two of three brokers down the gate waits and says so, and goes on when they are back', async () => {
+    await judgeThrough(async ({ cluster, gate }) => {
+      const down = cluster.brokers.slice(1)
+      await Promise.all(down.map((broker) => broker.kill()))
+      const codes = ['BROKER_UNREACHABLE', 'TRANSACTION_FAILING']
+      await waitFor(
+        'the gate says that it waits for its brokers',
+        async () => {
+          const now = await gate.readiness()
+          return now?.ready === false && now.waiting.some(({ code }) => codes.includes(code)) ? now : null
+        },
+        PATIENCE,
+      )
+      await Promise.all(down.map((broker) => broker.start()))
+      await cluster.untilInSync(PATIENCE)
+      await gate.untilReady(PATIENCE)
+    })
+  })
+
+  test('the disk of a broker is full for a while', {
+    skip: canMount ? false : 'only root on Linux can make a disk that is small enough to fill',
+  }, async () => {
+    await judgeThrough(async ({ cluster, bench, disk }) => {
+      const broker = cluster.brokers[2]
+      assert.ok(broker)
+      const filler = join(disk, 'filler')
+      await fill(filler)
+      await waitFor('the broker has given up', () => !broker.running(), PATIENCE)
+      await judged(bench, 50)
+      await rm(filler)
+      await broker.start()
+      await cluster.untilInSync(PATIENCE)
+    })
+  })
+})
+
+/** Resolves when this many more are judged than now. */
+async function judged(bench: Bench, items: number): Promise<void> {
+  const answer = () => bench.committed().catch(() => null)
+  const before = await waitFor(
+    'the group tells what is judged',
+    async () => {
+      const now = await answer()
+      return now === null ? null : { now }
+    },
+    PATIENCE,
+  )
+  await waitFor(`${items} more are judged`, async () => ((await answer()) ?? 0) >= before.now + items, PATIENCE)
+}
+
+/** Writes until there is no space left. */
+async function fill(file: string): Promise<void> {
+  const handle = await open(file, 'w')
+  try {
+    for (const size of [1_048_576, 4096, 1]) {
+      for (let full = false; !full; ) {
+        full = await handle.write(Buffer.alloc(size)).then(
+          ({ bytesWritten }) => bytesWritten < size,
+          (error: unknown) => {
+            if (error instanceof Error && 'code' in error && error.code === 'ENOSPC') return true
+            throw error
+          },
+        )
+      }
+    }
+  } finally {
+    await handle.close()
+  }
+}

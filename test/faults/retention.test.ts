@@ -1,0 +1,131 @@
+import assert from 'node:assert/strict'
+import { rename } from 'node:fs/promises'
+import { describe, test } from 'node:test'
+import type { Admin } from 'kafkajs'
+import { createKafka, withAdmin } from '../../services/platform/kafka/client.ts'
+import { readTopics, skipWithoutPython } from '../foreign/foreign.ts'
+import { type Bench, openBench } from '../integration/harness.ts'
+import { sha256 } from '../integration/items.ts'
+import { waitFor } from '../integration/waiting.ts'
+import { committed, lanesWaiting, moveOffsets, publish } from './door.ts'
+
+const KNOWN = [{ id: 'known', sha256: sha256(Buffer.from('known')) }]
+const skip = skipWithoutPython()
+
+describe('what the door loses unjudged is never skipped', { concurrency: true }, () => {
+  test('while the gate is down: the lanes concerned halt until somebody gives up what is lost', { skip }, async (t) => {
+    const bench = await openBench(t, { partitions: 3 })
+    await bench.importList('stand-in', KNOWN)
+    await publish(bench, 'first', 10)
+    const first = bench.startGate()
+    await waitFor('the first items are judged', () => bench.caughtUp(), 60)
+    await bench.stopGate(first)
+
+    await publish(bench, 'second', 10)
+    await deleteBefore(bench, { 0: 15, 1: 20 })
+    const second = bench.startGate()
+    const halted = await waitFor('two lanes halt and one goes on', async () => {
+      const jumped = await lanesWaiting(second, 'POSITION_JUMPED')
+      return jumped.size === 2 && (await committed(bench)).get(2) === 20 && jumped
+    })
+    assert.match(halted.get(0) ?? '', /begins at 15, .* end at 10/)
+    assert.match(halted.get(1) ?? '', /begins at 20, .* end at 10/)
+    assert.equal(await judgedIn(bench, 0), 10, 'nothing beyond the gap is judged')
+    await bench.stopGate(second)
+
+    await moveOffsets(bench, { 0: 15, 1: 20 })
+    await publish(bench, 'third', 1)
+    const third = bench.startGate({ words: ['--until-caught-up'] })
+    assert.equal((await third.ended).code, 0)
+    assert.equal(await judgedIn(bench, 0), 16)
+    assert.equal(await judgedIn(bench, 1), 11)
+  })
+
+  test('while a lane is paused: it halts instead of going on behind the gap, also where nothing is left', {
+    skip,
+  }, async (t) => {
+    const bench = await openBench(t, { partitions: 3 })
+    await bench.importList('stand-in', KNOWN)
+    await publish(bench, 'first', 10)
+    const gate = bench.startGate()
+    await waitFor('the first items are judged', () => bench.caughtUp(), 60)
+
+    const clean = bench.storeFolder('clean')
+    await rename(clean, `${clean}.away`)
+    await publish(bench, 'second', 10)
+    await waitFor('all lanes are paused', async () => (await lanesWaiting(gate, 'STORE_UNREACHABLE')).size === 3)
+    await deleteBefore(bench, { 0: 15, 1: 20 })
+    await rename(`${clean}.away`, clean)
+    const halted = await waitFor('two lanes halt and one goes on', async () => {
+      const jumped = await lanesWaiting(gate, 'POSITION_JUMPED')
+      return jumped.size === 2 && (await committed(bench)).get(2) === 20 && jumped
+    })
+    assert.match(halted.get(0) ?? '', /begins at 15, .* position 10/)
+    assert.match(halted.get(1) ?? '', /begins at 20, .* position 10/)
+    assert.equal(await judgedIn(bench, 0), 10, 'nothing beyond the gap is judged')
+
+    // The client library has by now committed that it is lost; the verdicts know better.
+    await bench.stopGate(gate)
+    const next = bench.startGate()
+    await waitFor('the next gate halts too', async () => (await lanesWaiting(next, 'POSITION_JUMPED')).size === 2)
+    await bench.stopGate(next)
+  })
+
+  test('a door that was deleted and made anew is not taken for the one that was judged', { skip }, async (t) => {
+    const bench = await openBench(t, { partitions: 2 })
+    await bench.importList('stand-in', KNOWN)
+    await publish(bench, 'first', 10)
+    const first = bench.startGate()
+    await waitFor('the first items are judged', () => bench.caughtUp(), 60)
+    await bench.stopGate(first)
+
+    const topic = bench.topic('crawl.items')
+    await withDoor(bench, async (admin) => {
+      await admin.deleteTopics({ topics: [topic] })
+      await waitFor('the door is gone', async () => !(await admin.listTopics()).includes(topic))
+    })
+    await bench.sluice(['topics', 'apply', '--partitions', String(bench.partitions)])
+    await publish(bench, 'shorter', 5)
+    const second = bench.startGate()
+    const shorter = await waitFor('both lanes halt', async () => {
+      const jumped = await lanesWaiting(second, 'POSITION_JUMPED')
+      return jumped.size === 2 && jumped
+    })
+    assert.match(shorter.get(0) ?? '', /ends at 5, .* end at 10/)
+    await bench.stopGate(second)
+
+    await publish(bench, 'longer', 10)
+    const third = bench.startGate()
+    const longer = await waitFor('both lanes halt again', async () => {
+      const jumped = await lanesWaiting(third, 'POSITION_JUMPED')
+      return jumped.size === 2 && jumped
+    })
+    assert.match(longer.get(0) ?? '', /offset 9 .* made anew/)
+    await bench.stopGate(third)
+    assert.equal(await judgedIn(bench, 0), 10, 'nothing of the new door is judged')
+  })
+})
+
+async function withDoor(bench: Bench, work: (admin: Admin) => Promise<void>): Promise<void> {
+  await withAdmin(createKafka(bench.settings, 'test'), work)
+}
+
+/** As retention does: what is before these offsets is gone. */
+function deleteBefore(bench: Bench, offsets: Readonly<Record<number, number>>): Promise<void> {
+  const partitions = Object.entries(offsets).map(([partition, offset]) => ({
+    partition: Number(partition),
+    offset: String(offset),
+  }))
+  return withDoor(bench, async (admin) => {
+    const topic = bench.topic('crawl.items')
+    // Without it the client does not know yet who leads.
+    await admin.fetchTopicOffsets(topic)
+    await admin.deleteTopicRecords({ topic, partitions })
+  })
+}
+
+/** Verdicts in a partition, committed ones only. */
+async function judgedIn(bench: Bench, partition: number): Promise<number> {
+  const { records } = await readTopics(bench.settings, [bench.topic('gate.verdicts')])
+  return records.filter((record) => record.partition === partition).length
+}
