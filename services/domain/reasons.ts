@@ -76,7 +76,7 @@ export const itemFaults = {
   },
   MEDIA_INCOMPLETE: {
     meaning:
-      'only a part could be looked at (cut short, damaged, or with parts that some viewer may show and the engine does not); what was seen is hashed, never cleared',
+      'only a part could be looked at (cut short, damaged, or with more in it than the engine shows); what was seen is hashed, never cleared',
     action:
       'Nothing tonight. When many come from one crawler: its downloads are cut short, or it collects drawings with text or scripts, which are never cleared.',
   },

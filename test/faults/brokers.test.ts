@@ -50,7 +50,7 @@ describe('the gate outlives its brokers', { skip: skipWithoutPython() }, () => {
     const scope = { fullName: 'brokers', after: (work: () => Promise<void>) => void closing.push(work) }
     const bench = await openBench(scope, { cluster, partitions: 3 })
     await importKnown(bench)
-    const gate = bench.startGate({ environment: { SLUICE_LOG: 'debug' } })
+    const gate = bench.startGate()
     await gate.untilReady(PATIENCE)
     parts = { cluster, bench, gate, disk }
   })
