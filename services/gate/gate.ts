@@ -37,6 +37,7 @@ export type Gate = {
 }
 
 const RETRY_MS = 500
+const LISTS_MS = 50
 const LOOK_MS = 250
 const WATCH_MS = 5000
 const PAUSES_MS = 1000
@@ -84,8 +85,8 @@ export async function startGate(settings: Settings, policy: Policy, policyHash: 
   const pauses = createPauses({ log, metrics })
   const startedAt = new Date().toISOString()
   let lanes: Lanes | null = null
-  /** what the start is waiting for; null when it is through */
-  let startsAfter: Pause | null = { partition: null, code: 'STARTING', sentence: 'the gate is starting' }
+  /** what the start is waiting for, by what needs it */
+  const unmet = new Map<string, Pause>()
 
   function findPauses(): Pause[] {
     const { problem } = lists.current()
@@ -93,7 +94,10 @@ export async function startGate(settings: Settings, policy: Policy, policyHash: 
     const building = lanes?.building() ?? []
     return [
       ...(problem === null ? [] : [{ partition: null, code: problem.code, sentence: problem.message }]),
-      ...(startsAfter === null ? [] : [startsAfter]),
+      ...unmet.values(),
+      ...(lanes === null && unmet.size === 0 && problem === null
+        ? [{ partition: null, code: 'STARTING' as const, sentence: 'the gate is starting' }]
+        : []),
       ...(isAway
         ? [{ partition: null, code: 'BROKER_UNREACHABLE', sentence: 'the consumer group does not answer' }]
         : []),
@@ -135,17 +139,20 @@ export async function startGate(settings: Settings, policy: Policy, policyHash: 
 
   /** Each need is a fault of the surroundings as long as it is not met; the gate says so and tries again. */
   async function startUp(): Promise<void> {
-    const cluster = await persist(() => describe(admin, door, settings.prefix))
-    const process = await persist(async () => createProcess(await isFirstGate()))
-    await persist(() => registry.warm([DOOR, ...laneTopics]))
-    const { why } = await persist(() => scanners.prepare())
-    if (why !== null) log.warn({ event: 'scanners-less-isolated', why })
-    await persist(() => {
-      const { problem } = lists.current()
-      if (problem !== null) throw problem
-    })
+    const [{ cluster, process }] = await Promise.all([
+      persist('topics', async () => {
+        const found = await describe(admin, door, settings.prefix)
+        return { cluster: found, process: await createProcess(await isFirstGate()) }
+      }),
+      persist('schemas', () => registry.warm([DOOR, ...laneTopics])),
+      persist('scanners', async () => {
+        const { why } = await scanners.prepare()
+        if (why !== null) log.warn({ event: 'scanners-less-isolated', why })
+      }),
+      untilListsAreThere(),
+    ])
     if (stopping.signal.aborted) return
-    lanes = await persist(() =>
+    lanes = await persist('lanes', () =>
       startLanes(
         settings,
         {
@@ -161,7 +168,11 @@ export async function startGate(settings: Settings, policy: Policy, policyHash: 
         (error) => failure.reject(error),
       ),
     )
-    startsAfter = null
+  }
+
+  /** Why they are not is among the pauses already. */
+  async function untilListsAreThere(): Promise<void> {
+    while (lists.current().problem !== null) await sleep(LISTS_MS, undefined, { signal: stopping.signal })
   }
 
   /**
@@ -183,21 +194,23 @@ export async function startGate(settings: Settings, policy: Policy, policyHash: 
     }
   }
 
-  /** Whether no gate of this group has ever committed anything. */
+  /** Whether no gate has ever judged anything. Verdicts are kept for ever, committed offsets are not. */
   async function isFirstGate(): Promise<boolean> {
-    const committed = await admin.fetchOffsets({ groupId, topics: [door] })
-    return committed.every(({ partitions }) => partitions.every(({ offset }) => offset === '-1'))
+    const ends = await admin.fetchTopicOffsets(prefixed(settings.prefix, 'gate.verdicts'))
+    return ends.every(({ high }) => high === '0')
   }
 
-  async function persist<Result>(need: () => Promise<Result> | Result): Promise<Result> {
+  async function persist<Result>(what: string, need: () => Promise<Result>): Promise<Result> {
     for (;;) {
       try {
-        return await need()
+        const met = await need()
+        unmet.delete(what)
+        return met
       } catch (error) {
         const fault =
           error instanceof SluiceError ? error : new SluiceError('BROKER_UNREACHABLE', undefined, { cause: error })
         if (fault.fault !== 'surroundings') throw fault
-        startsAfter = { partition: null, code: fault.code, sentence: fault.message, cause: fault.cause }
+        unmet.set(what, { partition: null, code: fault.code, sentence: fault.message, cause: fault.cause })
         pauses.update(findPauses())
         await sleep(RETRY_MS, undefined, { signal: stopping.signal })
       }

@@ -99,7 +99,7 @@ export function followKnownLists(
     }
     const silence = follower.silence()
     if (silence > LONGEST_SILENCE_MS) {
-      const sentence = `the topic of the hash lists has not been there for ${Math.round(silence / 1000)} s`
+      const sentence = `the topic of the hash lists has not been there for over ${LONGEST_SILENCE_MS / 1000} s`
       return new SluiceError('LISTS_INCOMPLETE', `${sentence}, so what has changed is not known`)
     }
     return listsInForce(policy, follower.lists.states(), now())

@@ -3,6 +3,7 @@ import type { Admin, Kafka, KafkaMessage } from 'kafkajs'
 import { SluiceError } from '../domain/errors.ts'
 import { orderedHeaders } from '../platform/kafka/header-order.ts'
 import { withPartitionReader } from '../platform/kafka/partition-reader.ts'
+import { timeText } from './route.ts'
 
 /** A partition of the door. */
 export type Place = { cluster: string; topic: string; partition: number }
@@ -92,7 +93,7 @@ export async function positionOf(
 
 /** A topic that was deleted and made anew counts from nought again: its items are others, at the offsets of those that were judged. */
 function assertSame({ topic, partition }: Place, verdict: KafkaMessage, item: KafkaMessage | null): void {
-  if (item === null || header(verdict, 'ce_time') === new Date(Number(item.timestamp)).toISOString()) return
+  if (item === null || header(verdict, 'ce_time') === timeText(Number(item.timestamp))) return
   throw new SluiceError(
     'POSITION_JUMPED',
     `offset ${item.offset} of partition ${partition} of ${topic} is not the item that was judged there: the topic was made anew`,

@@ -163,6 +163,17 @@ function disputesKey(reason: Reason): boolean {
   return reason === 'KEY_MISSING' || reason === 'KEY_MISMATCH'
 }
 
+/** The last moment that a date can be, in milliseconds; a producer's timestamp may be any number. */
+const END_OF_TIME = 8_640_000_000_000_000
+
+/**
+ * When a record of the door was appended, as `ce_time` has it.
+ * @param timestamp milliseconds since the epoch
+ */
+export function timeText(timestamp: number): string {
+  return new Date(Math.max(-END_OF_TIME, Math.min(END_OF_TIME, timestamp))).toISOString()
+}
+
 /** Attributes of the CloudEvents Kafka binding, binary mode. */
 function cloudEvent(input: Coordinates, outcome: string, time: number): Record<string, string> {
   return {
@@ -170,7 +181,7 @@ function cloudEvent(input: Coordinates, outcome: string, time: number): Record<s
     ce_id: coordinatesText(input),
     ce_source: `/sluice/gate/${DOOR}`,
     ce_type: `sluice.item.${outcome}`,
-    ce_time: new Date(time).toISOString(),
+    ce_time: timeText(time),
     'content-type': 'application/avro',
   }
 }

@@ -10,9 +10,11 @@ import { DOOR } from '../../services/domain/topics.ts'
 import { skipWithoutPython } from '../foreign/foreign.ts'
 import { countOutcomes, faultsOf, noFaults } from '../foreign/outcome-count.ts'
 import type { GateProcess } from '../integration/gate-process.ts'
-import { type Bench, openBench } from '../integration/harness.ts'
+import { type Bench, openBench, type Scope } from '../integration/harness.ts'
+import { endWithThisProcess } from '../integration/leftovers.ts'
 import { sharedStack } from '../integration/shared-stack.ts'
 import { waitFor } from '../integration/waiting.ts'
+import { mendBrokers } from './break-brokers.ts'
 import type { BreakableCluster } from './cluster/breakable-cluster.ts'
 import { openJvmBrokers } from './cluster/jvm-brokers.ts'
 import { expectedFates, importKnown, type Load, startLoad } from './mixed-load.ts'
@@ -32,6 +34,7 @@ type Parts = { cluster: BreakableCluster; bench: Bench; gate: GateProcess; disk:
 describe('the gate outlives its brokers', { skip: skipWithoutPython() }, () => {
   let parts: Parts | null = null
   const closing: Array<() => Promise<void> | void> = []
+  const scope: Scope = { fullName: 'brokers', passed: true, after: (work) => void closing.push(work) }
   let seed = 0
 
   /** One cluster, one bench and one gate for all tests: it has to live through everything. */
@@ -40,14 +43,15 @@ describe('the gate outlives its brokers', { skip: skipWithoutPython() }, () => {
     closing.push(() => rmSync(disk, { recursive: true, force: true }))
     if (canMount) {
       execFileSync('mount', ['-t', 'tmpfs', '-o', `size=${DISK_BYTES}`, 'tmpfs', disk])
-      closing.push(() => void execFileSync('umount', ['-l', disk]))
+      const unmount = (): void => void execFileSync('umount', ['-l', disk])
+      const forget = endWithThisProcess(unmount)
+      closing.push(unmount, forget)
     }
     const cluster = await openJvmBrokers({
       registry: sharedStack().registry,
       brokers: { 3: { dataFolder: join(disk, 'data') } },
     })
     closing.push(() => cluster.close())
-    const scope = { fullName: 'brokers', after: (work: () => Promise<void>) => void closing.push(work) }
     const bench = await openBench(scope, { cluster, partitions: 3 })
     await importKnown(bench)
     const gate = bench.startGate()
@@ -61,19 +65,28 @@ describe('the gate outlives its brokers', { skip: skipWithoutPython() }, () => {
   /** Sends items, does something once some of them are judged, and sends more; in the end every item has its one outcome. */
   async function judgeThrough(happens: (given: Parts, load: Load) => Promise<void>): Promise<void> {
     assert.ok(parts)
-    const { bench, gate } = parts
+    const { bench, cluster, gate } = parts
     const before = await bench.committed()
     let enough = false
     const began = performance.now()
     const steady = (): number => ((performance.now() - began) / 1000) * ITEMS_PER_SECOND
     const load = startLoad(bench, { seed: seed++, wanted: (made) => made < ITEMS || (!enough && made < steady()) })
-    await waitFor('some items are judged', async () => (await bench.committed()) > before, PATIENCE)
-    await happens(parts, load)
-    enough = true
-    await waitFor('all items are sent', () => load.sent() >= ITEMS, PATIENCE)
-    await load.stop()
-    await waitFor('the gate has caught up', () => bench.caughtUp().catch(() => false), PATIENCE)
-    assert.ok(gate.running(), 'the gate is the same that it was')
+    try {
+      await waitFor('some items are judged', async () => (await bench.committed()) > before, PATIENCE)
+      await happens(parts, load)
+      enough = true
+      await waitFor('all items are sent', () => load.sent() >= ITEMS, PATIENCE)
+      await load.stop()
+      await waitFor('the gate has caught up', () => bench.caughtUp().catch(() => false), PATIENCE)
+      assert.ok(gate.running(), 'the gate is the same that it was')
+    } catch (error) {
+      scope.passed = false
+      throw error
+    } finally {
+      await load.stop()
+      // The next test begins with a whole cluster, also when this one failed.
+      await mendBrokers(cluster)
+    }
 
     const count = await countOutcomes(bench.settings)
     assert.deepEqual(faultsOf(count), noFaults, count.examples.join('\n'))

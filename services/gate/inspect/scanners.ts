@@ -142,6 +142,13 @@ export function createScanners({
     return slot.child
   }
 
+  async function startAhead(slot: Slot): Promise<void> {
+    const child = await start().catch(() => null)
+    if (child === null) return
+    if (slot.child === null && !closed) slot.child = child
+    else child.kill()
+  }
+
   /** What leaks, or has got hold of a scanner, ends with it. The old one works on until the new one is ready. */
   async function refresh(slot: Slot): Promise<void> {
     slot.isRefreshing = true
@@ -173,7 +180,10 @@ export function createScanners({
 
   return {
     async prepare() {
-      return (await prepare()).launcher.isolation
+      const { launcher } = await prepare()
+      // They are ready sooner than they are needed; one that does not start is tried again when it is.
+      for (const slot of free) void startAhead(slot)
+      return launcher.isolation
     },
     isolation: () => found?.launcher.isolation ?? null,
     async inspect(payload, limits) {

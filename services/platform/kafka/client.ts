@@ -2,6 +2,7 @@ import kafkajs, { type Admin, type Kafka, type KafkaConfig } from 'kafkajs'
 import { SluiceError } from '../../domain/errors.ts'
 import type { Log } from '../log.ts'
 import type { Settings } from '../settings.ts'
+import { connectToBroker } from './connection.ts'
 import { guardRecordBatches } from './record-batches.ts'
 
 /**
@@ -13,11 +14,13 @@ export function createKafka(settings: Settings, name: string, log?: Log, retry?:
   guardRecordBatches()
   return new kafkajs.Kafka({
     clientId: name,
-    brokers: settings.brokers,
+    // From another one on each time: a new client asks the first alone, and is stuck where that one stands still.
+    brokers: () => rotated(settings.brokers),
     ssl: settings.tls,
     // kafkajs wants one of three literal shapes; the settings were checked at the door.
     ...(settings.sasl === null ? {} : { sasl: saslOf(settings.sasl) }),
     connectionTimeout: 5000,
+    socketFactory: connectToBroker,
     // A broker that stands still must not hold its clients for longer than it takes others to take over.
     requestTimeout: 10_000,
     logLevel: kafkajs.logLevel.WARN,
@@ -29,6 +32,11 @@ export function createKafka(settings: Settings, name: string, log?: Log, retry?:
         log?.debug({ event: 'kafka-client', level: label, namespace, text: entry.message })
       },
   })
+}
+
+function rotated(brokers: readonly string[]): string[] {
+  const from = Math.floor(Math.random() * brokers.length)
+  return [...brokers.slice(from), ...brokers.slice(0, from)]
 }
 
 function saslOf(sasl: NonNullable<Settings['sasl']>): NonNullable<KafkaConfig['sasl']> {
