@@ -15,7 +15,7 @@ const PATIENCE_SECONDS = 150
 const engine = await openEngine()
 after(() => engine.close())
 
-test('with the coordinator standing still, then a broker cut off and back, nothing is lost and nothing comes twice', {
+test('while the coordinator stands still, its connections open, the gate finishes its work by the others', {
   skip: engine.skip || skipWithoutPython(),
 }, async (t) => {
   const cluster = await openContainerBrokers(sharedStack().registry)
@@ -24,7 +24,7 @@ test('with the coordinator standing still, then a broker cut off and back, nothi
   await bench.importList('stand-in', [])
   const gate = bench.startGate({ environment: { SLUICE_CHUNK_ITEMS: '8' } })
 
-  await produce(bench, 0)
+  await produce(bench)
   await gate.untilReady(PATIENCE_SECONDS)
   await waitFor('the gate is at work', async () => (await bench.committed()) > 0, PATIENCE_SECONDS)
   const coordinator = await cluster.coordinatorOf(bench.group)
@@ -34,30 +34,16 @@ test('with the coordinator standing still, then a broker cut off and back, nothi
   await coordinator.thaw()
   await cluster.untilInSync(PATIENCE_SECONDS)
 
-  await produce(bench, ITEMS)
-  await waitFor('the gate is at work again', async () => (await bench.committed()) > ITEMS, PATIENCE_SECONDS)
-  const other = cluster.brokers.find(({ id }) => id !== coordinator.id)
-  assert.ok(other)
-  const door = bench.topic('crawl.items')
-  await other.disconnect()
-  await waitFor('others lead its partitions', async () => {
-    const leaders = await Promise.all([0, 1, 2, 3].map((partition) => cluster.leaderOf(door, partition)))
-    return !leaders.includes(other)
-  })
-  await waitFor('the gate is done again', () => doneWith(bench, 2 * ITEMS), PATIENCE_SECONDS)
-  await other.connect()
-  await cluster.untilInSync(PATIENCE_SECONDS)
-
   await bench.stopGate(gate)
   const fates = await audit(bench)
-  assert.equal(fates.length, 2 * ITEMS)
+  assert.equal(fates.length, ITEMS)
   assert.ok(fates.every(({ outcome }) => outcome === 'clean'))
 })
 
-async function produce(bench: Bench, from: number): Promise<void> {
+async function produce(bench: Bench): Promise<void> {
   const messages = Array.from({ length: ITEMS }, async (_, index) => {
-    const id = `item-${from + index}`
-    const inline = await tinyPicture(from + index)
+    const id = `item-${index}`
+    const inline = await tinyPicture(index)
     const value = await bench.registry.encode('crawl.items', crawlItem(id, { inline }))
     return { key: id, partition: index % bench.partitions, value }
   })
