@@ -57,6 +57,8 @@ export function scannerMemory({ pixels, payloadBytes }: { pixels: number; payloa
 
 type Slot = {
   child: ScannerChild | null
+  /** the child that is being started before it is needed */
+  starting: Promise<ScannerChild> | null
   /** items after which the child makes room */
   items: number
   /** ready to take over from the child */
@@ -73,7 +75,13 @@ export function createScanners({
 }: ScannersOptions): Scanners {
   const free = Array.from({ length: size }, (_, i): Slot => {
     // They do not all make room at the same time.
-    return { child: null, items: Math.ceil((itemsEach * (i + 1)) / size), fresh: null, isRefreshing: false }
+    return {
+      child: null,
+      starting: null,
+      items: Math.ceil((itemsEach * (i + 1)) / size),
+      fresh: null,
+      isRefreshing: false,
+    }
   })
   const waiting: ((slot: Slot | null) => void)[] = []
   const running = new Set<ScannerChild>()
@@ -138,15 +146,15 @@ export function createScanners({
     if (slot.child?.alive()) return slot.child
     if (slot.child !== null) onRestart('crashed')
     slot.child = null
-    slot.child = await start()
+    slot.child = await (slot.starting ?? start())
     return slot.child
   }
 
   async function startAhead(slot: Slot): Promise<void> {
-    const child = await start().catch(() => null)
-    if (child === null) return
-    if (slot.child === null && !closed) slot.child = child
-    else child.kill()
+    slot.starting = start().finally(() => {
+      slot.starting = null
+    })
+    slot.child = await slot.starting.catch(() => null)
   }
 
   /** What leaks, or has got hold of a scanner, ends with it. The old one works on until the new one is ready. */
@@ -182,7 +190,7 @@ export function createScanners({
     async prepare() {
       const { launcher } = await prepare()
       // They are ready sooner than they are needed; one that does not start is tried again when it is.
-      for (const slot of free) void startAhead(slot)
+      for (const slot of free) if (slot.child === null && slot.starting === null) void startAhead(slot)
       return launcher.isolation
     },
     isolation: () => found?.launcher.isolation ?? null,

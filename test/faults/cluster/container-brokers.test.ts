@@ -10,7 +10,7 @@ import { openContainerBrokers } from './container-brokers.ts'
 import { openEngine } from './docker-engine.ts'
 
 const ITEMS = 250
-const PATIENCE_SECONDS = 150
+const PATIENCE_SECONDS = 300
 
 const engine = await openEngine()
 after(() => engine.close())
