@@ -23,9 +23,10 @@ export async function forgetFormerRuns(folder: string, kafka: Kafka): Promise<vo
   await withAdmin(kafka, async (admin) => {
     const topics = (await admin.listTopics()).filter(former)
     if (topics.length > 0) await admin.deleteTopics({ topics })
-    const groups = (await admin.listGroups()).groups.map(({ groupId }) => groupId).filter(former)
-    // A group whose members have not been missed yet can't be deleted; it is empty and expires by itself.
-    if (groups.length > 0) await admin.deleteGroups(groups).catch(() => undefined)
+    // A broker that has just started may not know its groups yet, and one whose members are still missed can't be deleted: they expire.
+    const { groups } = await admin.listGroups().catch(() => ({ groups: [] }))
+    const ours = groups.map(({ groupId }) => groupId).filter(former)
+    if (ours.length > 0) await admin.deleteGroups(ours).catch(() => undefined)
   })
   for (const { stores } of runs) await rm(join(folder, basename(stores)), { recursive: true, force: true })
   await rm(join(folder, FILE), { force: true })
