@@ -2,6 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import type { Consumer, EachBatchPayload, KafkaMessage, Producer } from 'kafkajs'
 import { SluiceError } from '../domain/errors.ts'
 import { prefixed } from '../domain/topics.ts'
+import { inTime } from '../platform/in-time.ts'
 import { unreadable } from '../platform/kafka/record-batches.ts'
 import type { Log } from '../platform/log.ts'
 import type { Metrics } from '../platform/metrics.ts'
@@ -169,9 +170,10 @@ export function createLane(
     const last = routed.at(-1)
     if (last === undefined) return true
     const end = metrics.stage.startTimer({ stage: 'commit' })
-    const over = new AbortController()
     try {
-      await Promise.race([transact(routed, last.offset + 1), lateAfter(TRANSACTION_MS, over.signal)])
+      // The client library asks a broker that stands still with its connections open again and again, for minutes, although others have
+      // taken over. What was given up may still go through: whoever fences it learns from the offsets.
+      await inTime(transact(routed, last.offset + 1), TRANSACTION_MS, late)
     } catch (error) {
       usable = false
       if (isCurrent()) consumer.pause([{ topic, partitions: [partition] }])
@@ -180,7 +182,6 @@ export function createLane(
       parts.onTransactionFailed(lane)
       return false
     } finally {
-      over.abort()
       end()
     }
     position = last.offset + 1
@@ -302,13 +303,8 @@ export function createLane(
   return lane
 }
 
-/**
- * Rejects when the time is over. The client library asks a broker that stands still with its connections open again and again, for minutes,
- * although others have taken over. What was given up may still go through: whoever fences it learns from the offsets.
- */
-async function lateAfter(milliseconds: number, over: AbortSignal): Promise<never> {
-  await sleep(milliseconds, undefined, { signal: over })
-  throw new SluiceError('BROKER_UNREACHABLE', `a transaction did not end within ${milliseconds / 1000} s`)
+function late(): SluiceError {
+  return new SluiceError('BROKER_UNREACHABLE', `a transaction did not end within ${TRANSACTION_MS / 1000} s`)
 }
 
 /** Cuts messages into chunks of at most so many items and about so many bytes of values. */

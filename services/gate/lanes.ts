@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises'
-import type { Admin, Producer } from 'kafkajs'
+import type { Producer } from 'kafkajs'
 import { SluiceError } from '../domain/errors.ts'
 import { prefixed } from '../domain/topics.ts'
 import { createKafka } from '../platform/kafka/client.ts'
@@ -7,7 +7,7 @@ import { keepHeaderOrder } from '../platform/kafka/header-order.ts'
 import { joinOnceAtATime } from '../platform/kafka/one-join.ts'
 import type { Settings } from '../platform/settings.ts'
 import { createLane, type Lane, type LaneParts, TRANSACTION_MS, type Waiting } from './lane.ts'
-import { positionOf } from './position.ts'
+import { endsOf, positionOf } from './position.ts'
 
 /** Name of the gate's consumer group, without prefix. */
 export const GATE_GROUP = 'gate'
@@ -92,7 +92,7 @@ export async function startLanes(
       if (lanes.has(partition)) troubles.delete(partition)
       parts.onCommitted(routed, partition)
     },
-    lowWatermark: (partition) => lowWatermarkOf(admin, topic, partition),
+    lowWatermark: async (partition) => (await endsOf(admin, topic, partition)).low,
     onTransactionFailed(lane) {
       void discard(lane.producer)
       // A new assignment has already seen to the partition.
@@ -236,10 +236,4 @@ export async function startLanes(
     isMember: () => performance.now() - answeredAt < SILENCE_MS,
     stop,
   }
-}
-
-async function lowWatermarkOf(admin: Admin, topic: string, partition: number): Promise<number> {
-  const found = (await admin.fetchTopicOffsets(topic)).find((each) => each.partition === partition)
-  if (found === undefined) throw new SluiceError('TOPICS_MISSING', `${topic} has no partition ${partition}`)
-  return Number(found.low)
 }

@@ -70,9 +70,7 @@ export async function positionOf(
   for (let attempt = 1; ; attempt++) {
     const groupOffsets = await admin.fetchOffsets({ groupId: names.group, topics: [topic] })
     const committed = Number(groupOffsets[0]?.partitions.find((each) => each.partition === partition)?.offset ?? -1)
-    const ends = (await admin.fetchTopicOffsets(topic)).find((each) => each.partition === partition)
-    if (ends === undefined) throw new SluiceError('TOPICS_MISSING', `${topic} has no partition ${partition}`)
-    const [low, high] = [Number(ends.low), Number(ends.high)]
+    const { low, high } = await endsOf(admin, topic, partition)
     try {
       return await withPartitionReader(kafka, async (reader) => {
         const verdict = await reader.last(names.verdicts, partition)
@@ -91,6 +89,16 @@ export async function positionOf(
   }
 }
 
+/**
+ * The first offset that the brokers still have, and the one behind the last.
+ * @throws {SluiceError} TOPICS_MISSING
+ */
+export async function endsOf(admin: Admin, topic: string, partition: number): Promise<{ low: number; high: number }> {
+  const ends = (await admin.fetchTopicOffsets(topic)).find((each) => each.partition === partition)
+  if (ends === undefined) throw new SluiceError('TOPICS_MISSING', `${topic} has no partition ${partition}`)
+  return { low: Number(ends.low), high: Number(ends.high) }
+}
+
 /** A topic that was deleted and made anew counts from nought again: its items are others, at the offsets of those that were judged. */
 function assertSame({ topic, partition }: Place, verdict: KafkaMessage, item: KafkaMessage | null): void {
   if (item === null || header(verdict, 'ce_time') === timeText(Number(item.timestamp))) return
@@ -102,10 +110,7 @@ function assertSame({ topic, partition }: Place, verdict: KafkaMessage, item: Ka
 
 /** Offset behind the item that a verdict is about; 0 when that lies on another cluster or topic, which says nothing about this one. */
 function judgedBy(verdict: KafkaMessage, { cluster, topic, partition }: Place): number {
-  const id =
-    orderedHeaders(verdict.headers ?? {})
-      .find(({ name }) => name === 'ce_id')
-      ?.value?.toString() ?? ''
+  const id = header(verdict, 'ce_id')
   const [itsCluster, itsTopic, itsPartition, offset] = id.split('/')
   if (itsPartition !== String(partition) || offset === undefined || !/^\d+$/.test(offset)) {
     throw new SluiceError(

@@ -1,10 +1,10 @@
-import { setTimeout as sleep } from 'node:timers/promises'
 import { SchemaRegistry, SchemaType } from '@kafkajs/confluent-schema-registry'
 import avro from 'avsc'
 import { z } from 'zod'
 import { SluiceError } from '../domain/errors.ts'
 import { subjectOf, type Topic, topicSchemas, topics } from '../domain/topics.ts'
 import { assertBounded, schemaText, schemaType } from './avro.ts'
+import { inTime } from './in-time.ts'
 import type { Settings } from './settings.ts'
 
 /** A decoded value, and the fields that its writer knew and we do not: dotted path to JSON text. */
@@ -61,14 +61,9 @@ export function createRegistry(settings: Settings) {
    * @returns null where the registry does not have it
    */
   async function lookUp(subject: string, schema: string, patienceMs: number): Promise<number | null> {
-    const answered = new AbortController()
-    const late = sleep(patienceMs, undefined, { signal: answered.signal }).then(() => {
-      throw new Error(`no answer within ${patienceMs / 1000} s`)
-    })
-    late.catch(() => undefined)
     try {
       const asked = client.getRegistryIdBySchema(subject, { type: SchemaType.AVRO, schema })
-      return id.parse(await Promise.race([asked, late]))
+      return id.parse(await inTime(asked, patienceMs))
     } catch (cause) {
       if (notFoundError.safeParse(cause).success) return null
       throw new SluiceError(
@@ -78,8 +73,6 @@ export function createRegistry(settings: Settings) {
           cause,
         },
       )
-    } finally {
-      answered.abort()
     }
   }
 

@@ -1,6 +1,7 @@
 import { linkSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { setTimeout as wait } from 'node:timers/promises'
 import { SluiceError } from '../../domain/errors.ts'
+import { isAlive } from './owned-process.ts'
 
 const POLL_MS = 200
 const PATIENCE_MS = 180_000
@@ -44,14 +45,5 @@ function holder(file: string): number {
     return Number(readFileSync(file, 'utf8'))
   } catch {
     return 0
-  }
-}
-
-function isAlive(pid: number): boolean {
-  try {
-    process.kill(pid, 0)
-    return true
-  } catch (error) {
-    return error instanceof Error && 'code' in error && error.code === 'EPERM'
   }
 }

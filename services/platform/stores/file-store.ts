@@ -2,8 +2,8 @@ import { createHash, randomUUID } from 'node:crypto'
 import { constants } from 'node:fs'
 import { type FileHandle, mkdir, open, rename, rm, stat } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
-import { setTimeout as sleep } from 'node:timers/promises'
 import { SluiceError } from '../../domain/errors.ts'
+import { inTime } from '../in-time.ts'
 import { isReference, type Store, type StoreName } from './store.ts'
 
 /** Lies in a store's folder: without it the folder is a place where a store should be mounted. */
@@ -128,20 +128,6 @@ export function createFileStore(
     }
   }
 
-  /** An operating system may wait for a disk for ever. What is under way then goes on, and does no harm. */
-  async function inTime<Result>(work: Promise<Result>): Promise<Result> {
-    const done = new AbortController()
-    const late = sleep(patienceMs, undefined, { signal: done.signal }).then(() => {
-      throw new Error(`no answer within ${patienceMs / 1000} s`)
-    })
-    try {
-      return await Promise.race([work, late])
-    } finally {
-      done.abort()
-      late.catch(() => undefined)
-    }
-  }
-
   /** What is not an error of ours already is a fault of the store. */
   function unreachable(what: string, cause: unknown): SluiceError {
     if (cause instanceof SluiceError) return cause
@@ -162,7 +148,8 @@ export function createFileStore(
     async write(sha256, bytes) {
       const path = pathOf(sha256)
       try {
-        await inTime(writeObject(path, sha256, bytes))
+        // An operating system may wait for a disk for ever; what is then still under way does no harm.
+        await inTime(writeObject(path, sha256, bytes), patienceMs)
       } catch (cause) {
         throw unreachable('written', cause)
       }
@@ -189,7 +176,7 @@ export function createFileStore(
 
     async read(sha256, limit) {
       try {
-        return await inTime(readObject(sha256, limit))
+        return await inTime(readObject(sha256, limit), patienceMs)
       } catch (cause) {
         throw unreachable('read', cause)
       }

@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto'
 import { type BrokerOptions, startBroker } from '../../../services/cluster/stack/broker-container.ts'
 import { type Container, type Engine, findEngine, removeLabelled } from '../../../services/cluster/stack/docker.ts'
 import { freePort } from '../../../services/cluster/stack/free-port.ts'
+import { isAlive } from '../../../services/cluster/stack/owned-process.ts'
 import { newClusterId } from '../../../services/cluster/stack/servers.ts'
 import { type BreakableBroker, type BreakableCluster, createClusterQuestions } from './breakable-cluster.ts'
 import { EVERY_BROKER, JAVA_OPTIONS } from './jvm-brokers.ts'
@@ -141,14 +142,5 @@ async function removeOrphans(engine: Engine): Promise<void> {
   const owners = [...containers, ...(Volumes ?? []), ...networks].map(({ Labels }) => Labels?.[LABEL] ?? '')
   for (const owner of new Set(owners.filter((name) => !isAlive(Number(name.split('-')[0]))))) {
     await removeLabelled(engine, { [LABEL]: owner })
-  }
-}
-
-function isAlive(pid: number): boolean {
-  try {
-    process.kill(pid, 0)
-    return true
-  } catch (error) {
-    return error instanceof Error && 'code' in error && error.code === 'EPERM'
   }
 }

@@ -5,7 +5,14 @@ import { join, resolve } from 'node:path'
 import { answers } from '../../../services/cluster/stack/answering.ts'
 import { freePort } from '../../../services/cluster/stack/free-port.ts'
 import { assertInstalled, javaCommand, kafkaClasspath } from '../../../services/cluster/stack/java.ts'
-import { endMarked, findMarked, markOf, startDetached } from '../../../services/cluster/stack/owned-process.ts'
+import {
+  endMarked,
+  findMarked,
+  isAlive,
+  markOf,
+  signal,
+  startDetached,
+} from '../../../services/cluster/stack/owned-process.ts'
 import { kafkaLogging, newClusterId, type Ports, servers } from '../../../services/cluster/stack/servers.ts'
 import { readSettings } from '../../../services/platform/settings.ts'
 import { endWithThisProcess } from '../../integration/leftovers.ts'
@@ -199,19 +206,4 @@ async function removeOrphans(): Promise<void> {
 async function removeCluster(folder: string): Promise<void> {
   await Promise.all(marksOf(folder).map((mark) => endMarked(mark, 0)))
   await rm(folder, { recursive: true, force: true })
-}
-
-function isAlive(pid: number): boolean {
-  return signal(pid, 0)
-}
-
-/** @returns whether there is such a process */
-function signal(pid: number, name: NodeJS.Signals | 0): boolean {
-  try {
-    process.kill(pid, name)
-    return true
-  } catch (error) {
-    if (error instanceof Error && 'code' in error && error.code === 'ESRCH') return false
-    throw error
-  }
 }
