@@ -1,10 +1,12 @@
 #!/usr/bin/env node
 import { enableCompileCache } from 'node:module'
 import { join } from 'node:path'
-import { runCli } from './platform/run-cli.ts'
 
 // A gate that is started again is at work sooner. With the packages, not where everybody may write: this is code.
 enableCompileCache(join(import.meta.dirname, '../node_modules/.cache/sluice'))
+
+// Only what is loaded from here on is kept.
+const { runCli } = await import('./platform/run-cli.ts')
 
 /** Every command: its words, what it does, and where it lives. A file is loaded only when its command is called. */
 await runCli({

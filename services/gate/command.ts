@@ -1,9 +1,12 @@
+import { availableParallelism } from 'node:os'
 import { Command } from 'commander'
 import { parsePolicy } from '../domain/judge/policy.ts'
-import { createLog } from '../platform/log.ts'
+import { createLog, type Log } from '../platform/log.ts'
+import { createMetrics } from '../platform/metrics.ts'
 import { readSettings, readTextFile } from '../platform/settings.ts'
 import { asTable } from '../platform/table.ts'
-import { startGate } from './gate.ts'
+import type { Gate } from './gate.ts'
+import { createScanners, scannerMemory } from './inspect/scanners.ts'
 import { statusCommand } from './status-command.ts'
 import type { Tally } from './tally.ts'
 
@@ -29,7 +32,27 @@ async function runGate(options: { untilCaughtUp?: true; json?: true }): Promise<
   const settings = readSettings()
   const { policy, hash } = parsePolicy(readTextFile('POLICY_INVALID', settings.policy), settings.policy)
   const log = createLog(settings.log)
-  const gate = await startGate(settings, policy, hash, log)
+  const metrics = createMetrics()
+  const scanners = createScanners({
+    size: settings.scanners ?? availableParallelism(),
+    memoryBytes: scannerMemory(policy.limits),
+    onRestart: () => metrics.scannerRestarts.inc(),
+  })
+  // They start while the gate is still being loaded; it asks again, and hears then why they can't.
+  scanners.prepare().catch(() => undefined)
+  let judged: Tally
+  try {
+    const { startGate } = await import('./gate.ts')
+    judged = await serve(await startGate({ settings, policy, policyHash: hash, scanners, log, metrics }), options, log)
+  } finally {
+    await scanners.close()
+  }
+  // The client library can leave a connection behind that nobody ends (seen after a broker was killed): it must not keep the process.
+  process.stdout.write(`${options.json ? JSON.stringify(judged) : summary(judged)}\n`, () => process.exit(0))
+}
+
+/** Until the gate is told to end, or has caught up. */
+async function serve(gate: Gate, options: { untilCaughtUp?: true }, log: Log): Promise<Tally> {
   const told = new Promise<void>((resolve) => {
     for (const signal of ['SIGTERM', 'SIGINT'] as const) {
       let times = 0
@@ -55,9 +78,7 @@ async function runGate(options: { untilCaughtUp?: true; json?: true }): Promise<
     clearInterval(progress)
   }
   await gate.stop()
-  const judged = options.json ? JSON.stringify(gate.tally()) : summary(gate.tally())
-  // The client library can leave a connection behind that nobody ends (seen after a broker was killed): it must not keep the process.
-  process.stdout.write(`${judged}\n`, () => process.exit(0))
+  return gate.tally()
 }
 
 function summary({ items, outcomes, reasons, seconds }: Tally): string {

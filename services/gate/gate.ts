@@ -1,4 +1,3 @@
-import { availableParallelism } from 'node:os'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Admin } from 'kafkajs'
 import type { Counter } from 'prom-client'
@@ -7,12 +6,12 @@ import type { Policy } from '../domain/judge/policy.ts'
 import { DOOR, prefixed } from '../domain/topics.ts'
 import { createKafka } from '../platform/kafka/client.ts'
 import type { Log } from '../platform/log.ts'
-import { createMetrics } from '../platform/metrics.ts'
+import type { Metrics } from '../platform/metrics.ts'
 import { createRegistry } from '../platform/registry.ts'
 import type { Settings } from '../platform/settings.ts'
 import { createFileStore } from '../platform/stores/file-store.ts'
 import { createExamine } from './examine.ts'
-import { createScanners, scannerMemory } from './inspect/scanners.ts'
+import type { Scanners } from './inspect/scanners.ts'
 import { followKnownLists } from './known-lists.ts'
 import type { LaneParts } from './lane.ts'
 import { GATE_GROUP, type Lanes, startLanes } from './lanes.ts'
@@ -36,6 +35,16 @@ export type Gate = {
   stop(): Promise<void>
 }
 
+export type GateParts = {
+  settings: Settings
+  policy: Policy
+  policyHash: string
+  /** the caller's, who also closes them */
+  scanners: Scanners
+  log: Log
+  metrics: Metrics
+}
+
 const RETRY_MS = 500
 const LISTS_MS = 50
 const LOOK_MS = 250
@@ -47,18 +56,11 @@ const PAUSES_MS = 1000
  * when its lanes are.
  * @throws {SluiceError} CONFIG_INVALID when the port can't be had
  */
-export async function startGate(settings: Settings, policy: Policy, policyHash: string, log: Log): Promise<Gate> {
-  const metrics = createMetrics()
+export async function startGate({ settings, policy, policyHash, scanners, log, metrics }: GateParts): Promise<Gate> {
   const registry = createRegistry(settings)
   const admin = createKafka(settings, 'sluice-gate-watch', log, { retries: 2, initialRetryTime: 100 }).admin()
   const door = prefixed(settings.prefix, DOOR)
   const groupId = prefixed(settings.prefix, GATE_GROUP)
-  const size = settings.scanners ?? availableParallelism()
-  const scanners = createScanners({
-    size,
-    memoryBytes: scannerMemory(policy.limits),
-    onRestart: () => metrics.scannerRestarts.inc(),
-  })
   const lists = followKnownLists({
     kafka: createKafka(settings, 'sluice-gate-lists', log),
     registry,
@@ -129,7 +131,7 @@ export async function startGate(settings: Settings, policy: Policy, policyHash: 
       judged: { items, outcomes, reasons, perSecond: tally.perSecond() },
       scanners: {
         running: scanners.pids().length,
-        most: size,
+        most: scanners.size,
         restarts: await countOf(metrics.scannerRestarts),
         isolation: scanners.isolation(),
       },
@@ -185,7 +187,7 @@ export async function startGate(settings: Settings, policy: Policy, policyHash: 
     const held = createFileStore(settings.stores, 'held')
     if (first) await Promise.all([intake, clean, held].map((store) => store.make()))
     const route = createRoute({ registry, intake, clean, held, policyHash, now: Date.now })
-    const examine = createExamine({ registry, intake, scanners, policy, metrics, concurrency: 2 * size })
+    const examine = createExamine({ registry, intake, scanners, policy, metrics, concurrency: 2 * scanners.size })
     return (records, signal) => {
       const current = lists.current()
       if (current.problem !== null) throw current.problem
@@ -265,7 +267,6 @@ export async function startGate(settings: Settings, policy: Policy, policyHash: 
       await started
       await lanes?.stop()
       await lists.stop()
-      await scanners.close()
       await admin.disconnect()
       await operations.stop()
     },

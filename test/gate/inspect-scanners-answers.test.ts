@@ -2,7 +2,8 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
 import type { Inspection } from '../../services/domain/fingerprint.ts'
-import { answerLines, createAnswerReader, createLineReader } from '../../services/gate/inspect/answer.ts'
+import { answerLines } from '../../services/gate/inspect/answer.ts'
+import { createAnswerReader, createLineReader } from '../../services/gate/inspect/answer-reader.ts'
 import { createQuestionReader, type Question, questionHead } from '../../services/gate/inspect/question.ts'
 
 const limits = { pixels: 1_000_000, frames: 4, seconds: 1 }

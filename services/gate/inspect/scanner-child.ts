@@ -3,7 +3,7 @@ import { readFileSync, realpathSync } from 'node:fs'
 import type { Readable, Writable } from 'node:stream'
 import { fileURLToPath } from 'node:url'
 import type { Inspection, InspectLimits } from '../../domain/fingerprint.ts'
-import { createAnswerReader, createLineReader, isReady } from './answer.ts'
+import { createAnswerReader, createLineReader, isReady } from './answer-reader.ts'
 import type { Launcher } from './launcher.ts'
 import { type Question, questionHead } from './question.ts'
 

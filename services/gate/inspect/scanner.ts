@@ -4,7 +4,8 @@ import { inspectPayload } from './inspect.ts'
 import { createQuestionReader } from './question.ts'
 
 // Entry of a scanner process: one question at a time on stdin, one answer each on stdout. It has no environment and no rights
-// but to read its own code. Whatever goes wrong kills it, and the pool draws the conclusions.
+// but to read its own code, of which there is as little as can be: it is ready sooner. Whatever goes wrong kills it, and the pool
+// draws the conclusions.
 preparePictures()
 
 const read = createQuestionReader(async ({ id, payload, limits }) => {

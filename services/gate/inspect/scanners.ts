@@ -19,6 +19,8 @@ export type ScannersOptions = {
 
 /** A pool of processes that decode and hash payloads, because decoders are what attackers aim at. */
 export type Scanners = {
+  /** most scanners that work at the same time */
+  size: number
   /**
    * Starts the first scanner, in the best way that this machine allows; `inspect` does so too where it was not called.
    * @throws {SluiceError} SCANNERS_UNAVAILABLE when no process can be started, or after `close`
@@ -187,6 +189,7 @@ export function createScanners({
   }
 
   return {
+    size,
     async prepare() {
       const { launcher } = await prepare()
       // They are ready sooner than they are needed; one that does not start is tried again when it is.
