@@ -1,9 +1,11 @@
 import assert from 'node:assert/strict'
+import { writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
 import { test } from 'node:test'
 import { createKafka, withAdmin } from '../../services/platform/kafka/client.ts'
 import { skipWithoutPython } from '../foreign/foreign.ts'
 import { audit } from '../integration/audit.ts'
-import type { GateProcess } from '../integration/gate-process.ts'
+import { type GateProcess, startSluice } from '../integration/gate-process.ts'
 import { type Bench, openBench } from '../integration/harness.ts'
 import { crawlItem, sha256, tinyPicture } from '../integration/items.ts'
 import { waitFor } from '../integration/waiting.ts'
@@ -74,4 +76,41 @@ test('a list that is withdrawn, or whose topic is deleted or made anew, stops th
   for (const { outcome, reasons, verdict } of fates) {
     assert.deepEqual([outcome, reasons], ['quarantine', ['KNOWN_EXACT']], verdict.itemId ?? '')
   }
+})
+
+test('an import that ends half-way changes no verdict of a gate that runs, and holds up one that starts until it is done again', {
+  skip: skipWithoutPython(),
+}, async (t) => {
+  const bench = await openBench(t, { partitions: 1 })
+  await bench.importList('stand-in', rows)
+  const running = bench.startGate({ environment: { SLUICE_SCANNERS: '1' } })
+  await running.untilReady()
+  const written = await bench.endOf('gate.hash-entries')
+
+  // It takes back what was known, and is too long to be done at once.
+  const file = join(bench.folder, 'longer.csv')
+  const lines = Array.from({ length: 20_000 }, (_, n) => `new-${n},${sha256(Buffer.from(`new-${n}`))}`)
+  await writeFile(file, ['id,sha256', ...lines, ''].join('\n'))
+  const half = startSluice(['lists', 'import', file, '--list', 'stand-in'], bench.environment)
+  await waitFor('a part of it is written', async () => (await bench.endOf('gate.hash-entries')) >= written + 1000)
+  half.kill('SIGTERM')
+  assert.notEqual((await half.ended).code, 0)
+
+  await publish(bench, 'half')
+  await waitFor('the gate that runs has caught up', () => bench.caughtUp(), 60)
+  assert.equal((await running.readiness())?.ready, true)
+  await bench.stopGate(running)
+  const starting = bench.startGate()
+  await waitFor('the gate that starts misses a whole version', () => isIncomplete(starting))
+  await bench.sluice(['lists', 'import', file, '--list', 'stand-in'])
+  await starting.untilReady()
+  await publish(bench, 'done')
+  await waitFor('the gate that started has caught up', () => bench.caughtUp(), 60)
+  await bench.stopGate(starting)
+
+  const fates = await audit(bench)
+  const outcomesOf = (round: string): string[] =>
+    fates.filter(({ verdict }) => verdict.itemId?.startsWith(round)).map(({ outcome }) => outcome)
+  assert.deepEqual(outcomesOf('half'), Array(3).fill('quarantine'))
+  assert.deepEqual(outcomesOf('done'), Array(3).fill('clean'))
 })
