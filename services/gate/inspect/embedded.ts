@@ -1,4 +1,4 @@
-import { readContainer } from './containers/container.ts'
+import { readContainer } from './containers/read-container.ts'
 import { formats, readHeader } from './decode.ts'
 
 export type Embedded = { bytes: Buffer; mediaType: string }
