@@ -167,7 +167,9 @@ export async function runChaos(options: ChaosOptions): Promise<ChaosReport> {
   const told = setInterval(() => {
     const seconds = Math.round((performance.now() - began) / 1000)
     const happened = Object.entries(faults).map(([fault, times]) => `${fault} ${times}`)
-    say(`${seconds} s: ${load.sent()} items sent, ${watch.lag()} wait; ${running.size} gates; ${happened.join(', ')}`)
+    say(
+      `${seconds} s: ${load.sent()} items sent, ${watch.samples.at(-1)?.lag ?? 0} wait; ${running.size} gates; ${happened.join(', ')}`,
+    )
   }, TELL_MS)
 
   try {

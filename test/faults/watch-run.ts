@@ -8,7 +8,7 @@ export type Sample = { seconds: number; lag: number; pid: number | null; gateByt
 
 export type Watch = {
   samples: Sample[]
-  /** items that waited when it was last known */
+  /** items that wait; Infinity while nobody can tell */
   lag(): number
   stop(): Promise<void>
 }
@@ -24,13 +24,16 @@ export function watchRun(bench: Bench, gate: () => GateProcess | null): Watch {
   const samples: Sample[] = []
   const stopping = new AbortController()
   let lag = 0
+  let isKnown = true
 
   async function look(): Promise<void> {
     try {
       const committed = await bench.committed()
       lag = Math.max(0, (await bench.endOf('crawl.items')) - committed)
+      isKnown = true
     } catch {
-      // A broker is being broken: the lag stays what it was.
+      // A broker is being broken: for the plot the lag stays what it was.
+      isKnown = false
     }
     const pid = gate()?.pid ?? null
     samples.push({
@@ -50,7 +53,7 @@ export function watchRun(bench: Bench, gate: () => GateProcess | null): Watch {
   })()
   return {
     samples,
-    lag: () => lag,
+    lag: () => (isKnown ? lag : Number.POSITIVE_INFINITY),
     async stop() {
       stopping.abort()
       await looking

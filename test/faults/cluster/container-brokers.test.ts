@@ -1,12 +1,13 @@
 import assert from 'node:assert/strict'
-import { after, test } from 'node:test'
+import { after, before, describe, test } from 'node:test'
 import { skipWithoutPython } from '../../foreign/foreign.ts'
 import { audit } from '../../integration/audit.ts'
-import { type Bench, openBench } from '../../integration/harness.ts'
+import type { GateProcess } from '../../integration/gate-process.ts'
+import { type Bench, openBench, type Scope } from '../../integration/harness.ts'
 import { crawlItem, tinyPicture } from '../../integration/items.ts'
 import { sharedStack } from '../../integration/shared-stack.ts'
 import { waitFor } from '../../integration/waiting.ts'
-import { openContainerBrokers } from './container-brokers.ts'
+import { type ContainerCluster, openContainerBrokers } from './container-brokers.ts'
 import { openEngine } from './docker-engine.ts'
 
 const ITEMS = 250
@@ -15,34 +16,61 @@ const PATIENCE_SECONDS = 300
 const engine = await openEngine()
 after(() => engine.close())
 
-test('while the coordinator stands still, its connections open, the gate finishes its work by the others', {
-  skip: engine.skip || skipWithoutPython(),
-}, async (t) => {
-  const cluster = await openContainerBrokers(sharedStack().registry)
-  t.after(() => cluster.close())
-  const bench = await openBench(t, { cluster })
-  await bench.importList('stand-in', [])
-  const gate = bench.startGate({ environment: { SLUICE_CHUNK_ITEMS: '8' } })
+const faults = [
+  { what: 'is cut off from the network', fault: 'disconnect', mend: 'connect' },
+  { what: 'stands still, its connections open', fault: 'freeze', mend: 'thaw' },
+] as const
 
-  await produce(bench)
-  await gate.untilReady(PATIENCE_SECONDS)
-  await waitFor('the gate is at work', async () => (await bench.committed()) > 0, PATIENCE_SECONDS)
-  const coordinator = await cluster.coordinatorOf(bench.group)
-  await coordinator.freeze()
-  await waitFor('another broker coordinates', async () => (await cluster.coordinatorOf(bench.group)) !== coordinator)
-  await waitFor('the gate is done without it', () => doneWith(bench, ITEMS), PATIENCE_SECONDS)
-  await coordinator.thaw()
-  await cluster.untilInSync(PATIENCE_SECONDS)
+describe('a gate and brokers in containers', { skip: engine.skip || skipWithoutPython() }, () => {
+  let parts: { cluster: ContainerCluster; bench: Bench; gate: GateProcess } | null = null
+  const closing: Array<() => Promise<void>> = []
+  const scope: Scope = { fullName: 'container-brokers', passed: true, after: (work) => void closing.push(work) }
 
-  await bench.stopGate(gate)
-  const fates = await audit(bench)
-  assert.equal(fates.length, ITEMS)
-  assert.ok(fates.every(({ outcome }) => outcome === 'clean'))
+  /** One cluster, one bench and one gate for all tests: it has to live through everything. */
+  before(async () => {
+    const cluster = await openContainerBrokers(sharedStack().registry)
+    closing.push(() => cluster.close())
+    const bench = await openBench(scope, { cluster })
+    await bench.importList('stand-in', [])
+    const gate = bench.startGate({ environment: { SLUICE_CHUNK_ITEMS: '8' } })
+    await gate.untilReady(PATIENCE_SECONDS)
+    parts = { cluster, bench, gate }
+  })
+  after(async () => {
+    for (const close of closing.reverse()) await close()
+  })
+
+  for (const { what, fault, mend } of faults) {
+    test(`while the coordinator ${what}, the gate finishes its work by the others`, async () => {
+      assert.ok(parts)
+      const { cluster, bench, gate } = parts
+      const before = await bench.committed()
+      try {
+        await produce(bench, fault)
+        await waitFor('the gate is at work', () => doneWith(bench, before + 1), PATIENCE_SECONDS)
+        const { id } = await cluster.coordinatorOf(bench.group)
+        const coordinator = cluster.brokers.find((broker) => broker.id === id)
+        assert.ok(coordinator)
+        await coordinator[fault]()
+        await waitFor('another broker coordinates', async () => (await cluster.coordinatorOf(bench.group)).id !== id)
+        await waitFor('the gate is done without it', () => doneWith(bench, before + ITEMS), PATIENCE_SECONDS)
+        assert.ok(gate.running(), 'the gate is the same that it was')
+        await coordinator[mend]()
+        await cluster.untilInSync(PATIENCE_SECONDS)
+      } catch (error) {
+        scope.passed = false
+        throw error
+      }
+      const fates = await audit(bench)
+      assert.equal(fates.length, before + ITEMS)
+      assert.ok(fates.every(({ outcome }) => outcome === 'clean'))
+    })
+  }
 })
 
-async function produce(bench: Bench): Promise<void> {
+async function produce(bench: Bench, round: string): Promise<void> {
   const messages = Array.from({ length: ITEMS }, async (_, index) => {
-    const id = `item-${index}`
+    const id = `${round}-${index}`
     const inline = await tinyPicture(index)
     const value = await bench.registry.encode('crawl.items', crawlItem(id, { inline }))
     return { key: id, partition: index % bench.partitions, value }
