@@ -3,8 +3,8 @@ import type { Producer } from 'kafkajs'
 import { SluiceError } from '../domain/errors.ts'
 import { prefixed } from '../domain/topics.ts'
 import { createKafka } from '../platform/kafka/client.ts'
+import { mendGroupMembership } from '../platform/kafka/group-membership.ts'
 import { keepHeaderOrder } from '../platform/kafka/header-order.ts'
-import { joinOnceAtATime } from '../platform/kafka/one-join.ts'
 import type { Settings } from '../platform/settings.ts'
 import { createLane, type Lane, type LaneParts, TRANSACTION_MS, type Waiting } from './lane.ts'
 import { endsOf, positionOf } from './position.ts'
@@ -41,7 +41,7 @@ export async function startLanes(
   onCrash: (error: Error) => void,
 ): Promise<Lanes> {
   keepHeaderOrder()
-  joinOnceAtATime()
+  mendGroupMembership()
   const { cluster, topic, log } = parts
   const groupId = prefixed(settings.prefix, GATE_GROUP)
   const names = { verdicts: prefixed(settings.prefix, 'gate.verdicts'), group: groupId }
