@@ -1,6 +1,8 @@
 import { availableParallelism } from 'node:os'
 import { Command } from 'commander'
+import { SluiceError } from '../domain/errors.ts'
 import { parsePolicy } from '../domain/judge/policy.ts'
+import { inTime } from '../platform/in-time.ts'
 import { createLog, type Log } from '../platform/log.ts'
 import { createMetrics } from '../platform/metrics.ts'
 import { readSettings, readTextFile } from '../platform/settings.ts'
@@ -9,6 +11,9 @@ import type { Gate } from './gate.ts'
 import { createScanners, scannerMemory } from './inspect/scanners.ts'
 import { statusCommand } from './status-command.ts'
 import type { Tally } from './tally.ts'
+
+/** A chunk is finished long before, where brokers answer. */
+const STOP_MS = 60_000
 
 /** `sluice gate`: judges what is on the door until it is told to stop, or until it has caught up. */
 export function gateCommand(): Command {
@@ -22,7 +27,7 @@ export function gateCommand(): Command {
       .option('--json', 'print what was judged as JSON')
       .addHelpText(
         'after',
-        '\nSIGTERM and Ctrl-C finish the current chunk and commit; a second one ends at once.\n\nExample:\n  sluice gate --until-caught-up --json\n  sluice gate status',
+        '\nSIGTERM and Ctrl-C finish the current chunk and commit, for a minute at most; a second one ends at once.\n\nExample:\n  sluice gate --until-caught-up --json\n  sluice gate status',
       )
       .action(runGate)
   )
@@ -70,6 +75,8 @@ async function serve(gate: Gate, options: { untilCaughtUp?: true }, log: Log): P
   }, 2000)
   try {
     await Promise.race([told, gate.failed, ...(options.untilCaughtUp ? [gate.caughtUp()] : [])])
+    // Brokers that do not answer must not keep it for as long as they don't.
+    await inTime(gate.stop(), STOP_MS, stoppedLate)
   } catch (error) {
     // Nothing here can go on: the process ends, its supervisor starts a new one, and that one fences this one's lanes.
     log.error({ event: 'gate-failed', err: error })
@@ -77,8 +84,12 @@ async function serve(gate: Gate, options: { untilCaughtUp?: true }, log: Log): P
   } finally {
     clearInterval(progress)
   }
-  await gate.stop()
   return gate.tally()
+}
+
+function stoppedLate(): SluiceError {
+  const sentence = `the gate could not take its leave within ${STOP_MS / 1000} s`
+  return new SluiceError('BROKER_UNREACHABLE', `${sentence}; what it has not committed is judged by the next one`)
 }
 
 function summary({ items, outcomes, reasons, seconds }: Tally): string {
