@@ -10,6 +10,7 @@ import { waitFor } from '../integration/waiting.ts'
 import { committed, lanesWaiting, moveOffsets, publish } from './door.ts'
 
 const KNOWN = [{ id: 'known', sha256: sha256(Buffer.from('known')) }]
+const HOLD = new URL('hold-transaction.ts', import.meta.url).href
 const skip = skipWithoutPython()
 
 describe('what the door loses unjudged is never skipped', { concurrency: true }, () => {
@@ -69,6 +70,27 @@ describe('what the door loses unjudged is never skipped', { concurrency: true },
     const next = bench.startGate()
     await waitFor('the next gate halts too', async () => (await lanesWaiting(next, 'POSITION_JUMPED')).size === 2)
     await bench.stopGate(next)
+  })
+
+  test('while a lane is at work: it halts instead of going on where the client library finds something again', {
+    skip,
+  }, async (t) => {
+    const bench = await openBench(t, { partitions: 1 })
+    await bench.importList('stand-in', KNOWN)
+    await publish(bench, 'first', 10)
+    // It stands still after its first chunk for less than its session lasts, so that it does not ask for its position anew.
+    const gate = bench.startGate({ environment: { HOLD_TRANSACTION: '1:after-commit:freeze' }, preload: [HOLD] })
+    await gate.event('the gate stands still', ({ event }) => event === 'transaction-held')
+    await publish(bench, 'second', 10)
+    await deleteBefore(bench, { 0: 15 })
+    gate.kill('SIGCONT')
+    const halted = await waitFor('the lane halts', async () => {
+      const jumped = await lanesWaiting(gate, 'POSITION_JUMPED')
+      return jumped.size === 1 && jumped
+    })
+    assert.match(halted.get(0) ?? '', /begins at 15, .* position 10/)
+    assert.equal(await judgedIn(bench, 0), 10, 'nothing beyond the gap is judged')
+    await bench.stopGate(gate)
   })
 
   test('a door that was deleted and made anew is not taken for the one that was judged', { skip }, async (t) => {
