@@ -3,6 +3,7 @@ import { SluiceError } from '../../domain/errors.ts'
 import type { Log } from '../log.ts'
 import type { Settings } from '../settings.ts'
 import { connectToBroker } from './connection.ts'
+import { mendConsumerStop } from './consumer-stop.ts'
 import { guardRecordBatches } from './record-batches.ts'
 
 /**
@@ -12,6 +13,7 @@ import { guardRecordBatches } from './record-batches.ts'
  */
 export function createKafka(settings: Settings, name: string, log?: Log, retry?: KafkaConfig['retry']): Kafka {
   guardRecordBatches()
+  mendConsumerStop()
   return new kafkajs.Kafka({
     clientId: name,
     // From another one on each time: a new client asks the first alone, and is stuck where that one stands still.
