@@ -21,7 +21,7 @@ bench: ## how long nothing is judged when a gate ends: after SIGTERM, after kill
 	@infra/setup.sh
 	@node test/bench/gap-table.ts --times $(or $(TIMES),5) $(if $(JSON),--json)
 
-soak: ## three gates and three brokers under random faults for MINUTES=30, then everything is counted; before it 20,000 broken messages
+soak: ## three gates and three brokers under random faults for MINUTES=30, then everything is counted; JSON=file keeps the figures; before it 20,000 broken messages
 	@infra/setup.sh test
 	@MESSAGES=20000 HOSTILE_RUNS=300 node --disable-warning=TimeoutNegativeWarning --test --test-reporter=spec \
 	  --test-global-setup=./test/integration/shared-stack.ts test/faults/messages.test.ts test/gate/inspect-hostile.test.ts

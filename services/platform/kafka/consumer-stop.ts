@@ -1,17 +1,6 @@
-import { createRequire } from 'node:module'
-import { z } from 'zod'
-
-const PATCHED = Symbol('its readers stop with it')
+import { mendClass } from './mend-class.ts'
 
 type Runner = { running: boolean; fetchManager: { stop(): Promise<void> }; fetch(nodeId: string): Promise<unknown[]> }
-
-const runnerClass = z.custom<{ prototype: Runner }>(
-  (found) =>
-    typeof found === 'function' &&
-    'prototype' in found &&
-    typeof Reflect.get(Object(found.prototype), 'fetch') === 'function',
-  'kafkajs is not as expected: its consumers have no fetch; one that is stopped could hold up the whole process',
-)
 
 /**
  * Makes all readers of a kafkajs consumer stop with it. The library has one for each broker, and makes them anew when brokers come or go; a
@@ -20,13 +9,13 @@ const runnerClass = z.custom<{ prototype: Runner }>(
  * @throws {Error} when the library's insides are not those that this was written for
  */
 export function mendConsumerStop(): void {
-  const { prototype } = runnerClass.parse(createRequire(import.meta.url)('kafkajs/src/consumer/runner.js'))
-  if (PATCHED in prototype) return
-  const { fetch } = prototype
-  prototype.fetch = function (nodeId) {
-    // Nobody waits for it: the one that asks here is among those that stop.
-    if (!this.running) void this.fetchManager.stop()
-    return fetch.call(this, nodeId)
-  }
-  Object.defineProperty(prototype, PATCHED, { value: true })
+  const harm = 'a consumer that is stopped could hold up the whole process'
+  mendClass<Runner>('consumer/runner.js', ['fetch'], harm, (prototype) => {
+    const { fetch } = prototype
+    prototype.fetch = function (nodeId) {
+      // Nobody waits for it: the one that asks here is among those that stop.
+      if (!this.running) void this.fetchManager.stop()
+      return fetch.call(this, nodeId)
+    }
+  })
 }

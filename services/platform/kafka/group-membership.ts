@@ -1,22 +1,11 @@
-import { createRequire } from 'node:module'
 import kafkajs from 'kafkajs'
-import { z } from 'zod'
-
-const PATCHED = Symbol('a member, or joining')
+import { mendClass } from './mend-class.ts'
 
 type Group = {
   memberId: string | null
   joinAndSync(): Promise<void>
   heartbeat(options: object): Promise<void>
 }
-
-const groupClass = z.custom<{ prototype: Group }>(
-  (found) =>
-    typeof found === 'function' &&
-    'prototype' in found &&
-    ['joinAndSync', 'heartbeat'].every((name) => typeof Reflect.get(Object(found.prototype), name) === 'function'),
-  'kafkajs is not as expected: its consumer group has no joinAndSync or heartbeat; its members could be lost to their group',
-)
 
 /**
  * Mends how kafkajs consumers belong to their group:
@@ -30,21 +19,21 @@ const groupClass = z.custom<{ prototype: Group }>(
  * @throws {Error} when the library's insides are not those that this was written for
  */
 export function mendGroupMembership(): void {
-  const { prototype } = groupClass.parse(createRequire(import.meta.url)('kafkajs/src/consumer/consumerGroup.js'))
-  if (PATCHED in prototype) return
-  const { joinAndSync, heartbeat } = prototype
-  const joining = new WeakMap<Group, Promise<void>>()
-  prototype.joinAndSync = function () {
-    const before = joining.get(this)
-    if (before !== undefined) return before
-    const mine = joinAndSync.call(this).finally(() => joining.delete(this))
-    joining.set(this, mine)
-    return mine
-  }
-  prototype.heartbeat = function (options) {
-    return this.memberId ? heartbeat.call(this, options) : Promise.reject(notAMember())
-  }
-  Object.defineProperty(prototype, PATCHED, { value: true })
+  const harm = 'a consumer could be lost to its group'
+  mendClass<Group>('consumer/consumerGroup.js', ['joinAndSync', 'heartbeat'], harm, (prototype) => {
+    const { joinAndSync, heartbeat } = prototype
+    const joining = new WeakMap<Group, Promise<void>>()
+    prototype.joinAndSync = function () {
+      const before = joining.get(this)
+      if (before !== undefined) return before
+      const mine = joinAndSync.call(this).finally(() => joining.delete(this))
+      joining.set(this, mine)
+      return mine
+    }
+    prototype.heartbeat = function (options) {
+      return this.memberId ? heartbeat.call(this, options) : Promise.reject(notAMember())
+    }
+  })
 }
 
 /** What a coordinator answers to somebody whom it does not know; the library joins the group then. */

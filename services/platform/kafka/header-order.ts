@@ -1,20 +1,13 @@
-import { createRequire } from 'node:module'
 import type { IHeaders } from 'kafkajs'
 import { z } from 'zod'
+import { mendClass } from './mend-class.ts'
 
 /** A header as it stands in the record. */
 export type RecordHeader = { name: string; value: Buffer | null }
 
 const ORDERED = Symbol('headers in the order of the record')
-const PATCHED = Symbol('keeps the order of headers')
 
-const decoderClass = z.custom<{ prototype: { readVarIntArray: (this: unknown, reader: unknown) => unknown[] } }>(
-  (found) =>
-    typeof found === 'function' &&
-    'prototype' in found &&
-    typeof Reflect.get(Object(found.prototype), 'readVarIntArray') === 'function',
-  'kafkajs is not as expected: its decoder has no readVarIntArray; headers of held messages would lose their order',
-)
+type Decoder = { readVarIntArray(reader: unknown): unknown[] }
 const headerList = z.array(z.object({ key: z.string(), value: z.instanceof(Buffer).nullable() }))
 
 /**
@@ -24,16 +17,16 @@ const headerList = z.array(z.object({ key: z.string(), value: z.instanceof(Buffe
  * @throws {Error} when the library's insides are not those that this was written for
  */
 export function keepHeaderOrder(): void {
-  const { prototype } = decoderClass.parse(createRequire(import.meta.url)('kafkajs/src/protocol/decoder.js'))
-  if (PATCHED in prototype) return
-  const read = prototype.readVarIntArray
-  prototype.readVarIntArray = function (reader) {
-    const list = read.call(this, reader)
-    // The library's own fold copies all headers for each one: a message with ten thousand would take half a minute.
-    const folded = Object.defineProperty({}, ORDERED, { value: list })
-    return Object.defineProperty(list, 'reduce', { value: () => folded })
-  }
-  Object.defineProperty(prototype, PATCHED, { value: true })
+  const harm = 'headers of held messages would lose their order'
+  mendClass<Decoder>('protocol/decoder.js', ['readVarIntArray'], harm, (prototype) => {
+    const read = prototype.readVarIntArray
+    prototype.readVarIntArray = function (reader) {
+      const list = read.call(this, reader)
+      // The library's own fold copies all headers for each one: a message with ten thousand would take half a minute.
+      const folded = Object.defineProperty({}, ORDERED, { value: list })
+      return Object.defineProperty(list, 'reduce', { value: () => folded })
+    }
+  })
 }
 
 /**
