@@ -14,7 +14,7 @@ demo: ## run the whole gate on real photographs; CORPUS=dir takes your own pictu
 test: ## check, then run the whole suite
 	@infra/setup.sh test
 	@$(MAKE) --no-print-directory check
-	@node --disable-warning=TimeoutNegativeWarning --test --test-concurrency=2 --test-reporter=spec --test-global-setup=./test/integration/shared-stack.ts \
+	@node --test --test-concurrency=2 --test-reporter=spec --test-global-setup=./test/integration/shared-stack.ts \
 	  $$(find test -name '*.test.ts' -not -path 'test/bench/*' | sort)
 
 bench: ## how long nothing is judged when a gate ends: after SIGTERM, after kill -9; TIMES=5 repetitions, JSON=1 for JSON
@@ -23,7 +23,7 @@ bench: ## how long nothing is judged when a gate ends: after SIGTERM, after kill
 
 soak: ## three gates and three brokers under random faults for MINUTES=30, then everything is counted; JSON=file keeps the figures; before it 20,000 broken messages
 	@infra/setup.sh test
-	@MESSAGES=20000 HOSTILE_RUNS=300 node --disable-warning=TimeoutNegativeWarning --test --test-reporter=spec \
+	@MESSAGES=20000 HOSTILE_RUNS=300 node --test --test-reporter=spec \
 	  --test-global-setup=./test/integration/shared-stack.ts test/faults/messages.test.ts test/gate/inspect-hostile.test.ts
 	@node test/faults/soak.ts --minutes $(or $(MINUTES),30) $(if $(SEED),--seed $(SEED)) $(if $(JSON),--json "$(JSON)")
 

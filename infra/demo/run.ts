@@ -4,7 +4,6 @@ import { join, resolve } from 'node:path'
 import { SluiceError } from '../../services/domain/errors.ts'
 import { createKafka } from '../../services/platform/kafka/client.ts'
 import { createRegistry } from '../../services/platform/registry.ts'
-import { muteKnownWarning } from '../../services/platform/run-cli.ts'
 import { DATA_FOLDER, readSettings } from '../../services/platform/settings.ts'
 import { type CorpusItem, makeCorpus } from './corpus.ts'
 import { forgetFormerRuns, rememberRun } from './former-runs.ts'
@@ -134,7 +133,6 @@ function verdictOnRun(steps: Steps, result: Result, items: CorpusItem[] | null):
   return agree && wrong.length === 0 ? 0 : 1
 }
 
-muteKnownWarning()
 try {
   process.exitCode = await main(process.argv[2])
 } catch (error) {

@@ -15,7 +15,6 @@ const WRONG_USE = 2
  * words, settings or files). Errors are one sentence on stderr.
  */
 export async function runCli(table: CommandTable): Promise<void> {
-  muteKnownWarning()
   const program = new Command('sluice')
     .description('The gate between crawlers and a training store.')
     // Options behind a command's word are that command's, also where its own subcommands have the same.
@@ -33,14 +32,6 @@ export async function runCli(table: CommandTable): Promise<void> {
   } catch (error) {
     process.exitCode = report(error)
   }
-}
-
-/** kafkajs sets timers that have already run out; Node warns of each first one, which tells a user nothing. */
-export function muteKnownWarning(): void {
-  process.removeAllListeners('warning')
-  process.on('warning', (warning) => {
-    if (warning.name !== 'TimeoutNegativeWarning') process.stderr.write(`${warning.name}: ${warning.message}\n`)
-  })
 }
 
 /** Commander ends the process by itself unless each command is told to throw. */

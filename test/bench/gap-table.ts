@@ -1,7 +1,6 @@
 import { rm } from 'node:fs/promises'
 import { parseArgs } from 'node:util'
 import { startStack, stopStack } from '../../services/cluster/stack/stack.ts'
-import { muteKnownWarning } from '../../services/platform/run-cli.ts'
 import { asTable } from '../../services/platform/table.ts'
 import { openBench, type Scope } from '../integration/harness.ts'
 import { sha256 } from '../integration/items.ts'
@@ -79,7 +78,6 @@ function median(values: readonly number[]): number {
 }
 
 async function main(): Promise<void> {
-  muteKnownWarning()
   const { values } = parseArgs({ options: { times: { type: 'string', default: '5' }, json: { type: 'boolean' } } })
   const times = Number(values.times)
   if (!Number.isInteger(times) || times < 1) throw new Error(`usage: ${USAGE}`)

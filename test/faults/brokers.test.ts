@@ -20,7 +20,7 @@ import { openJvmBrokers } from './cluster/jvm-brokers.ts'
 import { expectedFates, importKnown, type Load, startLoad } from './mixed-load.ts'
 
 /** Seconds until something must have come back. */
-const PATIENCE = 120
+const PATIENCE = 300
 /** Items of each test, at least; then so many a second for as long as things happen. */
 const ITEMS = 300
 const ITEMS_PER_SECOND = 30

@@ -1,7 +1,6 @@
 import { randomInt } from 'node:crypto'
 import { writeFileSync } from 'node:fs'
 import { parseArgs } from 'node:util'
-import { muteKnownWarning } from '../../services/platform/run-cli.ts'
 import { countOutcomes, faultsOf, type OutcomeCount } from '../foreign/outcome-count.ts'
 import { openBench, type Scope } from '../integration/harness.ts'
 import { type ChaosReport, runChaos } from './chaos.ts'
@@ -158,7 +157,6 @@ function say(line: string): void {
   process.stderr.write(`${line}\n`)
 }
 
-muteKnownWarning()
 const { values } = parseArgs({
   options: {
     minutes: { type: 'string', default: '30' },

@@ -19,7 +19,7 @@ import time
 
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, TopicPartition
 
-from plain import fail
+from plain import fail, high_watermark
 from schemas import Schemas
 
 OUTCOMES = {"gate.clean": "clean", "gate.quarantine": "quarantine", "gate.review": "review"}
@@ -168,9 +168,8 @@ class Count:
 
 def count(arguments, partition):
     looker = client(arguments, "read_uncommitted")
-    # With read_uncommitted: a committed reader is told the last stable offset instead.
     topics = [arguments.prefix + topic for topic in TOPICS]
-    ends = {topic: looker.get_watermark_offsets(TopicPartition(topic, partition), timeout=30)[1] for topic in topics}
+    ends = {topic: high_watermark(looker, topic, partition) for topic in topics}
     looker.close()
     counted = Count(arguments, partition)
     consumer = client(arguments)

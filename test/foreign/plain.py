@@ -3,8 +3,26 @@
 import base64
 import hashlib
 import sys
+import time
+
+from confluent_kafka import KafkaError, KafkaException, TopicPartition
 
 LONGEST = 1024
+# A cluster that has just come back knows of all its partitions a moment later.
+NOT_YET = {KafkaError._UNKNOWN_PARTITION, KafkaError._UNKNOWN_TOPIC, KafkaError._TRANSPORT, KafkaError._TIMED_OUT}
+
+
+def high_watermark(client, topic, partition, seconds=30):
+    """Of a client with read_uncommitted: a committed reader is told the last stable offset instead."""
+    deadline = time.monotonic() + seconds
+    while True:
+        try:
+            return client.get_watermark_offsets(TopicPartition(topic, partition), timeout=10)[1]
+        except KafkaException as exception:
+            error = exception.args[0]
+            if time.monotonic() > deadline or not (error.retriable() or error.code() in NOT_YET):
+                raise
+            time.sleep(0.2)
 
 
 def digest(content):

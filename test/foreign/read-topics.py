@@ -14,7 +14,7 @@ import time
 
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, TopicPartition
 
-from plain import bytes_as_json, digest, fail
+from plain import bytes_as_json, digest, fail, high_watermark
 from schemas import Schemas
 
 
@@ -51,9 +51,8 @@ def partitions_of(client, topics):
 
 
 def high_watermarks(brokers, places):
-    """With read_uncommitted: a committed reader is told the last stable offset instead."""
     client = consumer(brokers, "foreign-reader", "read_uncommitted")
-    marks = {place: client.get_watermark_offsets(TopicPartition(*place), timeout=10)[1] for place in places}
+    marks = {place: high_watermark(client, *place) for place in places}
     client.close()
     return marks
 

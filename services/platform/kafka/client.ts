@@ -5,6 +5,7 @@ import type { Settings } from '../settings.ts'
 import { connectToBroker } from './connection.ts'
 import { mendConsumerStop } from './consumer-stop.ts'
 import { guardRecordBatches } from './record-batches.ts'
+import { mendRequestQueue } from './request-queue.ts'
 
 /**
  * A kafkajs instance of its own. Consumers, each lane's producer and admin clients each need one: an instance shares its
@@ -14,6 +15,7 @@ import { guardRecordBatches } from './record-batches.ts'
 export function createKafka(settings: Settings, name: string, log?: Log, retry?: KafkaConfig['retry']): Kafka {
   guardRecordBatches()
   mendConsumerStop()
+  mendRequestQueue()
   return new kafkajs.Kafka({
     clientId: name,
     // From another one on each time: a new client asks the first alone, and is stuck where that one stands still.

@@ -33,7 +33,7 @@ export type BreakableCluster = {
   /** The broker that coordinates the transactions of this id. */
   transactionCoordinatorOf(transactionalId: string): Promise<BreakableBroker>
   leaderOf(topic: string, partition: number): Promise<BreakableBroker>
-  /** Resolves when all brokers are there and all partitions have all their copies in sync. */
+  /** Resolves when each broker says that all are there and that all partitions have all their copies in sync. */
   untilInSync(seconds?: number): Promise<void>
   /** Ends everything and removes the data. */
   close(): Promise<void>
@@ -104,17 +104,22 @@ export function createClusterQuestions(brokers: readonly BreakableBroker[]): Clu
       )
     },
     async untilInSync(seconds) {
-      await ask(
-        'all copies are in sync',
-        async (admin) => {
-          const members = (await admin.describeCluster()).brokers.length
-          const { topics } = await admin.fetchTopicMetadata()
-          const whole = topics.every(({ partitions }) =>
-            partitions.every(({ isr, replicas, leader }) => leader >= 0 && isr.length === replicas.length),
-          )
-          return (members === brokers.length && whole) || null
-        },
-        { seconds },
+      // Each for itself: one that was cut off or frozen goes on for a moment with what it knew before.
+      await Promise.all(
+        brokers.map((broker) =>
+          ask(
+            `all copies are in sync, as broker ${broker.id} sees it`,
+            async (admin) => {
+              const members = (await admin.describeCluster()).brokers.length
+              const { topics } = await admin.fetchTopicMetadata()
+              const whole = topics.every(({ partitions }) =>
+                partitions.every(({ isr, replicas, leader }) => leader >= 0 && isr.length === replicas.length),
+              )
+              return (members === brokers.length && whole) || null
+            },
+            { seconds, from: broker },
+          ),
+        ),
       )
     },
   }

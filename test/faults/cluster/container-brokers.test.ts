@@ -52,7 +52,11 @@ describe('a gate and brokers in containers', { skip: engine.skip || skipWithoutP
         const coordinator = cluster.brokers.find((broker) => broker.id === id)
         assert.ok(coordinator)
         await coordinator[fault]()
-        await waitFor('another broker coordinates', async () => (await cluster.coordinatorOf(bench.group)).id !== id)
+        await waitFor(
+          'another broker coordinates',
+          async () => (await cluster.coordinatorOf(bench.group)).id !== id,
+          PATIENCE_SECONDS,
+        )
         await waitFor('the gate is done without it', () => doneWith(bench, before + ITEMS), PATIENCE_SECONDS)
         assert.ok(gate.running(), 'the gate is the same that it was')
         await coordinator[mend]()
