@@ -16,8 +16,9 @@ export function schemaType(name: string): avro.Type {
 
 /**
  * Checks that `bytes` from `offset` on have the shape of one value of `type`, with no length or count beyond the bytes that
- * are there. The library believes counts: ten hostile bytes that announce two thousand million strings would keep it
- * busy until memory ends. This walk touches each byte at most once.
+ * are there, and no number beyond its type. The library believes counts: ten hostile bytes that announce two thousand million
+ * strings would keep it busy until memory ends. And it reads 32-bit numbers of any size, but does not write them again: a lane
+ * would stand before such a message for ever. This walk touches each byte at most once.
  * @throws {RangeError} where they have not
  */
 export function assertBounded(type: avro.Type, bytes: Buffer, offset: number): void {
@@ -51,6 +52,11 @@ function walk(type: avro.Type, bytes: Buffer, from: number): number {
     case 'string':
     case 'bytes':
       return walkLengthPrefixed(bytes, from)
+    case 'int': {
+      const [value, at] = varint(bytes, from)
+      if (value !== (value | 0)) throw new RangeError('a number is beyond 32 bits')
+      return at
+    }
     default:
       return varint(bytes, from)[1]
   }

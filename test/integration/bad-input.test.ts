@@ -3,6 +3,7 @@ import { randomBytes } from 'node:crypto'
 import { mkdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { test } from 'node:test'
+import avro from 'avsc'
 import type { ItemFault } from '../../services/domain/reasons.ts'
 import type { CrawlItem } from '../../services/domain/records.ts'
 import { produceForeign, type RawRecord, readStore, skipWithoutPython } from '../foreign/foreign.ts'
@@ -12,6 +13,9 @@ import { crawlItem, photograph, sha256, tinyPicture } from './items.ts'
 import { waitFor } from './waiting.ts'
 
 const LONGEST_PAYLOAD = 2_000_000
+/** Stands nowhere else in a message. */
+const UNLIKELY = 1_234_567_891
+const number = avro.Type.forSchema('long')
 
 type BadInput = {
   what: string
@@ -84,6 +88,29 @@ async function badInputs(bench: Bench): Promise<BadInput[]> {
     'random-body',
     withId(goodValue.readInt32BE(1), randomBytes(300)),
   )
+  const numbered = crawlItem('good', { inline: good })
+  numbered.envelope.acquisition = {
+    crawler: null,
+    run: null,
+    requestedUrl: null,
+    finalUrl: null,
+    redirects: [],
+    status: UNLIKELY,
+    responseHeaders: [],
+    remoteAddress: null,
+    fetchedAt: null,
+    fetchedMd5: null,
+    fetchedSha1: null,
+    fetchedSha256: null,
+    warcFile: null,
+    warcOffset: null,
+  }
+  add(
+    'a number beyond 32 bits where the schema has 32',
+    ['MESSAGE_UNDECODABLE'],
+    'good',
+    replaced(await encode(numbered), number.toBuffer(UNLIKELY), number.toBuffer(2 ** 40)),
+  )
   add('a value of no bytes', ['MESSAGE_UNDECODABLE'], 'empty-value', Buffer.alloc(0))
   add('a value of four bytes', ['MESSAGE_UNDECODABLE'], 'short-value', Buffer.alloc(4))
   add('a value that ends too early', ['MESSAGE_UNDECODABLE'], 'good', goodValue.subarray(0, -10))
@@ -150,6 +177,12 @@ async function badInputs(bench: Bench): Promise<BadInput[]> {
 /** The envelope's groups are null up to acquisition, whose redirects announce 2^31 - 1 strings. */
 function hugeCount(): Buffer {
   return Buffer.from([0, 0, 2, 0, 0, 0, 0, 0xfe, 0xff, 0xff, 0xff, 0x0f])
+}
+
+function replaced(value: Buffer, part: Buffer, by: Buffer): Buffer {
+  const at = value.indexOf(part)
+  assert.ok(at >= 0)
+  return Buffer.concat([value.subarray(0, at), by, value.subarray(at + part.length)])
 }
 
 test('bad input has one outcome, never clean, its reason, and is kept to the byte; the gate goes on', {

@@ -39,28 +39,44 @@ test('a value that the library encoded has the shape of its type', () => {
   assert.doesNotThrow(() => assertBounded(item, sample, 0))
 })
 
-test('whatever is done to the bytes of a value, what passes the check decodes or is refused at once', () => {
-  const mutation = fc.tuple(fc.nat(sample.length - 1), fc.nat(255))
+test('whatever is done to the bytes of a value, what passes the check decodes and can be written again, or is refused at once', () => {
+  const byte = fc.nat(255).map((level) => Buffer.of(level))
+  const number = fc.bigInt(-(2n ** 63n), 2n ** 63n - 1n).map(varint)
+  const mutation = fc.tuple(fc.nat(sample.length - 1), fc.oneof(byte, number))
   fc.assert(
-    fc.property(fc.array(mutation, { minLength: 1, maxLength: 8 }), fc.nat(sample.length), (changes, length) => {
-      const bytes = Buffer.from(sample.subarray(0, length))
-      for (const [at, byte] of changes) if (at < length) bytes[at] = byte
+    fc.property(fc.array(mutation, { minLength: 1, maxLength: 8 }), fc.nat(sample.length), (changes, cut) => {
+      let bytes = Buffer.from(sample)
+      for (const [at, part] of changes) bytes = Buffer.concat([bytes.subarray(0, at), part, bytes.subarray(at + 1)])
+      if (changes.length > 1) bytes = bytes.subarray(0, bytes.length - cut)
       try {
         assertBounded(item, bytes, 0)
       } catch (error) {
         assert.ok(error instanceof RangeError)
         return
       }
+      let value: unknown
       // The library may still refuse a number beyond 2^53, never hang or run out of memory.
       try {
-        item.fromBuffer(bytes)
+        value = item.fromBuffer(bytes)
       } catch (error) {
         assert.ok(error instanceof Error)
+        return
       }
+      assert.doesNotThrow(() => item.toBuffer(value))
     }),
-    { numRuns: 2000 },
+    { numRuns: 20_000 },
   )
 })
+
+/** A number as Avro writes it. */
+function varint(value: bigint): Buffer {
+  const bytes: number[] = []
+  for (let rest = BigInt.asUintN(64, (value << 1n) ^ (value >> 63n)); ; rest >>= 7n) {
+    const last = rest < 128n
+    bytes.push(Number(rest & 127n) | (last ? 0 : 128))
+    if (last) return Buffer.from(bytes)
+  }
+}
 
 test('ten bytes that announce two thousand million items are refused, also where items have no bytes of their own', () => {
   for (const items of ['string', 'null'] as const) {
