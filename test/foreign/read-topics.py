@@ -1,7 +1,7 @@
 """Reads Kafka topics from beginning to end with librdkafka, committed records only, and writes a JSON line for each record.
 
-Every partition is read to the high watermark it had at the start. A partition that does not get there before the
-deadline (a transaction still open) ends the run with exit code 1 and one sentence.
+Every partition is read to the high watermark it had at the start. A partition that does not get there (a transaction still
+open) ends the run with exit code 1 and one sentence, when nothing has come for a while.
 
 Lines, by "line": "record", one for each record; "partition", where reading it ended; "committed", what --group has committed.
 Bytes are base64, longer ones {"sha256", "length"}. Values are decoded with the schema that they name; null where they can't be.
@@ -23,7 +23,7 @@ def parse_arguments():
     parser.add_argument("--brokers", required=True)
     parser.add_argument("--registry", required=True, help="URL of the Confluent-compatible API")
     parser.add_argument("--group", help="also tell what this consumer group has committed on the topics")
-    parser.add_argument("--seconds", type=float, default=60, help="deadline")
+    parser.add_argument("--seconds", type=float, default=60, help="longest time without anything new")
     parser.add_argument("topics", nargs="+")
     return parser.parse_args()
 
@@ -68,8 +68,11 @@ def read(arguments, out):
     while any(positions.get(place, -1) < ends[place] for place in places):
         if time.monotonic() > deadline:
             behind = [f"{t}/{p} at {positions.get((t, p))} of {ends[t, p]}" for t, p in places if positions.get((t, p), -1) < ends[t, p]]
-            fail("not read to the end before the deadline: " + ", ".join(behind))
-        for message in client.consume(1000, timeout=0.5):
+            fail("not read to the end, and nothing more comes: " + ", ".join(behind))
+        messages = client.consume(1000, timeout=0.5)
+        if messages:
+            deadline = time.monotonic() + arguments.seconds
+        for message in messages:
             place = (message.topic(), message.partition())
             if message.error() is None:
                 positions[place] = message.offset() + 1
