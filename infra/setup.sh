@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Makes this checkout ready to run: Java and Maven (asked of the system), npm packages, the servers' jars; with the word
+# Makes this checkout ready to run: Java and Maven (asked of the system), npm packages, kernels, the servers' jars; with the word
 # `test` also Python packages, with the word `containers` only a Docker engine and what builds images for it. What is ready is
 # left alone: a second run does nothing and downloads nothing.
 #   infra/setup.sh [test|containers]
@@ -170,6 +170,17 @@ npm_packages() {
   echo "$npm_digest" >node_modules/.sluice-stamp
 }
 
+# What is as fast as the machine allows: AssemblyScript to WebAssembly.
+kernels() {
+  local folder=services/domain/kernels source
+  for source in "$folder"/*.ts; do
+    local built=${source%.ts}.wasm
+    if [ "$built" -nt "$source" ] && [ "$built" -nt "$folder/asconfig.json" ] && [ "$built" -nt package-lock.json ]; then continue; fi
+    PATH="$PWD/node_modules/.bin:$PATH" step "building ${built##*/}" asc "$source" --config "$folder/asconfig.json" -o "$built.new"
+    mv "$built.new" "$built"
+  done
+}
+
 jars() {
   rm -rf .sluice/jars
   step 'getting Kafka and the schema registry' mvn -B -ntp -f infra/pom.xml initialize
@@ -210,5 +221,6 @@ has node || fail "Node $NODE_AT_LEAST or later and npm are needed: please instal
 [ "$(node_major)" -ge "$NODE_AT_LEAST" ] || fail "this Node is too old: expected $NODE_AT_LEAST or later"
 system_packages
 if ! current node_modules/.sluice-stamp "$npm_digest"; then npm_packages; fi
+kernels
 if [ "$with_jvm" = yes ] && ! current .sluice/jars/stamp "$jars_digest"; then jars; fi
 if [ "$with_tests" = yes ] && ! current .sluice/python/stamp "$python_digest"; then python_packages; fi
