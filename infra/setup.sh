@@ -172,11 +172,13 @@ npm_packages() {
 
 # What is as fast as the machine allows: AssemblyScript to WebAssembly.
 kernels() {
-  local folder=services/domain/kernels source
+  local folder=services/domain/kernels source built name
   for source in "$folder"/*.ts; do
-    local built=${source%.ts}.wasm
+    name=$(basename "$source" .ts)
+    built=$folder/$name.wasm
     if [ "$built" -nt "$source" ] && [ "$built" -nt "$folder/asconfig.json" ] && [ "$built" -nt package-lock.json ]; then continue; fi
-    PATH="$PWD/node_modules/.bin:$PATH" step "building ${built##*/}" asc "$source" --config "$folder/asconfig.json" -o "$built.new"
+    PATH="$PWD/node_modules/.bin:$PATH" step "building $name.wasm" \
+      asc "$source" --config "$folder/asconfig.json" --target "$name" -o "$built.new"
     mv "$built.new" "$built"
   done
 }

@@ -1,10 +1,22 @@
 import { AS_IT_STANDS } from '../fingerprint.ts'
-import type { Found, KnownValue, Matcher, Neighbour } from './matcher.ts'
+import { type KernelNumber, loadKernel, makeRoom, sharedMemory } from '../load-kernel.ts'
+import type { Found, KnownValue, Matcher } from './matcher.ts'
 
 const BYTES = 32
-const WORDS = 8
 /** Beyond this radius, in bits, an index of substrings degrades and a match means nothing. */
 const WIDEST_RADIUS = 47
+/** Hits of one search that there is room for at first. */
+const CAPACITY = 4096
+
+/** What `kernels/pdq-index.ts` exports; addresses are without sign. */
+type Kernel = {
+  hashes: KernelNumber
+  query: KernelNumber
+  found: KernelNumber
+  open(count: number, capacity: number): number
+  build(): void
+  search(radius: number, capacity: number): number
+}
 
 /**
  * Matches PDQ hashes in two tiers: near for every signal of sufficient quality; wide only for the picture as it stands, of any frame. A signal
@@ -12,7 +24,7 @@ const WIDEST_RADIUS = 47
  * @param values hashes of 32 bytes, big-endian as the reference prints them
  */
 export function pdqMatcher(values: readonly KnownValue[]): Matcher {
-  const search = linearSearch(values)
+  const search = searchIn(values)
   return {
     search,
     match({ value, quality, transform }, { near, wide }) {
@@ -27,39 +39,45 @@ export function pdqMatcher(values: readonly KnownValue[]): Matcher {
   }
 }
 
-/** Exact Hamming search by a scan over packed words; it gives up on a hash as soon as the radius is passed. */
-function linearSearch(values: readonly KnownValue[]): Matcher['search'] {
-  const packed = new Uint32Array(values.length * WORDS)
-  const refs = new Uint32Array(values.length)
-  values.forEach(({ ref, value }, at) => {
-    packed.set(wordsOf(value), at * WORDS)
-    refs[at] = ref
+/** Exact Hamming search. */
+function searchIn(values: readonly KnownValue[]): Matcher['search'] {
+  const memory = sharedMemory()
+  const kernel = loadKernel<Kernel>('pdq-index', memory)
+  const refs = Uint32Array.from(values, ({ ref }) => ref)
+  let capacity = CAPACITY
+  makeRoom(memory, kernel.open(refs.length, capacity) >>> 0)
+  const hashes = new Uint8Array(memory.buffer, kernel.hashes.value >>> 0, refs.length * BYTES)
+  values.forEach(({ value }, at) => {
+    hashes.set(value, at * BYTES)
   })
+  kernel.build()
+  let query = new Uint8Array(memory.buffer, kernel.query.value, BYTES)
+  let found = foundNow()
+
+  function foundNow(): Uint32Array {
+    return new Uint32Array(memory.buffer, kernel.found.value >>> 0, 2 * capacity)
+  }
+
+  function hits(hash: Uint8Array, radius: number): number {
+    query.set(hash)
+    return kernel.search(radius, capacity)
+  }
 
   return (hash, radius) => {
     if (!Number.isInteger(radius) || radius < 0 || radius > WIDEST_RADIUS) {
       throw new RangeError(`expected a radius of 0 to ${WIDEST_RADIUS} bits`)
     }
-    const wanted = wordsOf(hash)
-    const found: Neighbour[] = []
-    for (let at = 0; at < refs.length; at++) {
-      let distance = 0
-      for (let word = 0; word < WORDS && distance <= radius; word++) {
-        distance += bitCount((packed[at * WORDS + word] ?? 0) ^ (wanted[word] ?? 0))
-      }
-      if (distance <= radius) found.push({ ref: refs[at] ?? 0, distance })
+    let count = hits(hash, radius)
+    if (count > capacity) {
+      capacity = count
+      makeRoom(memory, kernel.open(refs.length, capacity) >>> 0)
+      query = new Uint8Array(memory.buffer, kernel.query.value, BYTES)
+      found = foundNow()
+      count = hits(hash, radius)
     }
-    return found
+    return Array.from({ length: count }, (_, at) => ({
+      ref: refs[found[2 * at] ?? 0] ?? 0,
+      distance: found[2 * at + 1] ?? 0,
+    }))
   }
-}
-
-function wordsOf(hash: Uint8Array): Uint32Array {
-  const view = new DataView(hash.buffer, hash.byteOffset, hash.byteLength)
-  return Uint32Array.from({ length: WORDS }, (_, word) => view.getUint32(word * 4))
-}
-
-function bitCount(word: number): number {
-  const pairs = word - ((word >>> 1) & 0x55555555)
-  const nibbles = (pairs & 0x33333333) + ((pairs >>> 2) & 0x33333333)
-  return Math.imul((nibbles + (nibbles >>> 4)) & 0x0f0f0f0f, 0x01010101) >>> 24
 }

@@ -1,0 +1,193 @@
+/*
+ * All known PDQ hashes within a radius of one, exactly, by multi-index hashing with a chained filter.
+ *
+ * A hash is 16 substrings of 16 bits, and there is a table for each: the ids of all hashes in the order of that substring, and beside each id
+ * the hash's next substring. Take t = floor(radius / 16), so that a hash within the radius differs in less than 16 * (t + 1) bits. Then (by the
+ * cycle lemma, of the 16 distances in a ring) there is a substring k with d(k) <= t and d(k) + d(k + 1) <= 2t + 1. So of each table only the
+ * buckets within t bits are read, and of these only the next substrings, eight at a time; few hashes are ever looked at themselves.
+ *
+ * The memory comes from outside and may be shared: whoever builds calls `open`, puts the hashes where `hashes` says, and calls `build`;
+ * whoever searches calls `open` with the same number, on the same memory.
+ */
+
+const SUBSTRINGS: i32 = 16
+const VALUES: i32 = 65536
+const HASH_BYTES: usize = 32
+/** most substrings within two bits of one */
+const MOST_PROBES: i32 = 137
+const VECTOR: usize = 16
+
+let count: i32 = 0
+/** 32 bytes each, in the order of their ids */
+export let hashes: usize = 0
+/** what is looked for: 32 bytes */
+export let query: usize = 0
+/** what was found: id and distance, u32 each */
+export let found: usize = 0
+/** for each table: where each bucket begins, and behind the last where it ends; u32 */
+let starts: usize = 0
+/** for each table: ids by bucket, u32; the next substrings of these hashes, u16 */
+let ids: usize = 0
+let nexts: usize = 0
+let idsEach: usize = 0
+let nextsEach: usize = 0
+/** substrings within t bits of nought, fewest bits first; u32 */
+let masks: usize = 0
+let probes: i32 = 0
+let probesFor: i32 = -1
+/** begin and end of each bucket to read, of one table and of the one after it; u32 each */
+let bounds: usize = 0
+/** keeps what is read ahead from being left out */
+export let touched: u32 = 0
+
+@inline
+function align(at: usize): usize {
+  return (at + 63) & ~63
+}
+
+const startsEach: usize = 4 * (VALUES + 16)
+
+/**
+ * Lays out the memory for so many hashes.
+ * @param capacity most hits that a search tells
+ * @returns bytes that there must be
+ */
+export function open(hashCount: i32, capacity: i32): usize {
+  count = hashCount
+  idsEach = align(4 * usize(count) + VECTOR)
+  nextsEach = align(2 * usize(count) + VECTOR)
+  query = align(__heap_base)
+  masks = query + 64
+  bounds = align(masks + 4 * MOST_PROBES)
+  hashes = align(bounds + 2 * 8 * MOST_PROBES)
+  starts = align(hashes + HASH_BYTES * usize(count))
+  ids = align(starts + startsEach * SUBSTRINGS)
+  nexts = ids + idsEach * SUBSTRINGS
+  found = nexts + nextsEach * SUBSTRINGS
+  return found + 8 * usize(capacity) + VECTOR
+}
+
+@inline
+function substring(hash: usize, k: i32): u32 {
+  return load<u16>(hash + 2 * (k & (SUBSTRINGS - 1)))
+}
+
+/** Makes the tables of the hashes. */
+export function build(): void {
+  for (let k = 0; k < SUBSTRINGS; k++) {
+    const table = starts + startsEach * k
+    memory.fill(table, 0, 4 * (VALUES + 1))
+    // Counted one place further on, so that each sum is where its bucket begins.
+    for (let id = 0; id < count; id++) {
+      const at = table + 4 + 4 * substring(hashes + HASH_BYTES * id, k)
+      store<u32>(at, load<u32>(at) + 1)
+    }
+    for (let value = 1; value <= VALUES; value++) {
+      const at = table + 4 * value
+      store<u32>(at, load<u32>(at) + load<u32>(at - 4))
+    }
+    // Filling a bucket moves its beginning to its end, which is where the next one began.
+    for (let id = 0; id < count; id++) {
+      const hash = hashes + HASH_BYTES * id
+      const at = table + 4 * substring(hash, k)
+      const place = load<u32>(at)
+      store<u32>(at, place + 1)
+      store<u32>(ids + idsEach * k + 4 * usize(place), id)
+      store<u16>(nexts + nextsEach * k + 2 * usize(place), u16(substring(hash, k + 1)))
+    }
+    memory.copy(table + 4, table, 4 * VALUES)
+    store<u32>(table, 0)
+  }
+}
+
+function makeMasks(bits: i32): void {
+  probes = 0
+  probesFor = bits
+  for (let wanted = 0; wanted <= bits; wanted++) {
+    for (let mask = 0; mask < VALUES; mask++) {
+      if (popcnt<i32>(mask) != wanted) continue
+      store<u32>(masks + 4 * probes, mask)
+      probes++
+    }
+  }
+}
+
+/** Where the buckets of a table are, and a look at each, so that it is on its way from memory when it is read. */
+function lookAhead(k: i32): void {
+  const table = starts + startsEach * k
+  const next = nexts + nextsEach * k
+  const to = bounds + 8 * MOST_PROBES * (k & 1)
+  const value = substring(query, k)
+  let seen: u32 = 0
+  for (let p = 0; p < probes; p++) {
+    const at = table + 4 * (value ^ load<u32>(masks + 4 * p))
+    const begin = load<u32>(at)
+    store<u32>(to + 8 * p, begin)
+    store<u32>(to + 8 * p, load<u32>(at, 4), 4)
+    seen ^= load<u16>(next + 2 * usize(begin))
+  }
+  touched ^= seen
+}
+
+/**
+ * Looks for all hashes within `radius` bits of the one at `query`, 0 to 47.
+ * @returns how many there are; of more than `capacity` the rest is not told
+ */
+export function search(radius: i32, capacity: i32): i32 {
+  const bits = radius / SUBSTRINGS
+  if (probesFor != bits) makeMasks(bits)
+  const q0 = load<u64>(query)
+  const q1 = load<u64>(query, 8)
+  const q2 = load<u64>(query, 16)
+  const q3 = load<u64>(query, 24)
+  let hits = 0
+  lookAhead(0)
+  for (let k = 0; k < SUBSTRINGS; k++) {
+    if (k + 1 < SUBSTRINGS) lookAhead(k + 1)
+    const table = bounds + 8 * MOST_PROBES * (k & 1)
+    const next = nexts + nextsEach * k
+    const own = ids + idsEach * k
+    const wanted = i16x8.splat(i16(substring(query, k + 1)))
+    for (let p = 0; p < probes; p++) {
+      const begin = load<u32>(table + 8 * p)
+      const end = load<u32>(table + 8 * p, 4)
+      // As many bits as the pair may still have.
+      const most = i16x8.splat(i16(2 * bits + 1 - popcnt<u32>(load<u32>(masks + 4 * p))))
+      for (let at = begin; at < end; at += 8) {
+        const differs = i8x16.popcnt(v128.xor(v128.load(next + 2 * usize(at)), wanted))
+        const near = i16x8.le_s(i16x8.extadd_pairwise_i8x16_u(differs), most)
+        if (!v128.any_true(near)) continue
+        let lanes = i16x8.bitmask(near)
+        if (end - at < 8) lanes &= (1 << (end - at)) - 1
+        while (lanes != 0) {
+          const id = load<u32>(own + 4 * usize(at + ctz<i32>(lanes)))
+          lanes &= lanes - 1
+          const hash = hashes + HASH_BYTES * usize(id)
+          const distance =
+            i32(popcnt<u64>(load<u64>(hash) ^ q0)) +
+            i32(popcnt<u64>(load<u64>(hash, 8) ^ q1)) +
+            i32(popcnt<u64>(load<u64>(hash, 16) ^ q2)) +
+            i32(popcnt<u64>(load<u64>(hash, 24) ^ q3))
+          if (distance > radius || !isFirst(hash, k, bits)) continue
+          if (hits < capacity) {
+            store<u32>(found + 8 * usize(hits), id)
+            store<u32>(found + 8 * usize(hits), distance, 4)
+          }
+          hits++
+        }
+      }
+    }
+  }
+  return hits
+}
+
+/** Whether no table before the k-th finds this hash. */
+function isFirst(hash: usize, k: i32, bits: i32): bool {
+  let before = popcnt<u32>(substring(hash, 0) ^ substring(query, 0))
+  for (let j = 0; j < k; j++) {
+    const here = popcnt<u32>(substring(hash, j + 1) ^ substring(query, j + 1))
+    if (before <= u32(bits) && before + here <= u32(2 * bits + 1)) return false
+    before = here
+  }
+  return true
+}
