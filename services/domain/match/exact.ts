@@ -1,4 +1,4 @@
-import type { KnownValue, Matcher, Neighbour } from './matcher.ts'
+import type { KnownValues, Matcher, Neighbour } from './matcher.ts'
 
 /** Slots for each digest: so many that a search hardly ever meets another one. */
 const SLOTS_EACH = 1.5
@@ -6,36 +6,33 @@ const NONE = 0xffffffff
 
 /**
  * Matches digests that are equal, at the same cost however many are known. Each takes its own length and 14 bytes.
- * @param values all of one length, at least 8 bytes
+ * @param length of a digest in bytes, at least 8
  */
-export function exactMatcher(values: readonly KnownValue[]): Matcher {
-  const bytes = values[0]?.value.length ?? 0
-  const digests = Buffer.alloc(values.length * bytes)
-  const refs = Uint32Array.from(values, ({ ref }) => ref)
+export function exactMatcher({ refs, bytes }: KnownValues, length: number): Matcher {
+  const digests = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)
   /** the next one that is the same digest */
-  const nexts = new Uint32Array(values.length).fill(NONE)
-  const slots = new Uint32Array(Math.ceil(values.length * SLOTS_EACH)).fill(NONE)
+  const nexts = new Uint32Array(refs.length).fill(NONE)
+  const slots = new Uint32Array(Math.ceil(refs.length * SLOTS_EACH)).fill(NONE)
 
   /** Where a digest is, or would be. */
   function slotOf(digest: Uint8Array): number {
     let slot = Math.floor((mixed(digest) / 2 ** 32) * slots.length)
     for (let at = slots[slot] ?? NONE; at !== NONE; at = slots[slot] ?? NONE) {
-      if (digests.compare(digest, 0, bytes, at * bytes, (at + 1) * bytes) === 0) break
+      if (digests.compare(digest, 0, length, at * length, (at + 1) * length) === 0) break
       slot = slot + 1 === slots.length ? 0 : slot + 1
     }
     return slot
   }
 
-  values.forEach(({ value }, at) => {
-    digests.set(value, at * bytes)
-    const slot = slotOf(value)
+  for (let at = 0; at < refs.length; at++) {
+    const slot = slotOf(digests.subarray(at * length, (at + 1) * length))
     nexts[at] = slots[slot] ?? NONE
     slots[slot] = at
-  })
+  }
 
   function equal(value: Uint8Array): Neighbour[] {
     const found: Neighbour[] = []
-    if (values.length === 0 || value.length !== bytes) return found
+    if (refs.length === 0 || value.length !== length) return found
     for (let at = slots[slotOf(value)] ?? NONE; at !== NONE; at = nexts[at] ?? NONE) {
       found.push({ ref: refs[at] ?? 0, distance: 0 })
     }

@@ -3,11 +3,11 @@ import type { KnownList } from '../hash-list-state.ts'
 import type { PdqTiers } from '../judge/policy.ts'
 import type { HashListEntry, Match } from '../records.ts'
 import { exactMatcher } from './exact.ts'
-import { type KnownValue, type Matcher, matchClasses } from './matcher.ts'
+import { type KnownValues, type Matcher, matchClasses } from './matcher.ts'
 import { pdqMatcher } from './pdq.ts'
 
 /** The signals that can be matched, each with its length in bytes. A new one is a new file here and a line in this table. */
-const matchers: Readonly<Record<string, { bytes: number; create: (values: readonly KnownValue[]) => Matcher }>> = {
+const matchers: Readonly<Record<string, { bytes: number; create: (values: KnownValues, bytes: number) => Matcher }>> = {
   md5: { bytes: 16, create: exactMatcher },
   sha1: { bytes: 20, create: exactMatcher },
   sha256: { bytes: 32, create: exactMatcher },
@@ -43,16 +43,25 @@ type Ref = { list: KnownList; entry: HashListEntry }
 /** Builds the index over the lists' versions in force. */
 export function buildMatchIndex(lists: readonly KnownList[]): MatchIndex {
   const refs: Ref[] = lists.flatMap((list) => list.entries.map((entry) => ({ list, entry })))
-  const values = new Map<string, KnownValue[]>(Object.keys(matchers).map((signal) => [signal, []]))
   let unmatchable = 0
-  refs.forEach(({ entry }, ref) => {
-    for (const { signal, value } of entry.signals) {
-      if (values.has(signal) && matchers[signal]?.bytes === value.length) values.get(signal)?.push({ ref, value })
-      else unmatchable += 1
-    }
-  })
+  const counts = new Map<string, number>(Object.keys(matchers).map((signal) => [signal, 0]))
+  for (const { signal, value } of signalsOf(refs)) {
+    if (matchers[signal]?.bytes === value.length) counts.set(signal, (counts.get(signal) ?? 0) + 1)
+    else unmatchable += 1
+  }
   const bySignal = new Map<string, Matcher>()
-  for (const [signal, { create }] of Object.entries(matchers)) bySignal.set(signal, create(values.get(signal) ?? []))
+  for (const [signal, { bytes, create }] of Object.entries(matchers)) {
+    const count = counts.get(signal) ?? 0
+    const values: KnownValues = { refs: new Uint32Array(count), bytes: new Uint8Array(count * bytes) }
+    let at = 0
+    for (const { ref, signal: kind, value } of signalsOf(refs)) {
+      if (kind !== signal || value.length !== bytes) continue
+      values.refs[at] = ref
+      values.bytes.set(value, at * bytes)
+      at += 1
+    }
+    bySignal.set(signal, create(values, bytes))
+  }
 
   return {
     unmatchable,
@@ -92,6 +101,12 @@ export function buildMatchIndex(lists: readonly KnownList[]): MatchIndex {
       })
       return hits.sort((a, b) => a.distance - b.distance || byText(a.list, b.list) || byText(a.entry, b.entry))
     },
+  }
+}
+
+function* signalsOf(refs: readonly Ref[]): Generator<{ ref: number; signal: string; value: Uint8Array }> {
+  for (const [ref, { entry }] of refs.entries()) {
+    for (const { signal, value } of entry.signals) yield { ref, signal, value }
   }
 }
 

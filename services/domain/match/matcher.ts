@@ -5,8 +5,13 @@ import type { Signal } from '../records.ts'
 export const matchClasses = ['exact', 'near', 'wide'] as const
 export type MatchClass = (typeof matchClasses)[number]
 
-/** A known hash, and the index's number for the entry that it belongs to. */
-export type KnownValue = { ref: number; value: Uint8Array }
+/** Known hashes of one kind, packed: millions of them are to fit into memory. */
+export type KnownValues = {
+  /** the index's number for the entry that each belongs to */
+  refs: Uint32Array
+  /** the hashes, one behind the other */
+  bytes: Uint8Array
+}
 
 /** That a signal of the item matched the entry with this number; distance in bits. */
 export type Found = { ref: number; distance: number; class: MatchClass }

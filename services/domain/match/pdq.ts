@@ -1,6 +1,6 @@
 import { AS_IT_STANDS } from '../fingerprint.ts'
 import { type KernelNumber, loadKernel, makeRoom, sharedMemory } from '../load-kernel.ts'
-import type { Found, KnownValue, Matcher } from './matcher.ts'
+import type { Found, KnownValues, Matcher } from './matcher.ts'
 
 const BYTES = 32
 /** Beyond this radius, in bits, an index of substrings degrades and a match means nothing. */
@@ -23,7 +23,7 @@ type Kernel = {
  * that is near an entry is not also counted as wide. A hash without a quality counts as quality 0.
  * @param values hashes of 32 bytes, big-endian as the reference prints them
  */
-export function pdqMatcher(values: readonly KnownValue[]): Matcher {
+export function pdqMatcher(values: KnownValues): Matcher {
   const search = searchIn(values)
   return {
     search,
@@ -40,16 +40,12 @@ export function pdqMatcher(values: readonly KnownValue[]): Matcher {
 }
 
 /** Exact Hamming search. */
-function searchIn(values: readonly KnownValue[]): Matcher['search'] {
+function searchIn({ refs, bytes }: KnownValues): Matcher['search'] {
   const memory = sharedMemory()
   const kernel = loadKernel<Kernel>('pdq-index', memory)
-  const refs = Uint32Array.from(values, ({ ref }) => ref)
   let capacity = CAPACITY
   makeRoom(memory, kernel.open(refs.length, capacity) >>> 0)
-  const hashes = new Uint8Array(memory.buffer, kernel.hashes.value >>> 0, refs.length * BYTES)
-  values.forEach(({ value }, at) => {
-    hashes.set(value, at * BYTES)
-  })
+  new Uint8Array(memory.buffer, kernel.hashes.value >>> 0).set(bytes)
   kernel.build()
   let query = new Uint8Array(memory.buffer, kernel.query.value, BYTES)
   let found = foundNow()

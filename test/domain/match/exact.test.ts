@@ -10,7 +10,10 @@ test('whatever digests are known, how often and how alike, those that are equal 
     .map(([first, rest]) => Buffer.from([first, 0, 0, 0, ...rest]))
   fc.assert(
     fc.property(fc.array(digest, { maxLength: 200 }), fc.array(digest, { maxLength: 20 }), (known, others) => {
-      const { search } = exactMatcher(known.map((value, ref) => ({ ref: ref * 3, value })))
+      const { search } = exactMatcher(
+        { refs: Uint32Array.from(known.keys(), (ref) => ref * 3), bytes: Buffer.concat(known) },
+        16,
+      )
       for (const wanted of [...known, ...others]) {
         const found = search(wanted, 0).map(({ ref }) => ref)
         assert.deepEqual(
@@ -24,7 +27,7 @@ test('whatever digests are known, how often and how alike, those that are equal 
 })
 
 test('a digest of another length is not found', () => {
-  const { search } = exactMatcher([{ ref: 1, value: Buffer.alloc(20) }])
+  const { search } = exactMatcher({ refs: Uint32Array.of(1), bytes: Buffer.alloc(20) }, 20)
   assert.deepEqual(search(Buffer.alloc(16), 0), [])
   assert.deepEqual(search(Buffer.alloc(32), 0), [])
 })
