@@ -17,9 +17,10 @@ test: ## check, then run the whole suite
 	@node --test --test-concurrency=2 --test-reporter=spec --test-global-setup=./test/integration/shared-stack.ts \
 	  $$(find test -name '*.test.ts' -not -path 'test/bench/*' | sort)
 
-bench: ## how long nothing is judged when a gate ends: after SIGTERM, after kill -9; TIMES=5 repetitions, JSON=1 for JSON
-	@infra/setup.sh
-	@node test/bench/gap-table.ts --times $(or $(TIMES),5) $(if $(JSON),--json)
+bench: ## our speed against others', and how long nothing is judged when a gate ends; TIMES=5 repetitions; all figures in .sluice/bench/latest.json
+	@infra/setup.sh test
+	@node test/bench/kernels.ts --times $(or $(TIMES),5)
+	@node test/bench/gap-table.ts --times $(or $(TIMES),5)
 
 soak: ## three gates and three brokers under random faults for MINUTES=30, then everything is counted; JSON=file keeps the figures; before it 20,000 broken messages
 	@infra/setup.sh test

@@ -4,13 +4,14 @@ import { startStack, stopStack } from '../../services/cluster/stack/stack.ts'
 import { asTable } from '../../services/platform/table.ts'
 import { openBench, type Scope } from '../integration/harness.ts'
 import { sha256 } from '../integration/items.ts'
+import { inWords, keep, spread } from './figures.ts'
 import { type Ending, measureGaps, type Successor } from './gap.ts'
 
 /*
  * How long nothing is judged when a gate ends, at the shipped settings: on a stack of its own, or on the one that SLUICE_TEST_BROKERS and
  * SLUICE_TEST_REGISTRY name. Exit code 1 when a bound is broken.
  */
-const USAGE = 'gap-table.ts [--times 5] [--json]'
+const USAGE = 'gap-table.ts [--times 5]'
 const ROOT = '.sluice/bench-stack'
 
 /** Seconds that the worst gap may last. */
@@ -62,23 +63,15 @@ async function bench(times: number): Promise<Result[]> {
 function table(results: readonly Result[]): string {
   const rows = results.map(({ ending, successor, first, last, bound }) => [
     `${ending}, ${successor}`,
-    median(first).toFixed(2),
-    median(last).toFixed(2),
-    `${Math.min(...last).toFixed(2)} to ${Math.max(...last).toFixed(2)}`,
+    inWords(spread(first), 2),
+    inWords(spread(last), 2),
     `${bound}`,
   ])
-  return asTable(['seconds until judged again', 'first lane', 'all lanes', 'from, to', 'bound'], rows)
-}
-
-function median(values: readonly number[]): number {
-  const sorted = values.toSorted((a, b) => a - b)
-  const half = sorted.length >> 1
-  const upper = sorted[half] ?? Number.NaN
-  return sorted.length % 2 === 1 ? upper : (upper + (sorted[half - 1] ?? Number.NaN)) / 2
+  return asTable(['seconds until judged again', 'first lane', 'all lanes', 'bound'], rows)
 }
 
 async function main(): Promise<void> {
-  const { values } = parseArgs({ options: { times: { type: 'string', default: '5' }, json: { type: 'boolean' } } })
+  const { values } = parseArgs({ options: { times: { type: 'string', default: '5' } } })
   const times = Number(values.times)
   if (!Number.isInteger(times) || times < 1) throw new Error(`usage: ${USAGE}`)
   const hasStack = process.env.SLUICE_TEST_BROKERS !== undefined
@@ -89,8 +82,9 @@ async function main(): Promise<void> {
   }
   try {
     const results = await bench(times)
-    process.stdout.write(values.json ? `${JSON.stringify(results)}\n` : `${table(results)}\n`)
-    if (results.some(({ last, bound }) => median(last) > bound)) process.exitCode = 1
+    keep({}, { gap: results })
+    process.stdout.write(`${table(results)}\n`)
+    if (results.some(({ last, bound }) => spread(last).median > bound)) process.exitCode = 1
   } finally {
     if (!hasStack) {
       await stopStack({ root: ROOT })
