@@ -2,7 +2,7 @@ import { rm } from 'node:fs/promises'
 import { parseArgs } from 'node:util'
 import { startStack, stopStack } from '../../services/cluster/stack/stack.ts'
 import { asTable } from '../../services/platform/table.ts'
-import { openBench, type Scope } from '../integration/harness.ts'
+import { openBench, openScope } from '../integration/harness.ts'
 import { sha256 } from '../integration/items.ts'
 import { inWords, keep, spread } from './figures.ts'
 import { type Ending, measureGaps, type Successor } from './gap.ts'
@@ -29,14 +29,7 @@ type Result = {
 }
 
 async function bench(times: number): Promise<Result[]> {
-  const closing: Array<() => Promise<void>> = []
-  const scope: Scope = {
-    fullName: 'gap',
-    passed: false,
-    after(work) {
-      closing.push(work)
-    },
-  }
+  const scope = openScope('gap')
   try {
     const results: Result[] = []
     for (const successor of successors) {
@@ -56,7 +49,7 @@ async function bench(times: number): Promise<Result[]> {
     scope.passed = true
     return results
   } finally {
-    for (const close of closing.reverse()) await close()
+    await scope.close()
   }
 }
 

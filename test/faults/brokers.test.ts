@@ -10,7 +10,7 @@ import { DOOR } from '../../services/domain/topics.ts'
 import { skipWithoutPython } from '../foreign/foreign.ts'
 import { countOutcomes, faultsOf, noFaults } from '../foreign/outcome-count.ts'
 import type { GateProcess } from '../integration/gate-process.ts'
-import { type Bench, openBench, type Scope } from '../integration/harness.ts'
+import { type Bench, openBench, openScope } from '../integration/harness.ts'
 import { endWithThisProcess } from '../integration/leftovers.ts'
 import { sharedStack } from '../integration/shared-stack.ts'
 import { waitFor } from '../integration/waiting.ts'
@@ -33,34 +33,33 @@ type Parts = { cluster: BreakableCluster; bench: Bench; gate: GateProcess; disk:
 
 describe('the gate outlives its brokers', { skip: skipWithoutPython() }, () => {
   let parts: Parts | null = null
-  const closing: Array<() => Promise<void> | void> = []
-  const scope: Scope = { fullName: 'brokers', passed: true, after: (work) => void closing.push(work) }
+  const scope = openScope('brokers')
+  scope.passed = true
   let seed = 0
 
   /** One cluster, one bench and one gate for all tests: it has to live through everything. */
   before(async () => {
     const disk = mkdtempSync(join(tmpdir(), 'sluice-disk-'))
-    closing.push(() => rmSync(disk, { recursive: true, force: true }))
+    scope.after(() => rmSync(disk, { recursive: true, force: true }))
     if (canMount) {
       execFileSync('mount', ['-t', 'tmpfs', '-o', `size=${DISK_BYTES}`, 'tmpfs', disk])
       const unmount = (): void => void execFileSync('umount', ['-l', disk])
       const forget = endWithThisProcess(unmount)
-      closing.push(unmount, forget)
+      scope.after(unmount)
+      scope.after(forget)
     }
     const cluster = await openJvmBrokers({
       registry: sharedStack().registry,
       brokers: { 3: { dataFolder: join(disk, 'data') } },
     })
-    closing.push(() => cluster.close())
+    scope.after(() => cluster.close())
     const bench = await openBench(scope, { cluster, partitions: 3 })
     await importKnown(bench)
     const gate = bench.startGate()
     await gate.untilReady(PATIENCE)
     parts = { cluster, bench, gate, disk }
   })
-  after(async () => {
-    for (const close of closing.reverse()) await close()
-  })
+  after(() => scope.close())
 
   /** Sends items, does something once some of them are judged, and sends more; in the end every item has its one outcome. */
   async function judgeThrough(happens: (given: Parts, load: Load) => Promise<void>): Promise<void> {

@@ -2,7 +2,7 @@ import { randomInt } from 'node:crypto'
 import { writeFileSync } from 'node:fs'
 import { parseArgs } from 'node:util'
 import { countOutcomes, faultsOf, type OutcomeCount } from '../foreign/outcome-count.ts'
-import { openBench, type Scope } from '../integration/harness.ts'
+import { openBench, openScope } from '../integration/harness.ts'
 import { type ChaosReport, runChaos } from './chaos.ts'
 import { openJvmBrokers } from './cluster/jvm-brokers.ts'
 import { expectedFates, importKnown } from './mixed-load.ts'
@@ -42,16 +42,10 @@ type Result = {
 }
 
 async function soak(minutes: number, seed: number, itemsPerSecond: number): Promise<Result & { samples: Sample[] }> {
-  const closing: Array<() => Promise<void>> = []
+  const scope = openScope('soak')
   try {
     const cluster = await openJvmBrokers()
-    closing.push(() => cluster.close())
-    const scope: Scope = {
-      fullName: 'soak',
-      after(work) {
-        closing.push(work)
-      },
-    }
+    scope.after(() => cluster.close())
     const bench = await openBench(scope, { cluster, partitions: PARTITIONS })
     await importKnown(bench)
 
@@ -88,7 +82,7 @@ async function soak(minutes: number, seed: number, itemsPerSecond: number): Prom
     scope.passed = isGood(result)
     return { ...result, samples }
   } finally {
-    for (const close of closing.reverse()) await close()
+    await scope.close()
   }
 }
 

@@ -45,7 +45,27 @@ export type Scope = {
   fullName: string
   /** true when it went well; else what the gates wrote is shown */
   passed?: boolean
-  after(work: () => Promise<void>): void
+  after(work: () => Promise<void> | void): void
+}
+
+/** A scope for what is more or less than one test: `close` does all that was registered, the last one first, whatever fails. */
+export function openScope(fullName: string): Scope & { close(): Promise<void> } {
+  const works: Array<() => Promise<void> | void> = []
+  return {
+    fullName,
+    after: (work) => void works.push(work),
+    async close() {
+      const failures: unknown[] = []
+      for (const work of works.splice(0).reverse()) {
+        try {
+          await work()
+        } catch (error) {
+          failures.push(error)
+        }
+      }
+      if (failures.length > 0) throw new AggregateError(failures, `${fullName} could not be closed`)
+    },
+  }
 }
 
 /** A row of a hash list file: column to text. */

@@ -3,7 +3,7 @@ import { after, before, describe, test } from 'node:test'
 import { skipWithoutPython } from '../../foreign/foreign.ts'
 import { audit } from '../../integration/audit.ts'
 import type { GateProcess } from '../../integration/gate-process.ts'
-import { type Bench, openBench, type Scope } from '../../integration/harness.ts'
+import { type Bench, openBench, openScope } from '../../integration/harness.ts'
 import { crawlItem, tinyPicture } from '../../integration/items.ts'
 import { sharedStack } from '../../integration/shared-stack.ts'
 import { waitFor } from '../../integration/waiting.ts'
@@ -23,22 +23,20 @@ const faults = [
 
 describe('a gate and brokers in containers', { skip: engine.skip || skipWithoutPython() }, () => {
   let parts: { cluster: ContainerCluster; bench: Bench; gate: GateProcess } | null = null
-  const closing: Array<() => Promise<void>> = []
-  const scope: Scope = { fullName: 'container-brokers', passed: true, after: (work) => void closing.push(work) }
+  const scope = openScope('container-brokers')
+  scope.passed = true
 
   /** One cluster, one bench and one gate for all tests: it has to live through everything. */
   before(async () => {
     const cluster = await openContainerBrokers(sharedStack().registry)
-    closing.push(() => cluster.close())
+    scope.after(() => cluster.close())
     const bench = await openBench(scope, { cluster })
     await bench.importList('stand-in', [])
     const gate = bench.startGate({ environment: { SLUICE_CHUNK_ITEMS: '8' } })
     await gate.untilReady(PATIENCE_SECONDS)
     parts = { cluster, bench, gate }
   })
-  after(async () => {
-    for (const close of closing.reverse()) await close()
-  })
+  after(() => scope.close())
 
   for (const { what, fault, mend } of faults) {
     test(`while the coordinator ${what}, the gate finishes its work by the others`, async () => {
