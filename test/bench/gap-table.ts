@@ -1,9 +1,8 @@
-import { rm } from 'node:fs/promises'
 import { parseArgs } from 'node:util'
-import { startStack, stopStack } from '../../services/cluster/stack/stack.ts'
 import { asTable } from '../../services/platform/table.ts'
 import { openBench, openScope } from '../integration/harness.ts'
 import { sha256 } from '../integration/items.ts'
+import { withStack } from './bench-stack.ts'
 import { inWords, keep, spread } from './figures.ts'
 import { type Ending, measureGaps, type Successor } from './gap.ts'
 
@@ -12,7 +11,6 @@ import { type Ending, measureGaps, type Successor } from './gap.ts'
  * SLUICE_TEST_REGISTRY name. Exit code 1 when a bound is broken.
  */
 const USAGE = 'gap-table.ts [--times 5]'
-const ROOT = '.sluice/bench-stack'
 
 /** Seconds that the worst gap may last. */
 const bounds: Readonly<Record<Ending, number>> = { SIGTERM: 2, SIGKILL: 15 }
@@ -67,23 +65,12 @@ async function main(): Promise<void> {
   const { values } = parseArgs({ options: { times: { type: 'string', default: '5' } } })
   const times = Number(values.times)
   if (!Number.isInteger(times) || times < 1) throw new Error(`usage: ${USAGE}`)
-  const hasStack = process.env.SLUICE_TEST_BROKERS !== undefined
-  if (!hasStack) {
-    const { brokers, registry } = await startStack({ root: ROOT })
-    process.env.SLUICE_TEST_BROKERS = brokers.join(',')
-    process.env.SLUICE_TEST_REGISTRY = registry
-  }
-  try {
+  await withStack(async () => {
     const results = await bench(times)
     keep({}, { gap: results })
     process.stdout.write(`${table(results)}\n`)
     if (results.some(({ last, bound }) => spread(last).median > bound)) process.exitCode = 1
-  } finally {
-    if (!hasStack) {
-      await stopStack({ root: ROOT })
-      await rm(ROOT, { recursive: true, force: true })
-    }
-  }
+  })
 }
 
 await main()
