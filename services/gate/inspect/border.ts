@@ -81,9 +81,14 @@ function linesFrom(first: number, rgb: Uint8Array, count: number, line: (index: 
 
 function medianColour(rgb: Uint8Array, { start, step, count }: Line): [number, number, number] {
   const median = (channel: number) => {
-    const levels = new Uint8Array(count)
-    for (let i = 0; i < count; i++) levels[i] = rgb[start + i * step + channel] ?? 0
-    return levels.sort()[count >> 1] ?? 0
+    const levels = new Uint32Array(256)
+    for (let i = 0, at = start + channel; i < count; i++, at += step) {
+      const level = rgb[at] ?? 0
+      levels[level] = (levels[level] ?? 0) + 1
+    }
+    let level = 0
+    for (let seen = levels[0] ?? 0; seen <= count >> 1; seen += levels[level] ?? 0) level++
+    return level
   }
   return [median(0), median(1), median(2)]
 }
