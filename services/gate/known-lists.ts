@@ -15,6 +15,9 @@ export type ListsInForce = {
   problem: SluiceError | null
 }
 
+/** An index that could not be built is tried again after this long. */
+const BUILD_AGAIN_MS = 10_000
+
 /** Lists that can't be asked for are believed for this long, as long as brokers may take to restart. */
 const LONGEST_SILENCE_MS = 60_000
 
@@ -36,10 +39,13 @@ export function followKnownLists(
     now?: () => number
     /** Called after each rebuild, with the lists as they are. */
     onChange?: (states: ListState[]) => void
+    build?: typeof buildMatchIndex
   },
 ): KnownLists {
-  const { policy, now = Date.now, onChange, onTrouble, ...source } = options
+  const { policy, now = Date.now, onChange, onTrouble, build = buildMatchIndex, ...source } = options
   let readOnce = false
+  /** why there is no index of the versions in force; null when there is one */
+  let unbuilt: SluiceError | null = null
   let index = buildMatchIndex([])
   let versions: ListVersion[] = []
   const doubted = new Set<string>()
@@ -62,8 +68,8 @@ export function followKnownLists(
     })
     const reading = mine.reachedEnd.then(() => {
       if (!isCurrent()) return
-      readOnce = true
       rebuild()
+      readOnce = true
     })
     reading.catch((error: unknown) => onTrouble?.(error))
     return mine
@@ -84,11 +90,22 @@ export function followKnownLists(
     if (news.length > 0) followAnew()
   }
 
+  /** Nothing is judged by an index that is not that of the versions in force. */
   function rebuild(): void {
     const states = follower.lists.states()
     const known = states.flatMap(({ inForce }): KnownList[] => (inForce ? [inForce] : []))
-    index = buildMatchIndex(known)
-    versions = known.map(({ list, version }) => ({ list, version }))
+    try {
+      index = build(known)
+      versions = known.map(({ list, version }) => ({ list, version }))
+      unbuilt = null
+    } catch (cause) {
+      const sentence = 'the hash lists have been read, but no index of them could be built'
+      unbuilt = new SluiceError('LISTS_INCOMPLETE', `${sentence}: is there enough memory? It is tried again`, { cause })
+      onTrouble?.(unbuilt)
+      setTimeout(() => {
+        if (unbuilt !== null) rebuild()
+      }, BUILD_AGAIN_MS).unref()
+    }
     onChange?.(states)
   }
 
@@ -102,7 +119,7 @@ export function followKnownLists(
       const sentence = `the topic of the hash lists has not been there for over ${LONGEST_SILENCE_MS / 1000} s`
       return new SluiceError('LISTS_INCOMPLETE', `${sentence}, so what has changed is not known`)
     }
-    return listsInForce(policy, follower.lists.states(), now())
+    return unbuilt ?? listsInForce(policy, follower.lists.states(), now())
   }
 
   return {

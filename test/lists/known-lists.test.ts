@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import test, { type TestContext } from 'node:test'
 import { listDigest } from '../../services/domain/hash-list.ts'
 import type { PdqTiers } from '../../services/domain/judge/policy.ts'
+import { buildMatchIndex } from '../../services/domain/match/match-index.ts'
 import type { HashListEntry } from '../../services/domain/records.ts'
 import { followKnownLists, type KnownLists } from '../../services/gate/known-lists.ts'
 import { createKafka } from '../../services/platform/kafka/client.ts'
@@ -37,13 +38,17 @@ async function close(
   await bench.produce(topic, [{ key: `stand-in/version/${version}`, value }])
 }
 
-function follow(t: TestContext, bench: Bench, now?: () => number): KnownLists {
+function follow(
+  t: TestContext,
+  bench: Bench,
+  options: Partial<Pick<Parameters<typeof followKnownLists>[0], 'now' | 'build'>> = {},
+): KnownLists {
   const lists = followKnownLists({
     kafka: createKafka(bench.settings, 'known-lists'),
     registry: bench.registry,
     prefix: bench.settings.prefix,
     policy: { lists: { 'stand-in': { mode: 'enforce', maxAgeHours: 24 } } },
-    ...(now ? { now } : {}),
+    ...options,
   })
   t.after(() => lists.stop())
   return lists
@@ -115,12 +120,35 @@ test('a list grows stale by the clock alone and is good again once it was checke
   let now = Date.now()
   await putEntries(bench, [entry('a', 1)])
   await close(bench, 'v1', [entry('a', 1)], now)
-  const lists = follow(t, bench, () => now)
+  const lists = follow(t, bench, { now: () => now })
   await waitFor('the list is complete', () => lists.current().problem === null)
   now += 25 * HOUR
   assert.equal(lists.current().problem?.code, 'LISTS_STALE')
   await close(bench, 'v2', [entry('a', 1)], now)
   await waitFor('the list is fresh', () => lists.current().problem === null)
+})
+
+test('while no index of a version can be built nothing is judged; it is tried again', async (t) => {
+  const bench = await openBench(t, { partitions: 1 })
+  let isShort = false
+  const lists = follow(t, bench, {
+    build(known) {
+      if (isShort) throw new RangeError('no memory')
+      return buildMatchIndex(known)
+    },
+  })
+  await putEntries(bench, [entry('a', 1)])
+  await close(bench, 'v1', [entry('a', 1)], Date.now())
+  await waitFor('the list is in force', () => lists.current().problem === null && knows(lists, 1))
+
+  isShort = true
+  await putEntries(bench, [entry('b', 2)])
+  await close(bench, 'v2', [entry('a', 1), entry('b', 2)], Date.now())
+  await waitFor('no index is built', () => /could be built/.test(lists.current().problem?.message ?? ''))
+
+  isShort = false
+  await waitFor('it is built after all', () => lists.current().problem === null)
+  assert.ok(knows(lists, 2))
 })
 
 test('a record that is no hash list record does not stop the reading, and its list waits', async (t) => {
