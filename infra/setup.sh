@@ -172,14 +172,13 @@ npm_packages() {
 
 # What is as fast as the machine allows: AssemblyScript to WebAssembly.
 kernels() {
-  local folder=services/domain/kernels source built name
+  local folder=services/domain/kernels source built made_from
   for source in "$folder"/*.ts; do
-    name=$(basename "$source" .ts)
-    built=$folder/$name.wasm
-    if [ "$built" -nt "$source" ] && [ "$built" -nt "$folder/asconfig.json" ] && [ "$built" -nt package-lock.json ]; then continue; fi
-    PATH="$PWD/node_modules/.bin:$PATH" step "building $name.wasm" \
-      asc "$source" --config "$folder/asconfig.json" --target "$name" -o "$built.new"
-    mv "$built.new" "$built"
+    built=${source%.ts}.wasm
+    made_from=$(digest "$source" "$folder/asconfig.json" package-lock.json)
+    if [ -f "$built" ] && current "$built.stamp" "$made_from"; then continue; fi
+    PATH="$PWD/node_modules/.bin:$PATH" step "building ${built##*/}" asc "$source" --config "$folder/asconfig.json" -o "$built"
+    echo "$made_from" >"$built.stamp"
   done
 }
 

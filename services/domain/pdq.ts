@@ -3,7 +3,7 @@ import { type KernelMemory, type KernelNumber, loadKernel } from './load-kernel.
 /*
  * PDQ, the perceptual hash, as its specification describes it and as the reference implementation rounds it. The kernel works out what a
  * picture's hashes are in a thirtieth of the reference's time, and says how near a bit was to falling the other way; where that is
- * nearer than rounding can account for, it does as the reference does, addition by addition.
+ * nearer than rounding has been seen to account for, five times over, it does as the reference does, addition by addition.
  */
 
 /** Version of the algorithm, for signals. */
@@ -18,7 +18,7 @@ const rowsAtOnce = 4
 /** By how much coefficients and samples may differ from the reference's, in grey levels for each pixel of the longer side; measured: a fifth. */
 const slackEach = 5e-6
 const leastSlack = 0.005
-/** A kernel that a huge picture has made this large, in bytes, is left to the garbage collector. */
+/** A kernel that a huge picture has made this large, in bytes, is left to the garbage collector when a small one comes. */
 const largest = 67_108_864
 
 /**
@@ -102,6 +102,7 @@ export function pdqHashes(rgb: Uint8Array, width: number, height: number): PdqHa
     const none = hashEach(() => new Uint8Array(PDQ_BYTES))
     return { quality: 0, hashes: none, turned: none }
   }
+  if (kernel !== null && kernel.memory.buffer.byteLength > largest && rgb.length < largest / 8) kernel = null
   kernel ??= loadKernel<Kernel>('pdq')
   const { memory, HASHES, quality } = kernel
   hashQuickly(kernel, rgb, width, height)
@@ -119,7 +120,6 @@ export function pdqHashes(rgb: Uint8Array, width: number, height: number): PdqHa
   }
   // The reference's way does not go on to the sampled ones; as it stands, a picture is sampled as it is.
   for (const orientation of ['identity', 'transpose'] as const) found.turned[orientation] = found.hashes[orientation]
-  if (memory.buffer.byteLength > largest) kernel = null
   return found
 }
 
@@ -127,13 +127,13 @@ function slackFor(width: number, height: number): number {
   return Math.max(leastSlack, slackEach * Math.max(width, height))
 }
 
-/** Whether rounding can not have decided a bit, nor the quality. */
+/** Whether no bit, nor the quality, hangs on how the reference rounds. */
 function isCertain({ gap, quality, highestQuality }: Kernel, slack: number): boolean {
   return gap.value > slack && quality.value === highestQuality.value
 }
 
 function hashQuickly(kernel: Kernel, rgb: Uint8Array, width: number, height: number): void {
-  const strip = kernel.begin(width, height)
+  const strip = kernel.begin(width, height) >>> 0
   const places = new Int32Array(kernel.memory.buffer, kernel.PLACES.value, 2 * grid)
   for (let i = 0; i < grid; i++) {
     copyRows(kernel, strip, rgb, width, places[2 * i] ?? 0, places[2 * i + 1] ?? 0)
@@ -143,7 +143,7 @@ function hashQuickly(kernel: Kernel, rgb: Uint8Array, width: number, height: num
 }
 
 function hashAsTheReference(kernel: Kernel, rgb: Uint8Array, width: number, height: number): void {
-  const strip = kernel.begin(width, height)
+  const strip = kernel.begin(width, height) >>> 0
   kernel.beginReference()
   for (let y = 0; y < height; y += rowsAtOnce) {
     const count = Math.min(rowsAtOnce, height - y)
@@ -161,11 +161,7 @@ function copyRows(
   first: number,
   count: number,
 ): void {
-  const to = new Uint8Array(memory.buffer, strip)
-  const bytes = 3 * width
-  const pitch = Math.ceil(bytes / 16) * 16
-  if (pitch === bytes) to.set(rgb.subarray(first * bytes, (first + count) * bytes))
-  else for (let k = 0; k < count; k++) to.set(rgb.subarray((first + k) * bytes, (first + k + 1) * bytes), k * pitch)
+  new Uint8Array(memory.buffer, strip).set(rgb.subarray(first * width * 3, (first + count) * width * 3))
 }
 
 function hashEach(hash: (orientation: Orientation) => Uint8Array): Record<Orientation, Uint8Array> {

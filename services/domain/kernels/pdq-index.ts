@@ -6,8 +6,7 @@
  * cycle lemma, of the 16 distances in a ring) there is a substring k with d(k) <= t and d(k) + d(k + 1) <= 2t + 1. So of each table only the
  * buckets within t bits are read, and of these only the next substrings, eight at a time; few hashes are ever looked at themselves.
  *
- * The memory comes from outside and may be shared: whoever builds calls `open`, puts the hashes where `hashes` says, and calls `build`;
- * whoever searches calls `open` with the same number, on the same memory.
+ * First `open`, then the hashes where `hashes` says, then `build`; after that `query` and `search`, as often as there is something to look for.
  */
 
 const SUBSTRINGS: i32 = 16
@@ -48,11 +47,11 @@ function align(at: usize): usize {
 const startsEach: usize = 4 * (VALUES + 16)
 
 /**
- * Lays out the memory for so many hashes.
+ * Lays out the memory for so many hashes; with another capacity, what was built stays.
  * @param capacity most hits that a search tells
- * @returns bytes that there must be
+ * @returns bytes that there must be, which may be more than there can be
  */
-export function open(hashCount: i32, capacity: i32): usize {
+export function open(hashCount: i32, capacity: i32): f64 {
   count = hashCount
   idsEach = align(4 * usize(count) + VECTOR)
   nextsEach = align(2 * usize(count) + VECTOR)
@@ -64,7 +63,8 @@ export function open(hashCount: i32, capacity: i32): usize {
   ids = align(starts + startsEach * SUBSTRINGS)
   nexts = ids + idsEach * SUBSTRINGS
   found = nexts + nextsEach * SUBSTRINGS
-  return found + 8 * usize(capacity) + VECTOR
+  const each = f64(HASH_BYTES) + 6.0 * SUBSTRINGS
+  return f64(hashes) + each * f64(count) + f64(SUBSTRINGS * (startsEach + 4 * 64)) + 8.0 * f64(capacity) + 64
 }
 
 @inline

@@ -1,12 +1,14 @@
+import { randomInt } from 'node:crypto'
 import type { KnownValues, Matcher, Neighbour } from './matcher.ts'
 
 /** Slots for each digest: so many that a search hardly ever meets another one. */
 const SLOTS_EACH = 1.5
 const NONE = 0xffffffff
+const SEED = randomInt(2 ** 32)
 
 /**
  * Matches digests that are equal, at the same cost however many are known. Each takes its own length and 14 bytes.
- * @param length of a digest in bytes, at least 8
+ * @param length of a digest in bytes, a multiple of 4
  */
 export function exactMatcher({ refs, bytes }: KnownValues, length: number): Matcher {
   const digests = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)
@@ -42,9 +44,13 @@ export function exactMatcher({ refs, bytes }: KnownValues, length: number): Matc
   return { search: equal, match: ({ value }) => equal(value).map((found) => ({ ...found, class: 'exact' })) }
 }
 
-/** 32 bits of a digest's first eight bytes; mixed, for whoever writes a list may choose what stands in it. */
+/** 32 bits of a digest, other ones in each process: who writes a list must not be able to choose digests that crowd. */
 function mixed(digest: Uint8Array): number {
   const view = new DataView(digest.buffer, digest.byteOffset, digest.byteLength)
-  const bits = Math.imul(view.getUint32(0), 0x9e3779b1) ^ Math.imul(view.getUint32(4), 0x85ebca77)
-  return Math.imul(bits ^ (bits >>> 15), 0x2c1b3c6d) >>> 0
+  let bits = SEED
+  for (let at = 0; at < digest.length; at += 4) {
+    bits = Math.imul(bits ^ view.getUint32(at), 0x9e3779b1)
+    bits ^= bits >>> 15
+  }
+  return Math.imul(bits, 0x85ebca77) >>> 0
 }

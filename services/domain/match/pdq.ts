@@ -1,5 +1,5 @@
 import { AS_IT_STANDS } from '../fingerprint.ts'
-import { type KernelNumber, loadKernel, makeRoom, sharedMemory } from '../load-kernel.ts'
+import { type KernelMemory, type KernelNumber, loadKernel, makeRoom } from '../load-kernel.ts'
 import type { Found, KnownValues, Matcher } from './matcher.ts'
 
 const BYTES = 32
@@ -8,8 +8,9 @@ const WIDEST_RADIUS = 47
 /** Hits of one search that there is room for at first. */
 const CAPACITY = 4096
 
-/** What `kernels/pdq-index.ts` exports; addresses are without sign. */
+/** What `kernels/pdq-index.ts` exports. */
 type Kernel = {
+  memory: KernelMemory
   hashes: KernelNumber
   query: KernelNumber
   found: KernelNumber
@@ -41,10 +42,10 @@ export function pdqMatcher(values: KnownValues): Matcher {
 
 /** Exact Hamming search. */
 function searchIn({ refs, bytes }: KnownValues): Matcher['search'] {
-  const memory = sharedMemory()
-  const kernel = loadKernel<Kernel>('pdq-index', memory)
+  const kernel = loadKernel<Kernel>('pdq-index')
+  const { memory } = kernel
   let capacity = CAPACITY
-  makeRoom(memory, kernel.open(refs.length, capacity) >>> 0)
+  makeRoom(memory, kernel.open(refs.length, capacity))
   new Uint8Array(memory.buffer, kernel.hashes.value >>> 0).set(bytes)
   kernel.build()
   let query = new Uint8Array(memory.buffer, kernel.query.value, BYTES)
@@ -66,7 +67,7 @@ function searchIn({ refs, bytes }: KnownValues): Matcher['search'] {
     let count = hits(hash, radius)
     if (count > capacity) {
       capacity = count
-      makeRoom(memory, kernel.open(refs.length, capacity) >>> 0)
+      makeRoom(memory, kernel.open(refs.length, capacity))
       query = new Uint8Array(memory.buffer, kernel.query.value, BYTES)
       found = foundNow()
       count = hits(hash, radius)
