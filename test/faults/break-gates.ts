@@ -50,7 +50,11 @@ export async function freezeGate(gate: GateProcess, chance: Chance): Promise<voi
 async function killHeld(start: StartGate, chance: Chance, steps: readonly string[]): Promise<void> {
   const hold = `${chance.between(1, 6)}:${chance.pick(steps)}`
   const gate = start({ environment: { HOLD_TRANSACTION: hold }, preload: [HOLD] })
-  await gate.event('a transaction is held', ({ event }) => event === 'transaction-held', PATIENCE_SECONDS)
+  try {
+    await gate.event('a transaction is held', ({ event }) => event === 'transaction-held', PATIENCE_SECONDS)
+  } catch (error) {
+    throw new Error(`${String(error)}; it was to be at ${hold}, and the gate wrote:\n${gate.stderr()}`)
+  }
   await ended(gate, 'SIGKILL')
 }
 

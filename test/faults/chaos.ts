@@ -39,6 +39,8 @@ export type ChaosReport = {
   faults: Record<string, number>
   /** How often a gate ended that nobody had ended; it was started again, as a supervisor would. */
   endedByThemselves: number
+  /** faults that were tried again: a gate that had nothing to do holds no transaction to be killed in, say */
+  notComeAbout: number
   samples: Sample[]
   /** items that the brokers have confirmed: at least so many are on the door */
   sent: number
@@ -63,6 +65,7 @@ export async function runChaos(options: ChaosOptions): Promise<ChaosReport> {
   const faults: Record<string, number> = {}
   const running = new Set<GateProcess>()
   let endedByThemselves = 0
+  let notComeAbout = 0
   let longLived: GateProcess | null = null
   let over = false
   let ending = false
@@ -110,7 +113,7 @@ export async function runChaos(options: ChaosOptions): Promise<ChaosReport> {
         return await work(fault, chance)
       } catch (error) {
         if (attempt === ATTEMPTS) throw error
-        endedByThemselves += 1
+        notComeAbout += 1
         say(`${what} did not come about: ${String(error).slice(0, 2000)}`)
       }
     }
@@ -191,6 +194,7 @@ export async function runChaos(options: ChaosOptions): Promise<ChaosReport> {
     seconds: (performance.now() - began) / 1000,
     faults,
     endedByThemselves,
+    notComeAbout,
     samples: watch.samples,
     sent: load.sent(),
   }

@@ -22,12 +22,14 @@ const PAUSES = { gates: 10, freezes: 60, brokers: 30, surroundings: 30 }
 /** items that may wait: more would be caught up with only long after the last fault */
 const BACKLOG = 5000
 const WARM_UP_MINUTES = 10
+/** How long the end of the run is that memory is judged by: what a heap takes once, early or late, is no growth. */
+const JUDGED_MINUTES = 30
 /** A slope over less than this says nothing. */
 const LEAST_MINUTES = 20
 const MOST_PERCENT = 1
 const MIB = 1_048_576
 
-/** Of the gate that lives as long as the run, after warming up; the slope is that of the whole time, in percent of the mean in ten minutes. */
+/** Of the gate that lives as long as the run, in its last minutes, and not before it has warmed up; the slope in percent of the mean in ten minutes. */
 type Memory = { minutes: number; meanMib: number; percentInTenMinutes: number }
 
 type Result = {
@@ -86,11 +88,12 @@ async function soak(minutes: number, seed: number, itemsPerSecond: number): Prom
   }
 }
 
-/** Looks at the process that lived last, without its first minutes. */
+/** Looks at the last minutes of the process that lived last. */
 function memoryOf(samples: readonly Sample[], bytesOf: (sample: Sample) => number): Memory {
   const pid = samples.at(-1)?.pid
   const its = samples.filter((sample) => sample.pid === pid && bytesOf(sample) > 0)
-  const from = (its[0]?.seconds ?? 0) + WARM_UP_MINUTES * 60
+  const warm = (its[0]?.seconds ?? 0) + WARM_UP_MINUTES * 60
+  const from = Math.max(warm, (its.at(-1)?.seconds ?? 0) - JUDGED_MINUTES * 60)
   const points = its
     .filter(({ seconds }) => seconds >= from)
     .map((each) => ({ x: each.seconds / 600, y: bytesOf(each) }))
@@ -117,6 +120,7 @@ function tell(result: Result, samples: readonly Sample[]): void {
     ['items', `${count.items} on the door, ${report.sent} confirmed to their senders`],
     ['outcomes', inWords(count.outcomes)],
     ['faults', inWords(report.faults)],
+    ['faults that did not come about', report.notComeAbout],
     ['gates that ended by themselves', report.endedByThemselves],
     ...Object.entries(faultsOf(count)),
     ['other verdicts than expected', Object.keys(unexpected).length === 0 ? 0 : inWords(unexpected)],
