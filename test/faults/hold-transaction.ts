@@ -20,7 +20,7 @@ const steps = [
 /**
  * Loaded before a gate (`node --import`), this holds one of its transactions for ever, so that a test can kill the gate at exactly
  * that moment. HOLD_TRANSACTION is `<n>:<step>`: the nth transaction of a chunk (for the first two steps: the nth fencing), over all
- * lanes. The stores are written at `before-begin`; records are with the broker from `amid-sends` on; at `amid-commit` the
+ * lanes; where that one fails before it comes so far, the next one that does. The stores are written at `before-begin`; records are with the broker from `amid-sends` on; at `amid-commit` the
  * order to commit is out and nobody waits for the answer; at `after-commit` the answer is there and unread.
  * The event `transaction-held` on stderr says that the moment has come. With `<n>:<step>:freeze` the whole process stops there
  * (SIGSTOP), and goes on when it is let (SIGCONT).
@@ -32,6 +32,7 @@ const [, nth, step, freeze] = z
 const makeProducer = kafkajs.Kafka.prototype.producer
 let fencings = 0
 let chunks = 0
+let held = false
 
 kafkajs.Kafka.prototype.producer = function (config) {
   const producer = makeProducer.call(this, config)
@@ -61,7 +62,8 @@ type Hold = (at: typeof step) => Promise<void>
 
 function holderOf(number: number): Hold {
   return async (at) => {
-    if (number !== nth || at !== step) return
+    if (held || number < nth || at !== step) return
+    held = true
     process.stderr.write(`${JSON.stringify({ event: 'transaction-held' })}\n`)
     if (freeze === undefined) await new Promise(() => undefined)
     else process.kill(process.pid, 'SIGSTOP')

@@ -56,11 +56,13 @@ describe('what the door loses unjudged is never skipped', { concurrency: true },
     await publish(bench, 'second', 10)
     await waitFor('all lanes are paused', async () => (await lanesWaiting(gate, 'STORE_UNREACHABLE')).size === 3)
     await deleteBefore(bench, { 0: 15, 1: 20 })
-    await rename(`${clean}.away`, clean)
-    const halted = await waitFor('two lanes halt and one goes on', async () => {
+    // While it is away nobody can judge what had been fetched before it was deleted.
+    const halted = await waitFor('two lanes halt', async () => {
       const jumped = await lanesWaiting(gate, 'POSITION_JUMPED')
-      return jumped.size === 2 && (await committed(bench)).get(2) === 20 && jumped
+      return jumped.size === 2 && jumped
     })
+    await rename(`${clean}.away`, clean)
+    await waitFor('the third goes on', async () => (await committed(bench)).get(2) === 20)
     assert.match(halted.get(0) ?? '', /begins at 15, .* position 10/)
     assert.match(halted.get(1) ?? '', /begins at 20, .* position 10/)
     assert.equal(await judgedIn(bench, 0), 10, 'nothing beyond the gap is judged')
