@@ -31,13 +31,13 @@ test('scanners that are killed, hang or eat up memory cost time, and never an it
     const kills = 4
     const before = await restarts(gate)
     const picture = await clouds(1, 900, 700).jpeg().toBuffer()
-    await publish(kills * (UNDER_WAY + 8) + UNDER_WAY, () => Promise.resolve(picture))
     for (let kill = 0; kill < kills; kill++) {
-      const [pid = 0] = await waitFor('a scanner works', () => busyScanners(gate))
+      const all = (await judged(gate)) + 3 * UNDER_WAY
+      await publish(3 * UNDER_WAY, () => Promise.resolve(picture))
+      const [pid = 0] = await waitFor('a scanner works', () => busyScanners(gate), 30, 5)
       process.kill(pid, 'SIGKILL')
       // The item that this was about is through, so that the next kill is not its second.
-      const judgedThen = await judged(gate)
-      await waitFor('what was under way is judged', async () => (await judged(gate)) > judgedThen + UNDER_WAY, 90)
+      await waitFor('all of them are judged', async () => (await judged(gate)) >= all, 90)
     }
     await caughtUp(bench)
     assert.ok((await restarts(gate)) - before >= kills)
