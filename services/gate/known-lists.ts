@@ -39,6 +39,7 @@ export function followKnownLists(
     now?: () => number
     /** Called after each rebuild, with the lists as they are. */
     onChange?: (states: ListState[]) => void
+    /** how an index is built, if not as usual */
     build?: typeof buildMatchIndex
   },
 ): KnownLists {

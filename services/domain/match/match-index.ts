@@ -49,18 +49,22 @@ export function buildMatchIndex(lists: readonly KnownList[]): MatchIndex {
     if (matchers[signal]?.bytes === value.length) counts.set(signal, (counts.get(signal) ?? 0) + 1)
     else unmatchable += 1
   }
+  const values = new Map<string, KnownValues & { filled: number }>()
+  for (const [signal, { bytes }] of Object.entries(matchers)) {
+    const count = counts.get(signal) ?? 0
+    values.set(signal, { refs: new Uint32Array(count), bytes: new Uint8Array(count * bytes), filled: 0 })
+  }
+  for (const { ref, signal, value } of signalsOf(refs)) {
+    const known = values.get(signal)
+    if (known === undefined || matchers[signal]?.bytes !== value.length) continue
+    known.refs[known.filled] = ref
+    known.bytes.set(value, known.filled * value.length)
+    known.filled += 1
+  }
   const bySignal = new Map<string, Matcher>()
   for (const [signal, { bytes, create }] of Object.entries(matchers)) {
-    const count = counts.get(signal) ?? 0
-    const values: KnownValues = { refs: new Uint32Array(count), bytes: new Uint8Array(count * bytes) }
-    let at = 0
-    for (const { ref, signal: kind, value } of signalsOf(refs)) {
-      if (kind !== signal || value.length !== bytes) continue
-      values.refs[at] = ref
-      values.bytes.set(value, at * bytes)
-      at += 1
-    }
-    bySignal.set(signal, create(values, bytes))
+    const known = values.get(signal)
+    if (known !== undefined) bySignal.set(signal, create(known, bytes))
   }
 
   return {
