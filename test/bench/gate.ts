@@ -101,13 +101,15 @@ async function runGate(bench: Bench, items: ReadonlyArray<{ id: string; bytes: B
   const done = async (): Promise<number> => (await bench.committed()) - before
   const first = await waitFor(
     'it is at work',
-    async () => ((await done()) > items.length * BEGIN ? done() : 0),
+    async () => {
+      const now = await done()
+      return now > items.length * BEGIN && now
+    },
     600,
-    100,
   )
   const began = performance.now()
-  const last = await waitFor('it is done', async () => ((await done()) >= items.length ? items.length : 0), 600, 100)
-  const rate = (last - first) / ((performance.now() - began) / 1000)
+  await waitFor('it is done', async () => (await done()) >= items.length, 600)
+  const rate = (items.length - first) / ((performance.now() - began) / 1000)
   await bench.stopGate(gate)
   return rate
 }

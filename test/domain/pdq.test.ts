@@ -4,20 +4,13 @@ import { test } from 'node:test'
 import fc from 'fast-check'
 import { z } from 'zod'
 import { type Orientation, orientations, PDQ_BYTES, pdqHashes } from '../../services/domain/pdq.ts'
+import { distance } from '../gate/inspect-made.ts'
 import { drawPicture } from './pdq-pictures.ts'
 
 const row = z.tuple([z.string(), z.int(), z.int(), z.int(), z.int(), z.array(z.string().length(64)).min(1).max(8)])
 const fixture = z.array(row).parse(JSON.parse(readFileSync(new URL('fixtures/pdq.json', import.meta.url), 'utf8')))
 
 const hex = (hash: Uint8Array) => Buffer.from(hash).toString('hex')
-
-function distance(a: Uint8Array, b: Uint8Array): number {
-  let bits = 0
-  for (const [i, byte] of a.entries()) {
-    for (let rest = byte ^ (b[i] ?? 0); rest > 0; rest >>= 1) bits += rest & 1
-  }
-  return bits
-}
 
 /** For each orientation, where in the old picture the pixel at (x, y) of the new one was. */
 const turned: Record<Orientation, (x: number, y: number, width: number, height: number) => [number, number]> = {

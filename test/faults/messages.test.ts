@@ -5,7 +5,7 @@ import { test } from 'node:test'
 import { produceForeign, type RawRecord, readStore, skipWithoutPython } from '../foreign/foreign.ts'
 import { audit } from '../integration/audit.ts'
 import { type Bench, openBench } from '../integration/harness.ts'
-import { crawlItem, sha256, tinyPicture } from '../integration/items.ts'
+import { acquired, crawlItem, sha256, tinyPicture } from '../integration/items.ts'
 import { waitFor } from '../integration/waiting.ts'
 import { type Mutable, mutations } from './mutations.ts'
 import { type Chance, createChance } from './seeded.ts'
@@ -35,22 +35,13 @@ async function validItems(
       const content = n % 2 === 0 ? { inline: picture } : { reference: digest }
       const item = crawlItem(id, content, { sha256: digest, size: picture.length })
       const url = `https://example.org/${SECRET}`
-      item.envelope.acquisition = {
+      item.envelope.acquisition = acquired({
         crawler: SECRET,
-        run: null,
         requestedUrl: url,
-        finalUrl: null,
         redirects: [url, url],
         status: 200,
         responseHeaders: [{ name: 'etag', value: SECRET }],
-        remoteAddress: null,
-        fetchedAt: null,
-        fetchedMd5: null,
-        fetchedSha1: null,
-        fetchedSha256: null,
-        warcFile: null,
-        warcOffset: null,
-      }
+      })
       item.envelope.origin = {
         pageUrl: url,
         pageTitle: SECRET,

@@ -9,7 +9,7 @@ import type { CrawlItem } from '../../services/domain/records.ts'
 import { produceForeign, type RawRecord, readStore, skipWithoutPython } from '../foreign/foreign.ts'
 import { audit } from './audit.ts'
 import { type Bench, openBench } from './harness.ts'
-import { crawlItem, photograph, sha256, tinyPicture } from './items.ts'
+import { acquired, crawlItem, photograph, sha256, tinyPicture } from './items.ts'
 import { waitFor } from './waiting.ts'
 
 const LONGEST_PAYLOAD = 2_000_000
@@ -89,22 +89,7 @@ async function badInputs(bench: Bench): Promise<BadInput[]> {
     withId(goodValue.readInt32BE(1), randomBytes(300)),
   )
   const numbered = crawlItem('good', { inline: good })
-  numbered.envelope.acquisition = {
-    crawler: null,
-    run: null,
-    requestedUrl: null,
-    finalUrl: null,
-    redirects: [],
-    status: UNLIKELY,
-    responseHeaders: [],
-    remoteAddress: null,
-    fetchedAt: null,
-    fetchedMd5: null,
-    fetchedSha1: null,
-    fetchedSha256: null,
-    warcFile: null,
-    warcOffset: null,
-  }
+  numbered.envelope.acquisition = acquired({ status: UNLIKELY })
   add(
     'a number beyond 32 bits where the schema has 32',
     ['MESSAGE_UNDECODABLE'],

@@ -3,28 +3,19 @@ import test from 'node:test'
 import avro from 'avsc'
 import fc from 'fast-check'
 import { assertBounded, schemaType } from '../../services/platform/avro.ts'
+import { acquired } from '../integration/items.ts'
 
 const item = schemaType('crawl-item')
 const sample = item.toBuffer({
   envelope: {
     item: { id: 'a', mediaTypeClaimed: null, collectedAt: 1 },
     payload: { reference: null, size: 3, md5: null, sha1: null, sha256: null },
-    acquisition: {
+    acquisition: acquired({
       crawler: 'c',
-      run: null,
-      requestedUrl: null,
-      finalUrl: null,
       redirects: ['x', 'y'],
       status: 200,
       responseHeaders: [{ name: 'etag', value: 'v' }],
-      remoteAddress: null,
-      fetchedAt: null,
-      fetchedMd5: null,
-      fetchedSha1: null,
-      fetchedSha256: null,
-      warcFile: null,
-      warcOffset: null,
-    },
+    }),
     origin: null,
     supply: null,
     rights: null,

@@ -3,6 +3,7 @@ import { hash } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import { test } from 'node:test'
 import { pdqMatcher } from '../../../services/domain/match/pdq.ts'
+import { distance } from '../../gate/inspect-made.ts'
 
 const SEARCHES = 12
 const radii = [0, 1, 15, 16, 31, 32, 40, 47]
@@ -34,12 +35,6 @@ function turned(from: Buffer | undefined, distance: number, seed: number): Buffe
     other[bit >> 3] = (other[bit >> 3] ?? 0) ^ (1 << (bit & 7))
   }
   return other
-}
-
-function distance(a: Buffer, b: Buffer): number {
-  let bits = 0
-  for (const [i, byte] of a.entries()) for (let rest = byte ^ (b[i] ?? 0); rest > 0; rest &= rest - 1) bits++
-  return bits
 }
 
 for (const [kind, known] of [
