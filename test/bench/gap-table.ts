@@ -12,7 +12,7 @@ import { type Ending, measureGaps, type Successor } from './gap.ts'
  */
 const USAGE = 'gap-table.ts [--times 5]'
 
-/** Seconds that the worst gap may last. */
+/** Seconds that the gap of the last lane may last, by the median. */
 const bounds: Readonly<Record<Ending, number>> = { SIGTERM: 2, SIGKILL: 15 }
 const successors: readonly Successor[] = ['restart', 'standby']
 const endings: readonly Ending[] = ['SIGTERM', 'SIGKILL']

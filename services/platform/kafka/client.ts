@@ -6,6 +6,7 @@ import { connectToBroker } from './connection.ts'
 import { mendConsumerStop } from './consumer-stop.ts'
 import { guardRecordBatches } from './record-batches.ts'
 import { mendRequestQueue } from './request-queue.ts'
+import { mendSilentBrokers } from './silent-brokers.ts'
 
 /**
  * A kafkajs instance of its own. Consumers, each lane's producer and admin clients each need one: an instance shares its
@@ -16,6 +17,7 @@ export function createKafka(settings: Settings, name: string, log?: Log, retry?:
   guardRecordBatches()
   mendConsumerStop()
   mendRequestQueue()
+  mendSilentBrokers()
   return new kafkajs.Kafka({
     clientId: name,
     // From another one on each time: a new client asks the first alone, and is stuck where that one stands still.

@@ -1,0 +1,47 @@
+import assert from 'node:assert/strict'
+import { once } from 'node:events'
+import net, { type AddressInfo } from 'node:net'
+import { test } from 'node:test'
+import { createKafka } from '../../../services/platform/kafka/client.ts'
+import { openBench } from '../../integration/harness.ts'
+
+/** Accepts connections and says nothing, as a system does for a broker that stands still. */
+async function openSilentBroker(): Promise<{ address: string; heard(): number; close(): void }> {
+  let heard = 0
+  const sockets = new Set<net.Socket>()
+  const server = net.createServer((socket) => {
+    sockets.add(socket)
+    socket.on('error', () => undefined)
+    socket.on('data', ({ length }) => {
+      heard += length
+    })
+  })
+  server.listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  return {
+    address: `127.0.0.1:${(server.address() as AddressInfo).port}`,
+    heard: () => heard,
+    close() {
+      for (const socket of sockets) socket.destroy()
+      server.close()
+    },
+  }
+}
+
+test('a broker that says nothing is given up once, and not asked again by others; a client goes on by the next one', async (t) => {
+  const silent = await openSilentBroker()
+  t.after(() => silent.close())
+  const { settings } = await openBench(t, { partitions: 1 })
+  const first = createKafka({ ...settings, brokers: [silent.address] }, 'first', undefined, { retries: 0 }).admin()
+  await assert.rejects(first.connect(), /timed out/)
+  const asked = silent.heard()
+  assert.ok(asked > 0)
+
+  const second = createKafka({ ...settings, brokers: [silent.address] }, 'second', undefined, { retries: 0 }).admin()
+  await assert.rejects(second.connect(), /lately said nothing/)
+  const third = createKafka({ ...settings, brokers: [silent.address, ...settings.brokers] }, 'third').admin()
+  await third.connect()
+  assert.ok((await third.listTopics()).length > 0)
+  await third.disconnect()
+  assert.equal(silent.heard(), asked)
+})
