@@ -1,6 +1,6 @@
 import { AS_IT_STANDS } from '../fingerprint.ts'
 import { type KernelMemory, type KernelNumber, loadKernel, makeRoom } from '../load-kernel.ts'
-import type { Found, KnownValues, Matcher } from './matcher.ts'
+import type { Found, KnownValues, Matcher, Neighbour } from './matcher.ts'
 
 const BYTES = 32
 /** Beyond this radius, in bits, an index of substrings degrades and a match means nothing. */
@@ -72,9 +72,10 @@ function searchIn({ refs, bytes }: KnownValues): Matcher['search'] {
       found = foundNow()
       count = hits(hash, radius)
     }
-    return Array.from({ length: count }, (_, at) => ({
-      ref: refs[found[2 * at] ?? 0] ?? 0,
-      distance: found[2 * at + 1] ?? 0,
-    }))
+    const near: Neighbour[] = []
+    for (let at = 0; at < count; at++) {
+      near.push({ ref: refs[found[2 * at] ?? 0] ?? 0, distance: found[2 * at + 1] ?? 0 })
+    }
+    return near
   }
 }
