@@ -177,7 +177,8 @@ kernels() {
     built=${source%.ts}.wasm
     made_from=$(digest "$source" "$folder/asconfig.json" package-lock.json)
     if [ -f "$built" ] && current "$built.stamp" "$made_from"; then continue; fi
-    PATH="$PWD/node_modules/.bin:$PATH" step "building ${built##*/}" asc "$source" --config "$folder/asconfig.json" -o "$built"
+    PATH="$PWD/node_modules/.bin:$PATH" step "building ${built##*/}" \
+      asc "$source" --config "$folder/asconfig.json" --target "$(basename "$source" .ts)" -o "$built"
     echo "$made_from" >"$built.stamp"
   done
 }

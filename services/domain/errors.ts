@@ -84,6 +84,11 @@ export type UsageError = keyof typeof usageErrors
 export type ErrorCode = ItemFault | SurroundingsFault | UsageError
 export type Fault = 'item' | 'surroundings' | 'usage'
 
+/** Whether something that came from elsewhere is one of our codes. */
+export function isErrorCode(code: unknown): code is ErrorCode {
+  return typeof code === 'string' && [itemFaults, surroundings, usageErrors].some((codes) => Object.hasOwn(codes, code))
+}
+
 /** Whose fault an error code is. The lane decides on this alone. */
 export function faultOf(code: ErrorCode): Fault {
   if (Object.hasOwn(itemFaults, code)) return 'item'

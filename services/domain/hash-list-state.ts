@@ -1,29 +1,32 @@
-import { listDigest, parseHashListKey } from './hash-list.ts'
-import type { HashListEntry, HashListManifest, HashListRecord } from './records.ts'
+import { parseHashListKey } from './hash-list.ts'
+import { type PackedEntries, PackedList } from './packed-entries.ts'
+import type { HashListManifest, HashListRecord } from './records.ts'
 
 /** A whole version of a list, proven by its manifest. Never changed once it is handed out. */
-export type KnownList = {
+export type KnownVersion = {
   list: string
   version: string
   /** lower-case hex, see `listDigest` */
   digest: string
   /** milliseconds since the epoch: when this version was last known to be the source's current one */
   checkedAt: number
-  entries: readonly HashListEntry[]
+  /** how many there are; of a {@link KnownList} themselves */
+  entries: { readonly length: number }
 }
+export type KnownList = KnownVersion & { entries: PackedEntries }
 
 /** What is known of a list on gate.hash-entries. */
-export type ListState = {
+export type ListState<Version extends KnownVersion = KnownVersion> = {
   list: string
   /** the last complete version; null when there is none */
-  inForce: KnownList | null
+  inForce: Version | null
   /** the newest manifest, when the entries do not add up to it; null when they do */
   broken: { version: string; expected: number; found: number } | null
   /** entries have changed since the newest manifest: an import is under way, or has stopped half-way */
   changing: boolean
 }
 
-type Collected = ListState & { entries: Map<string, HashListEntry>; newestVersion: string | null }
+type Collected = ListState<KnownList> & { entries: PackedList; newestVersion: string | null }
 
 /**
  * Collects the records of gate.hash-entries into whole list versions. An entry counts only from the manifest on that closes its
@@ -51,7 +54,7 @@ export class HashListCollector {
       list.changing = true
       const entry = record?.entry
       if (entry && entry.list === place.list && entry.id === place.name) {
-        list.entries.set(entry.id, entry)
+        list.entries.put(entry)
         return 'entry'
       }
       list.entries.delete(place.name)
@@ -69,15 +72,15 @@ export class HashListCollector {
   }
 
   /** Every list that has a record, by name. */
-  states(): ListState[] {
+  states(): Array<ListState<KnownList>> {
     return [...this.#lists.values()]
       .map(({ list, inForce, broken, changing }) => ({ list, inForce, broken, changing }))
       .sort((a, b) => (a.list < b.list ? -1 : 1))
   }
 
-  /** What the topic holds of a list at this moment, complete or not, by entry id: what an import compares with. */
-  collected(list: string): ReadonlyMap<string, HashListEntry> {
-    return this.#lists.get(list)?.entries ?? new Map()
+  /** What the topic holds of a list at this moment, complete or not: what an import compares with. */
+  collected(list: string): PackedList {
+    return this.#lists.get(list)?.entries ?? new PackedList(list)
   }
 
   /** The newest version that a manifest names, complete or not; null when there is no manifest. */
@@ -88,7 +91,7 @@ export class HashListCollector {
   #list(list: string): Collected {
     let found = this.#lists.get(list)
     if (found === undefined) {
-      found = { list, inForce: null, broken: null, changing: false, entries: new Map(), newestVersion: null }
+      found = { list, inForce: null, broken: null, changing: false, entries: new PackedList(list), newestVersion: null }
       this.#lists.set(list, found)
     }
     return found
@@ -103,15 +106,22 @@ export class HashListCollector {
 function close(list: Collected, manifest: HashListManifest): void {
   const { version, checkedAt, digest } = manifest
   const previous = list.inForce
-  const unchanged = !list.changing && previous?.digest === digest && previous.entries.length === manifest.entries
-  if (!unchanged && (list.entries.size !== manifest.entries || listDigest(list.entries.values()) !== digest)) {
+  const isUnchanged = !list.changing && previous?.digest === digest && previous.entries.length === manifest.entries
+  const entries = isUnchanged ? previous.entries : provenBy(manifest, list.entries)
+  if (entries === null) {
     list.broken = { version, expected: manifest.entries, found: list.entries.size }
     return
   }
-  const entries = unchanged ? previous.entries : [...list.entries.values()]
   list.inForce = { list: list.list, version, digest, checkedAt, entries }
   list.broken = null
   list.changing = false
+}
+
+/** What was collected, where it is what a manifest says; else null. */
+function provenBy(manifest: HashListManifest, collected: PackedList): PackedEntries | null {
+  if (collected.size !== manifest.entries) return null
+  const entries = collected.snapshot()
+  return entries.digest() === manifest.digest ? entries : null
 }
 
 /** Taking back the manifest of the version in force takes back the version: a reader that starts later does not see it either. */

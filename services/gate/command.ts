@@ -1,19 +1,6 @@
-import { availableParallelism } from 'node:os'
 import { Command } from 'commander'
-import { SluiceError } from '../domain/errors.ts'
-import { parsePolicy } from '../domain/judge/policy.ts'
-import { inTime } from '../platform/in-time.ts'
-import { createLog, type Log } from '../platform/log.ts'
-import { createMetrics } from '../platform/metrics.ts'
-import { readSettings, readTextFile } from '../platform/settings.ts'
-import { asTable } from '../platform/table.ts'
-import type { Gate } from './gate.ts'
-import { createScanners, scannerMemory } from './inspect/scanners.ts'
+import { startListsThread } from './lists-thread.ts'
 import { statusCommand } from './status-command.ts'
-import type { Tally } from './tally.ts'
-
-/** A chunk is finished long before, where brokers answer. */
-const STOP_MS = 60_000
 
 /** `sluice gate`: judges what is on the door until it is told to stop, or until it has caught up. */
 export function gateCommand(): Command {
@@ -29,74 +16,11 @@ export function gateCommand(): Command {
         'after',
         '\nSIGTERM and Ctrl-C finish the current chunk and commit, for a minute at most; a second one ends at once.\n\nExample:\n  sluice gate --until-caught-up --json\n  sluice gate status',
       )
-      .action(runGate)
-  )
-}
-
-async function runGate(options: { untilCaughtUp?: true; json?: true }): Promise<void> {
-  const settings = readSettings()
-  const { policy, hash } = parsePolicy(readTextFile('POLICY_INVALID', settings.policy), settings.policy)
-  const log = createLog(settings.log)
-  const metrics = createMetrics()
-  const scanners = createScanners({
-    size: settings.scanners ?? availableParallelism(),
-    memoryBytes: scannerMemory(policy.limits),
-    onRestart: () => metrics.scannerRestarts.inc(),
-  })
-  // They start while the gate is still being loaded; it asks again, and hears then why they can't.
-  scanners.prepare().catch(() => undefined)
-  let judged: Tally
-  try {
-    const { startGate } = await import('./gate.ts')
-    judged = await serve(await startGate({ settings, policy, policyHash: hash, scanners, log, metrics }), options, log)
-  } finally {
-    await scanners.close()
-  }
-  // The client library can leave a connection behind that nobody ends (seen after a broker was killed): it must not keep the process.
-  process.stdout.write(`${options.json ? JSON.stringify(judged) : summary(judged)}\n`, () => process.exit(0))
-}
-
-/** Until the gate is told to end, or has caught up. */
-async function serve(gate: Gate, options: { untilCaughtUp?: true }, log: Log): Promise<Tally> {
-  const told = new Promise<void>((resolve) => {
-    for (const signal of ['SIGTERM', 'SIGINT'] as const) {
-      let times = 0
-      process.on(signal, () => {
-        times += 1
-        if (times > 1) process.exit(1)
-        log.info({ event: 'stopping', signal })
-        resolve()
+      .action(async (options: { untilCaughtUp?: true; json?: true }) => {
+        // Its first thing is to load code, as is the gate's own: both at once.
+        const thread = startListsThread()
+        const { runGate } = await import('./run-gate.ts')
+        await runGate(options, thread)
       })
-    }
-  })
-  const progress = setInterval(() => {
-    const { items, outcomes } = gate.tally()
-    if (options.untilCaughtUp) log.info({ event: 'progress', items, outcomes, ready: gate.readiness().ready })
-  }, 2000)
-  try {
-    await Promise.race([told, gate.failed, ...(options.untilCaughtUp ? [gate.caughtUp()] : [])])
-    // Brokers that do not answer must not keep it for as long as they don't.
-    await inTime(gate.stop(), STOP_MS, stoppedLate)
-  } catch (error) {
-    // Nothing here can go on: the process ends, its supervisor starts a new one, and that one fences this one's lanes.
-    log.error({ event: 'gate-failed', err: error })
-    process.exit(1)
-  } finally {
-    clearInterval(progress)
-  }
-  return gate.tally()
-}
-
-function stoppedLate(): SluiceError {
-  const sentence = `the gate could not take its leave within ${STOP_MS / 1000} s`
-  return new SluiceError('BROKER_UNREACHABLE', `${sentence}; what it has not committed is judged by the next one`)
-}
-
-function summary({ items, outcomes, reasons, seconds }: Tally): string {
-  const rows = [
-    ...Object.entries(outcomes),
-    ...Object.entries(reasons).map(([reason, count]) => [`  ${reason}`, count] as const),
-  ]
-  const rate = seconds > 0 ? `, ${(items / seconds).toFixed(0)} items/s` : ''
-  return `${asTable(['judged', 'items'], rows)}\n${items} items in ${seconds.toFixed(1)} s${rate}`
+  )
 }

@@ -12,7 +12,7 @@ import type { Settings } from '../platform/settings.ts'
 import { createFileStore } from '../platform/stores/file-store.ts'
 import { createExamine } from './examine.ts'
 import type { Scanners } from './inspect/scanners.ts'
-import { followKnownLists } from './known-lists.ts'
+import type { KnownLists } from './known-lists.ts'
 import type { LaneParts } from './lane.ts'
 import { GATE_GROUP, type Lanes, startLanes } from './lanes.ts'
 import { type Readiness, startOperations } from './operations.ts'
@@ -41,6 +41,8 @@ export type GateParts = {
   policyHash: string
   /** the caller's, who also closes them */
   scanners: Scanners
+  /** the caller's, who also stops them */
+  lists: KnownLists
   log: Log
   metrics: Metrics
 }
@@ -56,29 +58,19 @@ const PAUSES_MS = 1000
  * when its lanes are.
  * @throws {SluiceError} CONFIG_INVALID when the port can't be had
  */
-export async function startGate({ settings, policy, policyHash, scanners, log, metrics }: GateParts): Promise<Gate> {
+export async function startGate({
+  settings,
+  policy,
+  policyHash,
+  scanners,
+  lists,
+  log,
+  metrics,
+}: GateParts): Promise<Gate> {
   const registry = createRegistry(settings)
   const admin = createKafka(settings, 'sluice-gate-watch', log, { retries: 2, initialRetryTime: 100 }).admin()
   const door = prefixed(settings.prefix, DOOR)
   const groupId = prefixed(settings.prefix, GATE_GROUP)
-  const lists = followKnownLists({
-    kafka: createKafka(settings, 'sluice-gate-lists', log),
-    registry,
-    prefix: settings.prefix,
-    policy,
-    onTrouble: (error) => log.warn({ event: 'lists-trouble', err: error }),
-    onChange: (states) => {
-      for (const { list, inForce, broken } of states) {
-        log.info({
-          event: 'list',
-          list,
-          version: inForce?.version ?? null,
-          entries: inForce?.entries.length ?? 0,
-          broken,
-        })
-      }
-    },
-  })
   const watch = createWatch({ admin, door, groupId, ends: () => lanes?.ends() ?? new Map(), metrics })
   const stopping = new AbortController()
   const failure = Promise.withResolvers<never>()
@@ -170,6 +162,7 @@ export async function startGate({ settings, policy, policyHash, scanners, log, m
         (error) => failure.reject(error),
       ),
     )
+    scanners.startAll()
   }
 
   /** Why they are not is among the pauses already. */
@@ -266,7 +259,6 @@ export async function startGate({ settings, policy, policyHash, scanners, log, m
       clearInterval(lookForPauses)
       await started
       await lanes?.stop()
-      await lists.stop()
       await admin.disconnect()
       await operations.stop()
     },

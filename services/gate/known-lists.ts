@@ -1,10 +1,10 @@
 import { SluiceError } from '../domain/errors.ts'
-import type { KnownList, ListState } from '../domain/hash-list-state.ts'
+import type { ListState } from '../domain/hash-list-state.ts'
 import { listsInForce } from '../domain/judge/lists-in-force.ts'
 import type { Policy } from '../domain/judge/policy.ts'
-import { buildMatchIndex, type MatchIndex } from '../domain/match/match-index.ts'
+import { buildMatchIndex, type MatchIndex, openMatchIndex } from '../domain/match/match-index.ts'
 import type { ListVersion } from '../domain/records.ts'
-import { type FollowHashListsOptions, followHashLists } from '../platform/kafka/follow-hash-lists.ts'
+import type { CollectListsOptions, ListsCollecting, ListsNews } from './collect-lists.ts'
 
 /** What a chunk is judged with: taken once a chunk, so that it is one set of versions. */
 export type ListsInForce = {
@@ -14,9 +14,6 @@ export type ListsInForce = {
   /** why nothing may be judged now (LISTS_INCOMPLETE, LISTS_STALE); null when it may */
   problem: SluiceError | null
 }
-
-/** An index that could not be built is tried again after this long. */
-const BUILD_AGAIN_MS = 10_000
 
 /** Lists that can't be asked for are believed for this long, as long as brokers may take to restart. */
 const LONGEST_SILENCE_MS = 60_000
@@ -29,105 +26,62 @@ export type KnownLists = {
 }
 
 /**
- * Follows the hash lists and keeps an index of their versions in force. The index is built when the topic has first been read to its end, and again at
- * each manifest after that; entries whose manifest is still to come are not in it.
+ * The hash lists in force, as somebody collects them, in this thread or another, and an index to search them by. A new index takes the
+ * place of the one before in one step.
  */
-export function followKnownLists(
-  options: Omit<FollowHashListsOptions, 'onVersion'> & {
-    policy: Pick<Policy, 'lists'>
-    /** the clock; milliseconds since the epoch */
-    now?: () => number
-    /** Called after each rebuild, with the lists as they are. */
-    onChange?: (states: ListState[]) => void
-    /** how an index is built, if not as usual */
-    build?: typeof buildMatchIndex
-  },
-): KnownLists {
-  const { policy, now = Date.now, onChange, onTrouble, build = buildMatchIndex, ...source } = options
-  let readOnce = false
-  /** why there is no index of the versions in force; null when there is one */
-  let unbuilt: SluiceError | null = null
+export function followKnownLists(options: {
+  policy: Pick<Policy, 'lists'>
+  /** starts the collecting */
+  collect: (to: Pick<CollectListsOptions, 'onNews' | 'onTrouble'>) => ListsCollecting
+  /** Called with every failure to read or build; it is tried again. */
+  onTrouble?: (error: unknown) => void
+  /** Called after each rebuild, with the lists as they are. */
+  onChange?: (states: ListState[]) => void
+  /** the clock; milliseconds since the epoch */
+  now?: () => number
+}): KnownLists {
+  const { policy, collect, onTrouble = () => undefined, onChange, now = Date.now } = options
   let index = buildMatchIndex([])
   let versions: ListVersion[] = []
-  const doubted = new Set<string>()
-  const ended: Promise<void>[] = []
-  let follower = follow()
+  let news: ListsNews = { isRead: false, states: [], silence: 0, unbuilt: null }
+  let heardAt = performance.now()
+  const collecting = collect({ onNews: take, onTrouble })
 
-  function follow(): ReturnType<typeof followHashLists> {
-    const isCurrent = (): boolean => follower === mine
-    const mine = followHashLists({
-      ...source,
-      onVersion: () => {
-        if (!readOnce || !isCurrent()) return
-        rebuild()
-        doubt()
-      },
-      onTrouble: (error) => {
-        onTrouble?.(error)
-        if (error instanceof SluiceError && error.code === 'POSITION_JUMPED' && isCurrent()) followAnew()
-      },
-    })
-    const reading = mine.reachedEnd.then(() => {
-      if (!isCurrent()) return
-      rebuild()
-      readOnce = true
-    })
-    reading.catch((error: unknown) => onTrouble?.(error))
-    return mine
-  }
-
-  /** What is on the topic is not what was read: nothing that was known counts until it has been read from the beginning. */
-  function followAnew(): void {
-    readOnce = false
-    ended.push(follower.stop())
-    follower = follow()
-  }
-
-  /** A version that does not add up may be one of a topic that was made anew behind our back: seen once more, from the beginning. */
-  function doubt(): void {
-    const broken = follower.lists.states().flatMap(({ list, broken }) => (broken ? [`${list}/${broken.version}`] : []))
-    const news = broken.filter((version) => !doubted.has(version))
-    for (const version of news) doubted.add(version)
-    if (news.length > 0) followAnew()
-  }
-
-  /** Nothing is judged by an index that is not that of the versions in force. */
-  function rebuild(): void {
-    const states = follower.lists.states()
-    const known = states.flatMap(({ inForce }): KnownList[] => (inForce ? [inForce] : []))
-    try {
-      index = build(known)
-      versions = known.map(({ list, version }) => ({ list, version }))
-      unbuilt = null
-    } catch (cause) {
-      const sentence = 'the hash lists have been read, but no index of them could be built'
-      unbuilt = new SluiceError('LISTS_INCOMPLETE', `${sentence}: is there enough memory? It is tried again`, { cause })
-      onTrouble?.(unbuilt)
-      setTimeout(() => {
-        if (unbuilt !== null) rebuild()
-      }, BUILD_AGAIN_MS).unref()
+  function take(latest: ListsNews): void {
+    const { tables, ...rest } = latest
+    if (tables !== undefined) {
+      index = openMatchIndex(tables)
+      versions = tables.lists.map(({ list, version }) => ({ list, version }))
     }
-    onChange?.(states)
+    const isChange = tables !== undefined || rest.unbuilt?.message !== news.unbuilt?.message
+    news = rest
+    heardAt = performance.now()
+    if (isChange) onChange?.(news.states)
   }
 
   function problem(): SluiceError | null {
-    if (!readOnce) {
+    if (!news.isRead) {
       const sentence = 'the hash lists have not been read to their end yet; this goes on by itself'
       return new SluiceError('LISTS_INCOMPLETE', sentence)
     }
-    const silence = follower.silence()
-    if (silence > LONGEST_SILENCE_MS) {
-      const sentence = `the topic of the hash lists has not been there for over ${LONGEST_SILENCE_MS / 1000} s`
+    if (news.silence + performance.now() - heardAt > LONGEST_SILENCE_MS) {
+      const sentence = `nothing has been heard of the topic of the hash lists for over ${LONGEST_SILENCE_MS / 1000} s`
       return new SluiceError('LISTS_INCOMPLETE', `${sentence}, so what has changed is not known`)
     }
-    return unbuilt ?? listsInForce(policy, follower.lists.states(), now())
+    return news.unbuilt ?? otherIndex() ?? listsInForce(policy, news.states, now())
+  }
+
+  /** Index and versions are told together: that they differ should not be, and then nothing is judged. */
+  function otherIndex(): SluiceError | null {
+    const inForce = news.states.flatMap(({ list, inForce }) => (inForce ? [`${list}/${inForce.version}`] : []))
+    const indexed = versions.map(({ list, version }) => `${list}/${version}`)
+    if (inForce.join() === indexed.join()) return null
+    return new SluiceError('LISTS_INCOMPLETE', 'the index is not that of the versions in force; this goes on by itself')
   }
 
   return {
     current: () => ({ index, versions, problem: problem() }),
-    states: () => follower.lists.states(),
-    async stop() {
-      await Promise.all([...ended, follower.stop()])
-    },
+    states: () => news.states,
+    stop: () => collecting.stop(),
   }
 }

@@ -1,13 +1,16 @@
 import type { Kafka, Producer } from 'kafkajs'
 import { SluiceError } from '../domain/errors.ts'
-import { entryKey, entryText, listDigest, manifestKey, versionName } from '../domain/hash-list.ts'
-import type { HashListEntry, HashListManifest, HashListRecord } from '../domain/records.ts'
+import { entryKey, entryText, manifestKey, versionName } from '../domain/hash-list.ts'
+import type { PackedEntries } from '../domain/packed-entries.ts'
+import type { HashListManifest, HashListRecord } from '../domain/records.ts'
 import { prefixed } from '../domain/topics.ts'
 import { HASH_ENTRIES } from '../platform/kafka/follow-hash-lists.ts'
 import type { Registry } from '../platform/registry.ts'
 import { openLists } from './open-lists.ts'
 
-const RECORDS_PER_REQUEST = 500
+/** Well below what the topic takes at once. */
+const REQUEST_BYTES = 1_048_576
+const RECORDS_PER_REQUEST = 1000
 const CONFIRM_MS = 60_000
 
 export type ImportOptions = {
@@ -15,8 +18,8 @@ export type ImportOptions = {
   registry: Registry
   prefix: string
   list: string
-  /** the whole new version, by entry id */
-  entries: ReadonlyMap<string, HashListEntry>
+  /** the whole new version */
+  entries: PackedEntries
   /** when the source was last known to be current; milliseconds since the epoch */
   checkedAt: number
   /** milliseconds since the epoch */
@@ -45,24 +48,19 @@ export type ImportReport = {
  * @throws {SluiceError} BROKER_UNREACHABLE, TOPICS_MISSING, REGISTRY_UNREACHABLE; LISTS_INCOMPLETE when another import of the list came between
  */
 export async function importList(options: ImportOptions): Promise<ImportReport> {
-  const { list, entries, checkedAt } = options
+  const { list, checkedAt } = options
+  const entries = options.entries.byId()
   const lists = await openLists(options)
   const producer = options.kafka.producer({ idempotent: true, maxInFlightRequests: 1, allowAutoTopicCreation: false })
   try {
-    const before = lists.collector.collected(list)
-    const digest = listDigest(entries.values())
+    const before = lists.collector.collected(list).snapshot().byId()
+    const digest = entries.digest()
     const version = versionName(options.now, digest, lists.collector.newestVersion(list))
-    const gone = [...before.keys()].filter((id) => !entries.has(id))
-    const fresh = [...entries.values()].filter((entry) => !before.has(entry.id))
-    const changed = [...entries.values()].filter((entry) => {
-      const old = before.get(entry.id)
-      return old !== undefined && entryText(old) !== entryText(entry)
-    })
-    const manifest: HashListManifest = { list, version, entries: entries.size, digest, checkedAt }
-    const unchanged = entries.size - fresh.length - changed.length
+    const { added, changed, removed } = compare(before, entries)
+    const manifest: HashListManifest = { list, version, entries: entries.length, digest, checkedAt }
 
     await connect(producer)
-    await send([...fresh, ...changed], gone)
+    await send(before, [...added, ...changed], removed)
     await write([{ key: manifestKey(list, version), value: await encode({ entry: null, manifest }) }])
     const closed = await lists.waitFor(
       (state) => state.list === list && (isAtLeast(state.inForce, version) || isAtLeast(state.broken, version)),
@@ -77,29 +75,34 @@ export async function importList(options: ImportOptions): Promise<ImportReport> 
       version,
       digest,
       checkedAt: new Date(checkedAt).toISOString(),
-      entries: entries.size,
-      added: fresh.length,
+      entries: entries.length,
+      added: added.length,
       changed: changed.length,
-      removed: gone.length,
-      unchanged,
+      removed: removed.length,
+      unchanged: entries.length - added.length - changed.length,
     }
   } finally {
     await producer.disconnect()
     await lists.close()
   }
 
-  async function send(wanted: readonly HashListEntry[], gone: readonly string[]): Promise<void> {
+  /** @param wanted numbers of entries to write @param gone numbers of entries of `before` to take back */
+  async function send(before: PackedEntries, wanted: readonly number[], gone: readonly number[]): Promise<void> {
     const total = wanted.length + gone.length
-    for (let from = 0; from < total; from += RECORDS_PER_REQUEST) {
-      const written = wanted.slice(from, from + RECORDS_PER_REQUEST).map(async (entry) => {
-        return { key: entryKey(list, entry.id), value: await encode({ entry, manifest: null }) }
-      })
-      const removedFrom = Math.max(0, from - wanted.length)
-      const removed = gone
-        .slice(removedFrom, Math.max(0, from + RECORDS_PER_REQUEST - wanted.length))
-        .map((id) => ({ key: entryKey(list, id), value: null }))
-      await write([...(await Promise.all(written)), ...removed])
-      options.onProgress?.(Math.min(total, from + RECORDS_PER_REQUEST), total)
+    let messages: Array<{ key: string; value: Buffer | null }> = []
+    let bytes = 0
+    for (let at = 0; at < total; at++) {
+      const isWanted = at < wanted.length
+      const entry = isWanted ? entries.at(wanted[at] ?? -1) : before.at(gone[at - wanted.length] ?? -1)
+      if (entry === undefined) throw new RangeError('an entry that is to be written is not there')
+      const value = isWanted ? await encode({ entry, manifest: null }) : null
+      messages.push({ key: entryKey(list, entry.id), value })
+      bytes += entry.id.length + (value?.length ?? 0)
+      if (bytes < REQUEST_BYTES && messages.length < RECORDS_PER_REQUEST && at + 1 < total) continue
+      await write(messages)
+      options.onProgress?.(at + 1, total)
+      messages = []
+      bytes = 0
     }
   }
 
@@ -115,6 +118,31 @@ export async function importList(options: ImportOptions): Promise<ImportReport> 
       throw new SluiceError('BROKER_UNREACHABLE', `${topic} could not be written; import the list again`, { cause })
     }
   }
+}
+
+/** Numbers of entries, both in the order of ids: of those that only `after` has, those that are others there, and those that only `before` has. */
+function compare(
+  before: PackedEntries,
+  after: PackedEntries,
+): { added: number[]; changed: number[]; removed: number[] } {
+  const difference = { added: [] as number[], changed: [] as number[], removed: [] as number[] }
+  let [old, at] = [0, 0]
+  while (old < before.length || at < after.length) {
+    if (after.isSame(at, before, old)) {
+      old += 1
+      at += 1
+      continue
+    }
+    const [was, is] = [before.at(old), after.at(at)]
+    if (is === undefined || (was !== undefined && was.id < is.id)) difference.removed.push(old++)
+    else if (was === undefined || is.id < was.id) difference.added.push(at++)
+    else {
+      if (entryText(was) !== entryText(is)) difference.changed.push(at)
+      old += 1
+      at += 1
+    }
+  }
+  return difference
 }
 
 function isAtLeast(found: { version: string } | null, version: string): boolean {

@@ -1,7 +1,7 @@
 import { setTimeout as wait } from 'node:timers/promises'
 import kafkajs, { type Kafka } from 'kafkajs'
 import { SluiceError } from '../domain/errors.ts'
-import type { HashListCollector, ListState } from '../domain/hash-list-state.ts'
+import type { HashListCollector, KnownList, ListState } from '../domain/hash-list-state.ts'
 import { prefixed } from '../domain/topics.ts'
 import { withAdmin } from '../platform/kafka/client.ts'
 import { followHashLists, HASH_ENTRIES } from '../platform/kafka/follow-hash-lists.ts'
@@ -14,7 +14,7 @@ const START_PATIENCE_MS = 20_000
 export type OpenLists = {
   collector: HashListCollector
   /** The first list in the wanted state, as soon as there is one; null when there is none after `patience` milliseconds. */
-  waitFor(wanted: (state: ListState) => boolean, patience: number): Promise<ListState | null>
+  waitFor(wanted: (state: ListState) => boolean, patience: number): Promise<ListState<KnownList> | null>
   close(): Promise<void>
 }
 

@@ -1,4 +1,4 @@
-import type { ListState } from '../domain/hash-list-state.ts'
+import type { KnownList, ListState } from '../domain/hash-list-state.ts'
 
 /** What `sluice lists status` says of a list. */
 export type ListStatus = {
@@ -18,11 +18,11 @@ export type ListStatus = {
 }
 
 /** @param now milliseconds since the epoch */
-export function listStatus({ list, inForce, broken, changing }: ListState, now: number): ListStatus {
+export function listStatus({ list, inForce, broken, changing }: ListState<KnownList>, now: number): ListStatus {
   const signals: Record<string, number> = {}
-  for (const { signal } of inForce?.entries.flatMap((entry) => entry.signals) ?? []) {
+  inForce?.entries.eachHash((_, signal) => {
     signals[signal] = (signals[signal] ?? 0) + 1
-  }
+  })
   return {
     list,
     version: inForce?.version ?? null,

@@ -22,43 +22,78 @@ export function schemaType(name: string): avro.Type {
  * @throws {RangeError} where they have not
  */
 export function assertBounded(type: avro.Type, bytes: Buffer, offset: number): void {
-  const end = walk(type, bytes, offset)
+  const end = walkOf(type)(bytes, offset)
   if (end !== bytes.length) throw new RangeError(`${bytes.length - end} bytes left over`)
 }
 
-function walk(type: avro.Type, bytes: Buffer, from: number): number {
-  if (is(type, avro.types.RecordType)) return type.fields.reduce((at, field) => walk(field.type, bytes, at), from)
-  if (is(type, avro.types.UnwrappedUnionType) || is(type, avro.types.WrappedUnionType)) {
-    const [index, at] = varint(bytes, from)
-    const branch = type.types[index]
-    if (branch === undefined) throw new RangeError('a union has no such branch')
-    return walk(branch, bytes, at)
-  }
-  if (is(type, avro.types.ArrayType)) return walkBlocks(bytes, from, (at) => walk(type.itemsType, bytes, at))
-  if (is(type, avro.types.MapType)) {
-    return walkBlocks(bytes, from, (at) => walk(type.valuesType, bytes, walkLengthPrefixed(bytes, at)))
-  }
-  if (is(type, avro.types.FixedType)) return within(bytes, from + type.size)
-  if (is(type, avro.types.LogicalType)) return walk(type.underlyingType, bytes, from)
-  switch (type.typeName) {
-    case 'null':
-      return from
-    case 'boolean':
-      return within(bytes, from + 1)
-    case 'float':
-      return within(bytes, from + 4)
-    case 'double':
-      return within(bytes, from + 8)
-    case 'string':
-    case 'bytes':
-      return walkLengthPrefixed(bytes, from)
-    case 'int': {
-      const [value, at] = varint(bytes, from)
-      if (value !== (value | 0)) throw new RangeError('a number is beyond 32 bits')
+/** Over one value: from where it begins to where it ends. */
+type Walk = (bytes: Buffer, from: number) => number
+
+/** Types do not change: what is to be walked over is found out once. */
+const walks = new WeakMap<avro.Type, Walk>()
+
+function walkOf(type: avro.Type): Walk {
+  const known = walks.get(type)
+  if (known !== undefined) return known
+  let walk: Walk | null = null
+  // Before it is made: a type may hold itself.
+  walks.set(type, (bytes, from) => (walk ?? walkOf(type))(bytes, from))
+  walk = makeWalk(type)
+  walks.set(type, walk)
+  return walk
+}
+
+function makeWalk(type: avro.Type): Walk {
+  if (is(type, avro.types.RecordType)) {
+    const fields = type.fields.map((field) => walkOf(field.type))
+    return (bytes, from) => {
+      let at = from
+      for (const walk of fields) at = walk(bytes, at)
       return at
     }
+  }
+  if (is(type, avro.types.UnwrappedUnionType) || is(type, avro.types.WrappedUnionType)) {
+    const branches = type.types.map(walkOf)
+    return (bytes, from) => {
+      const [index, at] = varint(bytes, from)
+      const branch = branches[index]
+      if (branch === undefined) throw new RangeError('a union has no such branch')
+      return branch(bytes, at)
+    }
+  }
+  if (is(type, avro.types.ArrayType)) {
+    const walk = walkOf(type.itemsType)
+    return (bytes, from) => walkBlocks(bytes, from, (at) => walk(bytes, at))
+  }
+  if (is(type, avro.types.MapType)) {
+    const walk = walkOf(type.valuesType)
+    return (bytes, from) => walkBlocks(bytes, from, (at) => walk(bytes, walkLengthPrefixed(bytes, at)))
+  }
+  if (is(type, avro.types.FixedType)) {
+    const { size } = type
+    return (bytes, from) => within(bytes, from + size)
+  }
+  if (is(type, avro.types.LogicalType)) return walkOf(type.underlyingType)
+  switch (type.typeName) {
+    case 'null':
+      return (_, from) => from
+    case 'boolean':
+      return (bytes, from) => within(bytes, from + 1)
+    case 'float':
+      return (bytes, from) => within(bytes, from + 4)
+    case 'double':
+      return (bytes, from) => within(bytes, from + 8)
+    case 'string':
+    case 'bytes':
+      return walkLengthPrefixed
+    case 'int':
+      return (bytes, from) => {
+        const [value, at] = varint(bytes, from)
+        if (value !== (value | 0)) throw new RangeError('a number is beyond 32 bits')
+        return at
+      }
     default:
-      return varint(bytes, from)[1]
+      return (bytes, from) => varint(bytes, from)[1]
   }
 }
 

@@ -4,15 +4,14 @@ import { CsvError, parse } from 'csv-parse'
 import { z } from 'zod'
 import { SluiceError } from '../domain/errors.ts'
 import { checkListHeader, entryFromRow } from '../domain/hash-list.ts'
-import type { HashListEntry } from '../domain/records.ts'
+import { type PackedEntries, PackedList } from '../domain/packed-entries.ts'
 
 const LONGEST_ROW = 65_536
 const csvRow = z.object({ record: z.array(z.string()), info: z.object({ lines: z.number() }) })
 
 /** A list file that has been read whole. */
 export type HashListFile = {
-  /** by entry id, in the order of the file */
-  entries: Map<string, HashListEntry>
+  entries: PackedEntries
   /** PDQ hashes that were left out for a quality below 50 */
   lowQuality: number
   /** rows that had nothing but such a hash */
@@ -26,50 +25,63 @@ export type HashListFile = {
  *   that can't be read or has no usable entry
  */
 export async function readHashListFile(path: string, list: string): Promise<HashListFile> {
-  const read: HashListFile = { entries: new Map(), lowQuality: 0, rowsLeftOut: 0 }
-  const lines = new Map<string, number>()
-  let header: string[] | null = null
-  const parser = parse({ info: true, bom: true, trim: true, skip_empty_lines: true, max_record_size: LONGEST_ROW })
-
-  function add(found: unknown): void {
-    const { record, info } = csvRow.parse(found)
-    const place = { list, file: path, line: info.lines }
-    if (header === null) {
-      checkListHeader(record, place)
-      header = record
-      return
+  const packed = new PackedList(list)
+  let [lowQuality, rowsLeftOut] = [0, 0]
+  let last = ''
+  const second = await readUntil(path, list, (row) => {
+    if (row.lowQuality) lowQuality += 1
+    if (row.entry === null) {
+      rowsLeftOut += 1
+      return false
     }
-    const { entry, lowQuality } = entryFromRow(Object.fromEntries(header.map((name, at) => [name, record[at]])), place)
-    if (lowQuality) read.lowQuality += 1
-    if (entry === null) {
-      read.rowsLeftOut += 1
-      return
-    }
-    const before = lines.get(entry.id)
-    if (before !== undefined) {
-      throw new SluiceError(
-        'LIST_INVALID',
-        `${path}, line ${place.line}: the same entry as in line ${before}; keep one of them`,
-      )
-    }
-    lines.set(entry.id, place.line)
-    read.entries.set(entry.id, entry)
+    last = row.entry.id
+    const isTwice = packed.has(last)
+    if (!isTwice) packed.put(row.entry)
+    return isTwice
+  })
+  if (second !== null) {
+    const first = await readUntil(path, list, ({ entry }) => entry?.id === last)
+    throw new SluiceError(
+      'LIST_INVALID',
+      `${path}, line ${second}: the same entry as in line ${first}; keep one of them`,
+    )
   }
-
-  try {
-    await pipeline(createReadStream(path), parser, async (rows: AsyncIterable<unknown>) => {
-      for await (const row of rows) add(row)
-    })
-  } catch (error) {
-    throw listError(error, path)
-  }
-  if (read.entries.size === 0) {
+  if (packed.size === 0) {
     throw new SluiceError(
       'LIST_INVALID',
       `${path}: expected a header line and at least one usable entry; there is none`,
     )
   }
-  return read
+  return { entries: packed.snapshot(), lowQuality, rowsLeftOut }
+}
+
+/** @returns the line of the first row that is the wanted one; null when none is */
+async function readUntil(
+  path: string,
+  list: string,
+  isWanted: (row: ReturnType<typeof entryFromRow>) => boolean,
+): Promise<number | null> {
+  let header: string[] | null = null
+  let found: number | null = null
+  const parser = parse({ info: true, bom: true, trim: true, skip_empty_lines: true, max_record_size: LONGEST_ROW })
+  try {
+    await pipeline(createReadStream(path), parser, async (rows: AsyncIterable<unknown>) => {
+      for await (const row of rows) {
+        const { record, info } = csvRow.parse(row)
+        const place = { list, file: path, line: info.lines }
+        if (header === null) {
+          checkListHeader(record, place)
+          header = record
+        } else if (isWanted(entryFromRow(Object.fromEntries(header.map((name, at) => [name, record[at]])), place))) {
+          found = info.lines
+          throw new Error('found')
+        }
+      }
+    })
+  } catch (error) {
+    if (found === null) throw listError(error, path)
+  }
+  return found
 }
 
 function listError(error: unknown, file: string): unknown {

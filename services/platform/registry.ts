@@ -2,7 +2,7 @@ import { SchemaRegistry, SchemaType } from '@kafkajs/confluent-schema-registry'
 import avro from 'avsc'
 import { z } from 'zod'
 import { SluiceError } from '../domain/errors.ts'
-import { subjectOf, type Topic, topicSchemas, topics } from '../domain/topics.ts'
+import { subjectOf, type Topic, topicSchemas } from '../domain/topics.ts'
 import { assertBounded, schemaText, schemaType } from './avro.ts'
 import { inTime } from './in-time.ts'
 import type { Settings } from './settings.ts'
@@ -48,11 +48,11 @@ export function createRegistry(settings: Settings) {
     ...(credentials === null ? {} : { auth: credentials }),
     retry: { maxRetryTimeInSecs: 1, initialRetryTimeInSecs: 0.1, retries: 1 },
   })
-  const parts = new Map(topics.map((topic) => [topic, createTopicPart(topic)]))
+  const parts = new Map<Topic, ReturnType<typeof createTopicPart>>()
 
   function part(topic: Topic): ReturnType<typeof createTopicPart> {
-    const found = parts.get(topic)
-    if (found === undefined) throw new TypeError(`no such topic: ${topic}`)
+    const found = parts.get(topic) ?? createTopicPart(topic)
+    parts.set(topic, found)
     return found
   }
 
@@ -144,8 +144,12 @@ export function createRegistry(settings: Settings) {
       confirmedAt = performance.now()
     }
 
+    function isConfirmed(): boolean {
+      return ownId !== null && contradiction === null && performance.now() - confirmedAt <= CONFIRM_EVERY_MS
+    }
+
     async function confirmed(): Promise<number> {
-      if (ownId === null || contradiction !== null || performance.now() - confirmedAt > CONFIRM_EVERY_MS) {
+      if (!isConfirmed()) {
         const isNeeded = ownId === null
         confirming ??= confirm(isNeeded ? PATIENCE_MS : CONFIRM_PATIENCE_MS, isNeeded).finally(() => {
           confirming = null
@@ -198,6 +202,11 @@ export function createRegistry(settings: Settings) {
     return {
       reader,
       id: confirmed,
+      learn: refresh,
+      /** @returns undefined when the registry is to be asked first */
+      knownDecoder(id: number): Decoder | undefined {
+        return isConfirmed() ? decoders.get(id) : undefined
+      },
       /** @returns undefined when the id is none of this topic's subject */
       async decoder(id: number): Promise<Decoder | undefined> {
         if (decoders.has(id)) await confirmed()
@@ -226,22 +235,29 @@ export function createRegistry(settings: Settings) {
      * SCHEMA_IDS_CHANGED
      */
     async decode<Value>(topic: Topic, message: Buffer): Promise<Decoded<Value>> {
-      if (message.length < HEADER_BYTES || message[0] !== MAGIC) throw new SluiceError('MESSAGE_UNDECODABLE')
       const { reader, decoder } = part(topic)
-      const known = await decoder(message.readInt32BE(1))
+      const known = await decoder(schemaIdOf(message))
       if (known === undefined) throw new SluiceError('SCHEMA_FOREIGN')
-      if (known === null) throw new SluiceError('MESSAGE_UNDECODABLE')
-      const { writer, resolver } = known
-      try {
-        assertBounded(writer, message, HEADER_BYTES)
-        const body = message.subarray(HEADER_BYTES)
-        if (resolver === null) return { value: reader.fromBuffer(body), unknownFields: {} }
-        const unknownFields: Record<string, string> = {}
-        collectUnknown(writer.fromBuffer(body), writer, reader, '', unknownFields)
-        return { value: reader.fromBuffer(body, resolver), unknownFields }
-      } catch (cause) {
-        throw new SluiceError('MESSAGE_UNDECODABLE', undefined, { cause })
-      }
+      return decodeBy(known, reader, message)
+    },
+
+    /**
+     * As {@link decode}, but at once: for millions of messages.
+     * @returns null when the registry is to be asked first, as `decode` does
+     * @throws {SluiceError} MESSAGE_UNDECODABLE
+     */
+    decodeKnown<Value>(topic: Topic, message: Buffer): Decoded<Value> | null {
+      const { reader, knownDecoder } = part(topic)
+      const known = knownDecoder(schemaIdOf(message))
+      return known === undefined ? null : decodeBy(known, reader, message)
+    },
+
+    /**
+     * Asks for all that decoding a topic's messages needs, so that its first message need not wait.
+     * @throws {SluiceError} REGISTRY_UNREACHABLE, SCHEMA_IDS_CHANGED
+     */
+    async learn(topic: Topic): Promise<void> {
+      await part(topic).learn()
     },
 
     /**
@@ -251,6 +267,28 @@ export function createRegistry(settings: Settings) {
     async warm(wanted: readonly Topic[]): Promise<void> {
       await Promise.all(wanted.map((topic) => part(topic).id()))
     },
+  }
+}
+
+/** @throws {SluiceError} MESSAGE_UNDECODABLE where it has none */
+function schemaIdOf(message: Buffer): number {
+  if (message.length < HEADER_BYTES || message[0] !== MAGIC) throw new SluiceError('MESSAGE_UNDECODABLE')
+  return message.readInt32BE(1)
+}
+
+/** @throws {SluiceError} MESSAGE_UNDECODABLE */
+function decodeBy<Value>(known: Decoder, reader: avro.Type, message: Buffer): Decoded<Value> {
+  if (known === null) throw new SluiceError('MESSAGE_UNDECODABLE')
+  const { writer, resolver } = known
+  try {
+    assertBounded(writer, message, HEADER_BYTES)
+    const body = message.subarray(HEADER_BYTES)
+    if (resolver === null) return { value: reader.fromBuffer(body), unknownFields: {} }
+    const unknownFields: Record<string, string> = {}
+    collectUnknown(writer.fromBuffer(body), writer, reader, '', unknownFields)
+    return { value: reader.fromBuffer(body, resolver), unknownFields }
+  } catch (cause) {
+    throw new SluiceError('MESSAGE_UNDECODABLE', undefined, { cause })
   }
 }
 

@@ -6,7 +6,7 @@ import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import sharp from 'sharp'
 import { z } from 'zod'
-import { pdqMatcher } from '../../services/domain/match/pdq.ts'
+import { pdqMatcher, pdqValues } from '../../services/domain/match/pdq.ts'
 import { orientations, pdqHashes } from '../../services/domain/pdq.ts'
 import { withProgress } from '../../services/platform/progress.ts'
 import { asTable } from '../../services/platform/table.ts'
@@ -87,7 +87,10 @@ async function benchSearch(folder: string, count: number, times: number): Promis
   await writeFile(queriesFile, queries)
 
   const began = performance.now()
-  const { search } = pdqMatcher({ refs: Uint32Array.from({ length: count }, (_, ref) => ref), bytes: known })
+  const values = pdqValues(count)
+  for (let ref = 0; ref < count; ref++) values.refs[ref] = ref
+  values.bytes.set(known)
+  const { search } = pdqMatcher(values.build())
   const buildSeconds = (performance.now() - began) / 1000
   const each = Array.from({ length: QUERIES }, (_, n) => queries.subarray(n * HASH_BYTES, (n + 1) * HASH_BYTES))
   const searchAll = (): number[] => each.map((query) => search(query, RADIUS).length)

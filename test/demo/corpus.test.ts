@@ -53,9 +53,12 @@ test('the corpus comes out the same each time, is not made again, and its index 
 test('the stand-in list holds the listed originals, with every digest and a PDQ hash of good quality', async () => {
   const { list, items } = await makeCorpus(join(folder, 'one'), few)
   const { entries, lowQuality } = await readHashListFile(list, 'stand-in')
-  assert.deepEqual([...entries.keys()], ['nagasaki-boats-part'])
+  assert.deepEqual(
+    [...entries].map(({ id }) => id),
+    ['nagasaki-boats-part'],
+  )
   assert.equal(lowQuality, 0)
-  const entry = entries.get('nagasaki-boats-part')
+  const entry = entries.at(0)
   assert.deepEqual(entry?.signals.map(({ signal }) => signal).sort(), ['md5', 'pdq', 'sha1', 'sha256'])
   const identical = items.find(({ path }) => path === 'nagasaki-boats-part/identical.jpg')
   assert.equal(entry?.signals.find(({ signal }) => signal === 'sha256')?.value.toString('hex'), identical?.sha256)

@@ -28,7 +28,7 @@ function known(collector: HashListCollector) {
   const state = collector.states().find(({ list }) => list === 'known')
   return {
     version: state?.inForce?.version ?? null,
-    ids: state?.inForce?.entries.map(({ id }) => id).sort() ?? [],
+    ids: [...(state?.inForce?.entries ?? [])].map(({ id }) => id).sort(),
     broken: state?.broken?.version ?? null,
     changing: state?.changing ?? false,
   }
@@ -44,7 +44,7 @@ test('what comes after a manifest is not in the version in force', () => {
   const collector = read([...firstVersion, put('c'), remove('a'), put('b', 9)])
   assert.deepEqual(known(collector), { version: 'v1', ids: ['a', 'b'], broken: null, changing: true })
   assert.deepEqual(
-    collector.states()[0]?.inForce?.entries.find(({ id }) => id === 'b'),
+    [...(collector.states()[0]?.inForce?.entries ?? [])].find(({ id }) => id === 'b'),
     entry('b'),
   )
   assert.deepEqual(known(read([close('v2', [entry('b', 9), entry('c')])], collector)), {
@@ -159,7 +159,7 @@ test('whatever imports were cut short and whatever was compacted, a version in f
         const inForce = state?.inForce ?? null
         if (isWhole) assert.equal(inForce?.version ?? null, newest)
         if (inForce === null) continue
-        const found = inForce.entries.map(({ id, signals }) => `${id}${signals[0]?.value[0]}`).sort()
+        const found = [...inForce.entries].map(({ id, signals }) => `${id}${signals[0]?.value[0]}`).sort()
         assert.deepEqual(found, closed.get(inForce.version))
         assert.ok(inForce.version === newest || state?.broken?.version === newest)
       }

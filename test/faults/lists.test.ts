@@ -103,6 +103,9 @@ test('an import that ends half-way changes no verdict of a gate that runs, and h
   const starting = bench.startGate()
   await waitFor('the gate that starts misses a whole version', () => isIncomplete(starting))
   await bench.sluice(['lists', 'import', file, '--list', 'stand-in'])
+  await waitFor('the gate that starts has the whole version', () =>
+    starting.events.some(({ event, entries }) => event === 'list' && entries === lines.length),
+  )
   await starting.untilReady()
   await publish(bench, 'done')
   await waitFor('the gate that started has caught up', () => bench.caughtUp(), 60)

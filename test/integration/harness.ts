@@ -8,7 +8,7 @@ import { registerSchemas } from '../../services/cluster/registered-schemas.ts'
 import { applyTopics } from '../../services/cluster/topics.ts'
 import { parseTopicsFile } from '../../services/cluster/wanted-topics.ts'
 import { entryFromRow } from '../../services/domain/hash-list.ts'
-import type { HashListEntry } from '../../services/domain/records.ts'
+import { PackedList } from '../../services/domain/packed-entries.ts'
 import { prefixed, type Topic, topics } from '../../services/domain/topics.ts'
 import { importList } from '../../services/lists/import.ts'
 import { createKafka, withAdmin } from '../../services/platform/kafka/client.ts'
@@ -96,7 +96,7 @@ export type Bench = {
   /** Ends a gate as an operator would. @throws {Error} when it does not end with code 0 */
   stopGate(gate: GateProcess): Promise<void>
   /** Imports a version of a hash list, whole. */
-  importList(list: string, rows: readonly ListRow[], checkedAt?: Date): Promise<void>
+  importList(list: string, rows: Iterable<ListRow>, checkedAt?: Date): Promise<void>
   /** Produces messages on a topic, by kafkajs. */
   produce(topic: Topic, messages: readonly Message[]): Promise<void>
   /** Sum of the ends of all partitions of these topics, control records included. */
@@ -167,12 +167,14 @@ export async function openBench(t: Scope, options: BenchOptions = {}): Promise<B
     },
 
     async importList(list, rows, checkedAt = new Date()) {
-      const entries = new Map<string, HashListEntry>()
-      for (const [index, row] of rows.entries()) {
-        const { entry } = entryFromRow(row, { list, file: list, line: index + 1 })
-        if (entry !== null) entries.set(entry.id, entry)
+      const packed = new PackedList(list)
+      let line = 0
+      for (const row of rows) {
+        line += 1
+        const { entry } = entryFromRow(row, { list, file: list, line })
+        if (entry !== null) packed.put(entry)
       }
-      const now = Date.now()
+      const [entries, now] = [packed.snapshot(), Date.now()]
       await importList({ kafka, registry, prefix, list, entries, checkedAt: checkedAt.getTime(), now })
     },
 

@@ -2,8 +2,9 @@ import assert from 'node:assert/strict'
 import test, { type TestContext } from 'node:test'
 import { listDigest } from '../../services/domain/hash-list.ts'
 import type { PdqTiers } from '../../services/domain/judge/policy.ts'
-import { buildMatchIndex } from '../../services/domain/match/match-index.ts'
+import { buildMatchTables } from '../../services/domain/match/match-index.ts'
 import type { HashListEntry } from '../../services/domain/records.ts'
+import { collectLists } from '../../services/gate/collect-lists.ts'
 import { followKnownLists, type KnownLists } from '../../services/gate/known-lists.ts'
 import { createKafka } from '../../services/platform/kafka/client.ts'
 import { type Bench, openBench } from '../integration/harness.ts'
@@ -41,14 +42,19 @@ async function close(
 function follow(
   t: TestContext,
   bench: Bench,
-  options: Partial<Pick<Parameters<typeof followKnownLists>[0], 'now' | 'build'>> = {},
+  { now = Date.now, build = buildMatchTables }: { now?: () => number; build?: typeof buildMatchTables } = {},
 ): KnownLists {
   const lists = followKnownLists({
-    kafka: createKafka(bench.settings, 'known-lists'),
-    registry: bench.registry,
-    prefix: bench.settings.prefix,
     policy: { lists: { 'stand-in': { mode: 'enforce', maxAgeHours: 24 } } },
-    ...options,
+    collect: (to) =>
+      collectLists({
+        kafka: createKafka(bench.settings, 'known-lists'),
+        registry: bench.registry,
+        prefix: bench.settings.prefix,
+        build,
+        ...to,
+      }),
+    now,
   })
   t.after(() => lists.stop())
   return lists
@@ -134,7 +140,7 @@ test('while no index of a version can be built nothing is judged; it is tried ag
   const lists = follow(t, bench, {
     build(known) {
       if (isShort) throw new RangeError('no memory')
-      return buildMatchIndex(known)
+      return buildMatchTables(known)
     },
   })
   await putEntries(bench, [entry('a', 1)])

@@ -1,17 +1,33 @@
 import { AS_IT_STANDS, type Fingerprint } from '../fingerprint.ts'
 import type { KnownList } from '../hash-list-state.ts'
 import type { PdqTiers } from '../judge/policy.ts'
+import { type EntryPlaces, PackedEntries } from '../packed-entries.ts'
 import type { HashListEntry, Match } from '../records.ts'
-import { exactMatcher } from './exact.ts'
+import { type ExactTable, exactMatcher, exactValues } from './exact.ts'
 import { type KnownValues, type Matcher, matchClasses } from './matcher.ts'
-import { pdqMatcher } from './pdq.ts'
+import { type PdqTable, pdqMatcher, pdqValues } from './pdq.ts'
+
+type Table = ExactTable | PdqTable
 
 /** The signals that can be matched, each with its length in bytes. A new one is a new file here and a line in this table. */
-const matchers: Readonly<Record<string, { bytes: number; create: (values: KnownValues, bytes: number) => Matcher }>> = {
-  md5: { bytes: 16, create: exactMatcher },
-  sha1: { bytes: 20, create: exactMatcher },
-  sha256: { bytes: 32, create: exactMatcher },
-  pdq: { bytes: 32, create: pdqMatcher },
+const kinds: Readonly<Record<string, { bytes: number; values: (count: number, bytes: number) => KnownValues<Table> }>> =
+  {
+    md5: { bytes: 16, values: exactValues },
+    sha1: { bytes: 20, values: exactValues },
+    sha256: { bytes: 32, values: exactValues },
+    pdq: { bytes: 32, values: pdqValues },
+  }
+
+function matcherOf(table: Table): Matcher {
+  return 'memory' in table ? pdqMatcher(table) : exactMatcher(table)
+}
+
+/** All that an index consists of. What is large in it is shared memory: it may be handed to another thread, and opened there. */
+export type MatchTables = {
+  /** the lists' versions; their entries are numbered through from the first list's first on */
+  lists: Array<{ list: string; version: string; entries: EntryPlaces }>
+  bySignal: Array<{ signal: string; table: Table }>
+  unmatchable: number
 }
 
 /** A known PDQ hash within a radius; distance in bits. */
@@ -38,33 +54,62 @@ export type MatchIndex = {
   unmatchable: number
 }
 
-type Ref = { list: KnownList; entry: HashListEntry }
-
-/** Builds the index over the lists' versions in force. */
-export function buildMatchIndex(lists: readonly KnownList[]): MatchIndex {
-  const refs: Ref[] = lists.flatMap((list) => list.entries.map((entry) => ({ list, entry })))
+/** Makes the tables of an index over the lists' versions. @throws {RangeError} when there is not enough memory */
+export function buildMatchTables(lists: readonly KnownList[]): MatchTables {
   let unmatchable = 0
-  const counts = new Map<string, number>(Object.keys(matchers).map((signal) => [signal, 0]))
-  for (const { signal, value } of signalsOf(refs)) {
-    if (matchers[signal]?.bytes === value.length) counts.set(signal, (counts.get(signal) ?? 0) + 1)
+  const counts = new Map<string, number>(Object.keys(kinds).map((signal) => [signal, 0]))
+  eachHash(lists, (_, signal, _chunk, from, to) => {
+    if (kinds[signal]?.bytes === to - from) counts.set(signal, (counts.get(signal) ?? 0) + 1)
     else unmatchable += 1
+  })
+  const values = new Map<string, KnownValues<Table> & { filled: number }>()
+  for (const [signal, { bytes, values: make }] of Object.entries(kinds)) {
+    values.set(signal, { ...make(counts.get(signal) ?? 0, bytes), filled: 0 })
   }
-  const values = new Map<string, KnownValues & { filled: number }>()
-  for (const [signal, { bytes }] of Object.entries(matchers)) {
-    const count = counts.get(signal) ?? 0
-    values.set(signal, { refs: new Uint32Array(count), bytes: new Uint8Array(count * bytes), filled: 0 })
-  }
-  for (const { ref, signal, value } of signalsOf(refs)) {
+  eachHash(lists, (ref, signal, chunk, from, to) => {
     const known = values.get(signal)
-    if (known === undefined || matchers[signal]?.bytes !== value.length) continue
+    if (known === undefined || kinds[signal]?.bytes !== to - from) return
     known.refs[known.filled] = ref
-    known.bytes.set(value, known.filled * value.length)
+    for (let at = from, target = known.filled * (to - from); at < to; at++, target++) {
+      known.bytes[target] = chunk[at] ?? 0
+    }
     known.filled += 1
+  })
+  return {
+    lists: lists.map(({ list, version, entries }) => ({ list, version, entries: entries.places })),
+    bySignal: [...values].map(([signal, { build }]) => ({ signal, table: build() })),
+    unmatchable,
   }
-  const bySignal = new Map<string, Matcher>()
-  for (const [signal, { bytes, create }] of Object.entries(matchers)) {
-    const known = values.get(signal)
-    if (known !== undefined) bySignal.set(signal, create(known, bytes))
+}
+
+function eachHash(
+  lists: readonly KnownList[],
+  tell: (ref: number, signal: string, chunk: Buffer, from: number, to: number) => void,
+): void {
+  let first = 0
+  for (const { entries } of lists) {
+    const begin = first
+    entries.eachHash((index, signal, chunk, from, to) => tell(begin + index, signal, chunk, from, to))
+    first += entries.length
+  }
+}
+
+/** Makes an index of tables that this thread or another has built; the tables serve one thread at a time. */
+export function openMatchIndex({ lists, bySignal, unmatchable }: MatchTables): MatchIndex {
+  const matchers = new Map(bySignal.map(({ signal, table }) => [signal, matcherOf(table)]))
+  let first = 0
+  const opened = lists.map(({ list, version, entries: places }) => {
+    const entries = new PackedEntries(places)
+    const begin = first
+    first += entries.length
+    return { list, version, entries, begin }
+  })
+
+  /** The entry of this number. */
+  function known(ref: number): { list: string; version: string; entry: HashListEntry } | undefined {
+    const found = opened.findLast(({ begin }) => begin <= ref)
+    const entry = found?.entries.at(ref - found.begin)
+    return found && entry && { list: found.list, version: found.version, entry }
   }
 
   return {
@@ -72,13 +117,13 @@ export function buildMatchIndex(lists: readonly KnownList[]): MatchIndex {
     match(fingerprint, tiers) {
       const found: Match[] = []
       for (const signal of fingerprint) {
-        for (const { ref, distance, class: matchClass } of bySignal.get(signal.signal)?.match(signal, tiers) ?? []) {
-          const known = refs[ref]
-          if (known === undefined) continue
+        for (const { ref, distance, class: matchClass } of matchers.get(signal.signal)?.match(signal, tiers) ?? []) {
+          const { list, version, entry } = known(ref) ?? {}
+          if (list === undefined || version === undefined || entry === undefined) continue
           const match: Match = {
-            list: known.list.list,
-            listVersion: known.list.version,
-            entry: known.entry.id,
+            list,
+            listVersion: version,
+            entry: entry.id,
             signal: signal.signal,
             distance,
             quality: signal.quality,
@@ -86,7 +131,7 @@ export function buildMatchIndex(lists: readonly KnownList[]): MatchIndex {
             transform: signal.transform,
             class: matchClass,
             enforced: true,
-            classification: known.entry.classification,
+            classification: entry.classification,
           }
           found.push(match)
         }
@@ -94,24 +139,23 @@ export function buildMatchIndex(lists: readonly KnownList[]): MatchIndex {
       return strongest(found)
     },
     search(hash, radius) {
-      if (hash.length !== matchers.pdq?.bytes) throw new RangeError('expected a hash of 32 bytes')
+      if (hash.length !== kinds.pdq?.bytes) throw new RangeError('expected a hash of 32 bytes')
       const nearest = new Map<number, number>()
-      for (const { ref, distance } of bySignal.get('pdq')?.search(hash, radius) ?? []) {
+      for (const { ref, distance } of matchers.get('pdq')?.search(hash, radius) ?? []) {
         nearest.set(ref, Math.min(distance, nearest.get(ref) ?? distance))
       }
       const hits = [...nearest].flatMap(([ref, distance]): PdqHit[] => {
-        const known = refs[ref]
-        return known ? [{ list: known.list.list, entry: known.entry.id, distance }] : []
+        const found = known(ref)
+        return found ? [{ list: found.list, entry: found.entry.id, distance }] : []
       })
       return hits.sort((a, b) => a.distance - b.distance || byText(a.list, b.list) || byText(a.entry, b.entry))
     },
   }
 }
 
-function* signalsOf(refs: readonly Ref[]): Generator<{ ref: number; signal: string; value: Uint8Array }> {
-  for (const [ref, { entry }] of refs.entries()) {
-    for (const { signal, value } of entry.signals) yield { ref, signal, value }
-  }
+/** An index over the lists' versions, in this thread. */
+export function buildMatchIndex(lists: readonly KnownList[]): MatchIndex {
+  return openMatchIndex(buildMatchTables(lists))
 }
 
 /** Of several matches of one list, entry, signal kind and class the strongest; strongest first. */

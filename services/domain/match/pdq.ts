@@ -1,6 +1,6 @@
 import { AS_IT_STANDS } from '../fingerprint.ts'
-import { type KernelMemory, type KernelNumber, loadKernel, makeRoom } from '../load-kernel.ts'
-import type { Found, KnownValues, Matcher, Neighbour } from './matcher.ts'
+import { type KernelNumber, loadKernel, makeRoom, type SharedMemory, sharedMemory } from '../load-kernel.ts'
+import { type Found, type KnownValues, type Matcher, type Neighbour, sharedNumbers } from './matcher.ts'
 
 const BYTES = 32
 /** Beyond this radius, in bits, an index of substrings degrades and a match means nothing. */
@@ -10,7 +10,6 @@ const CAPACITY = 4096
 
 /** What `kernels/pdq-index.ts` exports. */
 type Kernel = {
-  memory: KernelMemory
   hashes: KernelNumber
   query: KernelNumber
   found: KernelNumber
@@ -19,13 +18,32 @@ type Kernel = {
   search(radius: number, capacity: number): number
 }
 
+/** What the kernel has built: its memory, and the index's number for each hash there. */
+export type PdqTable = { refs: Uint32Array; memory: SharedMemory }
+
+/** Room for so many PDQ hashes of 32 bytes, big-endian as the reference prints them. Each takes 132 bytes. */
+export function pdqValues(count: number): KnownValues<PdqTable> {
+  const memory = sharedMemory()
+  const kernel = loadKernel<Kernel>('pdq-index', memory)
+  makeRoom(memory, kernel.open(count, CAPACITY))
+  const refs = sharedNumbers(count)
+  return {
+    refs,
+    bytes: new Uint8Array(memory.buffer, kernel.hashes.value >>> 0, count * BYTES),
+    build() {
+      kernel.build()
+      return { refs, memory }
+    },
+  }
+}
+
 /**
  * Matches PDQ hashes in two tiers: near for every signal of sufficient quality; wide only for the picture as it stands, of any frame. A signal
  * that is near an entry is not also counted as wide. A hash without a quality counts as quality 0.
- * @param values hashes of 32 bytes, big-endian as the reference prints them
+ * @param table of this thread or another; only one thread may search it
  */
-export function pdqMatcher(values: KnownValues): Matcher {
-  const search = searchIn(values)
+export function pdqMatcher(table: PdqTable): Matcher {
+  const search = searchIn(table)
   return {
     search,
     match({ value, quality, transform }, { near, wide }) {
@@ -41,13 +59,10 @@ export function pdqMatcher(values: KnownValues): Matcher {
 }
 
 /** Exact Hamming search. */
-function searchIn({ refs, bytes }: KnownValues): Matcher['search'] {
-  const kernel = loadKernel<Kernel>('pdq-index')
-  const { memory } = kernel
+function searchIn({ refs, memory }: PdqTable): Matcher['search'] {
+  const kernel = loadKernel<Kernel>('pdq-index', memory)
   let capacity = CAPACITY
   makeRoom(memory, kernel.open(refs.length, capacity))
-  new Uint8Array(memory.buffer, kernel.hashes.value >>> 0).set(bytes)
-  kernel.build()
   let query = new Uint8Array(memory.buffer, kernel.query.value, BYTES)
   let found = foundNow()
 

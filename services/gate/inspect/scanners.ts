@@ -26,6 +26,8 @@ export type Scanners = {
    * @throws {SluiceError} SCANNERS_UNAVAILABLE when no process can be started, or after `close`
    */
   prepare(): Promise<Isolation>
+  /** Starts the others too, ahead of being needed: whoever starts the first one early has better use for the cores just then. */
+  startAll(): void
   /** How the scanners are kept apart; null before the first one has started. */
   isolation(): Isolation | null
   /**
@@ -192,9 +194,11 @@ export function createScanners({
     size,
     async prepare() {
       const { launcher } = await prepare()
-      // They are ready sooner than they are needed; one that does not start is tried again when it is.
-      for (const slot of free) if (slot.child === null && slot.starting === null) void startAhead(slot)
       return launcher.isolation
+    },
+    startAll() {
+      // One that does not start is tried again when it is needed.
+      for (const slot of free) if (slot.child === null && slot.starting === null) void startAhead(slot)
     },
     isolation: () => found?.launcher.isolation ?? null,
     async inspect(payload, limits) {

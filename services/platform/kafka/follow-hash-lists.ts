@@ -10,7 +10,7 @@ export const HASH_ENTRIES = 'gate.hash-entries' satisfies Topic
 
 export type FollowHashListsOptions = {
   kafka: Kafka
-  registry: Pick<Registry, 'decode'>
+  registry: Pick<Registry, 'decode' | 'decodeKnown' | 'learn'>
   /** put before the topic's name */
   prefix: string
   /** Called after each record that may have changed a version in force, or whether there is one. */
@@ -22,24 +22,38 @@ export type FollowHashListsOptions = {
 /** Reads gate.hash-entries into whole list versions and keeps them current. */
 export function followHashLists(options: FollowHashListsOptions): TopicFollower & { lists: HashListCollector } {
   const lists = new HashListCollector()
+  // While the cluster is being asked; where the registry can't tell, the first record that needs it asks again, and is told why.
+  options.registry.learn(HASH_ENTRIES).catch(() => undefined)
   const follower = followTopic({
     kafka: options.kafka,
     topic: prefixed(options.prefix, HASH_ENTRIES),
-    async onRecord({ key, value }) {
-      const record = value && (await decode(value))
-      if (lists.apply(key?.toString('utf8') ?? null, record) === 'version') options.onVersion?.()
+    onRecord({ key, value }) {
+      const record = value && read(value)
+      return record instanceof Promise ? record.then((later) => apply(key, later)) : apply(key, record)
     },
     ...(options.onTrouble ? { onTrouble: options.onTrouble } : {}),
   })
   return { ...follower, lists }
 
+  function apply(key: Buffer | null, record: HashListRecord | null | undefined): void {
+    if (lists.apply(key?.toString('utf8') ?? null, record) === 'version') options.onVersion?.()
+  }
+
   /** @returns undefined for what is not a hash list record: it then counts as missing, and its list does not add up */
-  async function decode(value: Buffer): Promise<HashListRecord | undefined> {
+  function read(value: Buffer): HashListRecord | undefined | Promise<HashListRecord | undefined> {
+    const { registry } = options
     try {
-      return (await options.registry.decode<HashListRecord>(HASH_ENTRIES, value)).value
+      const known = registry.decodeKnown<HashListRecord>(HASH_ENTRIES, value)
+      if (known !== null) return known.value
+      return registry.decode<HashListRecord>(HASH_ENTRIES, value).then((decoded) => decoded.value, noRecord)
     } catch (error) {
-      if (error instanceof SluiceError && error.fault === 'item') return undefined
-      throw error
+      return noRecord(error)
     }
   }
+}
+
+/** @throws {unknown} the error, where it is not the record's fault */
+function noRecord(error: unknown): undefined {
+  if (error instanceof SluiceError && error.fault === 'item') return undefined
+  throw error
 }

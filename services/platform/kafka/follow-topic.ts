@@ -9,15 +9,22 @@ const PAUSE_AFTER_TROUBLE_MS = 1000
 const LOOK_EVERY_MS = 5000
 const STOP_PATIENCE_MS = 5000
 const RECORDS_PER_HEARTBEAT = 500
+/** Eight times what the client asks for by itself: what is read may be long, and each question has its price. */
+const FETCH_BYTES = 8_388_608
+/** What is done with a record may take this long. Nobody waits for a member that is gone: it has its group to itself. */
+const SESSION_MS = 300_000
 
-/** A record of the followed topic. Key and value are copies: they may be kept. */
+/** A record of the followed topic. Key and value are parts of all that came with them: whoever keeps much of it keeps copies. */
 export type FollowedRecord = { partition: number; offset: number; key: Buffer | null; value: Buffer | null }
 
 export type FollowTopicOptions = {
   kafka: Kafka
   /** full name, with prefix */
   topic: string
-  /** Called for one record after the other, in order within a partition; when it throws, the record comes again. */
+  /**
+   * Called for one record after the other, in order within a partition; when it throws, the record comes again. Where it returns nothing
+   * the next one follows at once: of millions, each wait would count.
+   */
   onRecord: (record: FollowedRecord) => Promise<void> | void
   /**
    * Called with every failure; the follower tries again by itself, about once a second. POSITION_JUMPED: what is there is not what
@@ -62,26 +69,36 @@ export function followTopic({ kafka, topic, onRecord, onTrouble }: FollowTopicOp
 
   async function handBatch({ batch, resolveOffset, heartbeat, isRunning, isStale }: EachBatchPayload): Promise<void> {
     let handed = 0
-    for (const message of batch.messages) {
-      if (!isRunning() || isStale()) return
-      const fault = unreadable(message)
-      if (fault !== null) throw fault
-      const { offset: offsetText, key, value } = message
-      const offset = Number(offsetText)
-      // The client goes back to the beginning by itself where its position is out of range.
-      if (offset < (soughtTo.get(batch.partition) ?? 0)) throw madeAnew()
-      if (offset >= (positions.get(batch.partition) ?? 0)) {
-        await onRecord({
-          partition: batch.partition,
-          offset,
-          key: key && Buffer.from(key),
-          value: value && Buffer.from(value),
-        })
-        moveTo(batch.partition, offset + 1)
+    let last: string | null = null
+    // Nothing comes between two records that are handed over at once.
+    let hasWaited = true
+    try {
+      for (const message of batch.messages) {
+        if (hasWaited && (!isRunning() || isStale())) return
+        hasWaited = false
+        const fault = unreadable(message)
+        if (fault !== null) throw fault
+        const offset = Number(message.offset)
+        // The client goes back to the beginning by itself where its position is out of range.
+        if (offset < (soughtTo.get(batch.partition) ?? 0)) throw madeAnew()
+        if (offset >= (positions.get(batch.partition) ?? 0)) {
+          const handling = onRecord({ partition: batch.partition, offset, key: message.key, value: message.value })
+          if (handling !== undefined) {
+            await handling
+            hasWaited = true
+          }
+          positions.set(batch.partition, offset + 1)
+        }
+        last = message.offset
+        handed += 1
+        if (handed % RECORDS_PER_HEARTBEAT === 0) {
+          await heartbeat()
+          hasWaited = true
+        }
       }
-      resolveOffset(offsetText)
-      handed += 1
-      if (handed % RECORDS_PER_HEARTBEAT === 0) await heartbeat()
+    } finally {
+      if (last !== null) resolveOffset(last)
+      checkEnd()
     }
     // Control records at the end of a batch are not among its messages.
     moveTo(batch.partition, Number(batch.lastOffset()) + 1)
@@ -124,9 +141,11 @@ export function followTopic({ kafka, topic, onRecord, onTrouble }: FollowTopicOp
 
   async function lookWith(admin: Admin): Promise<void> {
     await admin.connect()
+    // Where the topic grows, records are read that are newer than an answer that is on its way.
+    const before = new Map(positions)
     const found = await admin.fetchTopicOffsets(topic)
     for (const { partition, low, high } of found) {
-      if (Number(high) < (positions.get(partition) ?? 0)) throw madeAnew()
+      if (Number(high) < (before.get(partition) ?? 0)) throw madeAnew()
       positions.set(partition, Math.max(Number(low), positions.get(partition) ?? 0))
     }
     ends ??= new Map(found.map(({ partition, high }) => [partition, Number(high)]))
@@ -193,6 +212,8 @@ export function followTopic({ kafka, topic, onRecord, onTrouble }: FollowTopicOp
       const consumer = kafka.consumer({
         groupId: `${topic}-follow-${randomUUID()}`,
         maxWaitTimeInMs: 200,
+        maxBytesPerPartition: FETCH_BYTES,
+        sessionTimeout: SESSION_MS,
         allowAutoTopicCreation: false,
         retry: {
           initialRetryTime: 100,

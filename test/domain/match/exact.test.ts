@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
-import { exactMatcher } from '../../../services/domain/match/exact.ts'
+import { exactMatcher, exactValues } from '../../../services/domain/match/exact.ts'
 
 test('whatever digests are known, how often and how alike, those that are equal are found and no others', () => {
   // Few values a byte, and often the same first bytes: many are equal or nearly so.
@@ -10,10 +10,10 @@ test('whatever digests are known, how often and how alike, those that are equal 
     .map(([first, rest]) => Buffer.from([first, 0, 0, 0, ...rest]))
   fc.assert(
     fc.property(fc.array(digest, { maxLength: 200 }), fc.array(digest, { maxLength: 20 }), (known, others) => {
-      const { search } = exactMatcher(
-        { refs: Uint32Array.from(known.keys(), (ref) => ref * 3), bytes: Buffer.concat(known) },
-        16,
-      )
+      const values = exactValues(known.length, 16)
+      values.refs.set(Array.from(known.keys(), (ref) => ref * 3))
+      values.bytes.set(Buffer.concat(known))
+      const { search } = exactMatcher(values.build())
       for (const wanted of [...known, ...others]) {
         const found = search(wanted, 0).map(({ ref }) => ref)
         assert.deepEqual(
@@ -27,7 +27,7 @@ test('whatever digests are known, how often and how alike, those that are equal 
 })
 
 test('a digest of another length is not found', () => {
-  const { search } = exactMatcher({ refs: Uint32Array.of(1), bytes: Buffer.alloc(20) }, 20)
+  const { search } = exactMatcher(exactValues(1, 20).build())
   assert.deepEqual(search(Buffer.alloc(16), 0), [])
   assert.deepEqual(search(Buffer.alloc(32), 0), [])
 })

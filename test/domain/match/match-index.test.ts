@@ -4,6 +4,7 @@ import fc from 'fast-check'
 import type { KnownList } from '../../../services/domain/hash-list-state.ts'
 import type { PdqTiers } from '../../../services/domain/judge/policy.ts'
 import { buildMatchIndex } from '../../../services/domain/match/match-index.ts'
+import { packEntries } from '../../../services/domain/packed-entries.ts'
 import type { HashListEntry, Match, Signal } from '../../../services/domain/records.ts'
 
 const tiers: PdqTiers = { near: { distance: 31, quality: 50 }, wide: { distance: 47, quality: 0 } }
@@ -14,9 +15,12 @@ function list(name: string, entries: Array<[id: string, ...signals: Array<[strin
     version: `${name}-v1`,
     digest: '',
     checkedAt: 0,
-    entries: entries.map(([id, ...signals]): HashListEntry => {
-      return { list: name, id, signals: signals.map(([signal, value]) => ({ signal, value })), classification: null }
-    }),
+    entries: packEntries(
+      name,
+      entries.map(([id, ...signals]): HashListEntry => {
+        return { list: name, id, signals: signals.map(([signal, value]) => ({ signal, value })), classification: null }
+      }),
+    ),
   }
 }
 function pdq(value: Buffer, quality = 100, transform = 'identity', frame = 0): Signal {

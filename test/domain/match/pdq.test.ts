@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { hash } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import { test } from 'node:test'
-import { pdqMatcher } from '../../../services/domain/match/pdq.ts'
+import { pdqMatcher, pdqValues } from '../../../services/domain/match/pdq.ts'
 import { distance } from '../../gate/inspect-made.ts'
 
 const SEARCHES = 12
@@ -46,7 +46,10 @@ for (const [kind, known] of [
   test(`among ${kind} hashes, with neighbours planted at each distance up to 50, a search finds what a scan finds`, () => {
     const base = hash('sha256', 'planted', 'buffer')
     const values = [...known, ...Array.from({ length: 102 }, (_, n) => turned(base, n >> 1, n))]
-    const { search } = pdqMatcher({ refs: Uint32Array.from(values.keys()), bytes: Buffer.concat(values) })
+    const room = pdqValues(values.length)
+    room.refs.set([...values.keys()])
+    room.bytes.set(Buffer.concat(values))
+    const { search } = pdqMatcher(room.build())
     const wanted = [base, ...Array.from({ length: SEARCHES }, (_, n) => turned(values[n * 37] ?? base, n * 4, n))]
     for (const [n, value] of wanted.entries()) {
       const distances = values.map((each, ref) => ({ ref, distance: distance(each, value) }))

@@ -12,11 +12,16 @@ import {
 import { type Bench, openBench } from '../../integration/harness.ts'
 import { waitFor } from '../../integration/waiting.ts'
 
-function follow(t: TestContext, bench: Bench, onRecord?: FollowTopicOptions['onRecord']) {
+function follow(
+  t: TestContext,
+  bench: Bench,
+  onRecord?: FollowTopicOptions['onRecord'],
+  kafka = createKafka(bench.settings, 'follower'),
+) {
   const seen: FollowedRecord[] = []
   const troubles: unknown[] = []
   const follower = followTopic({
-    kafka: createKafka(bench.settings, 'follower'),
+    kafka,
     topic: bench.topic('crawl.items'),
     async onRecord(record) {
       await onRecord?.(record)
@@ -87,6 +92,31 @@ test('control records at the end and aborted records do not keep the end away, a
   const { isAtEnd, keys } = follow(t, bench)
   await waitFor('the end is reached', isAtEnd)
   assert.deepEqual(keys(), ['kept'])
+})
+
+test('an answer that was on its way while more was read is no sign of another topic', async (t) => {
+  const bench = await openBench(t, { partitions: 1 })
+  const kafka = createKafka(bench.settings, 'follower')
+  const makeAdmin = kafka.admin.bind(kafka)
+  let asked = 0
+  kafka.admin = (config) => {
+    const admin = makeAdmin(config)
+    const { fetchTopicOffsets } = admin
+    admin.fetchTopicOffsets = async (topic) => {
+      const found = await fetchTopicOffsets(topic)
+      asked += 1
+      const before = seen.length
+      if (asked > 1) {
+        await bench.produce('crawl.items', [{ key: 'a', value: 'x' }])
+        await waitFor('it has been read', () => seen.length > before)
+      }
+      return found
+    }
+    return admin
+  }
+  const { seen, troubles } = follow(t, bench, undefined, kafka)
+  await waitFor('it has been asked twice since', () => asked >= 3)
+  assert.deepEqual(troubles, [])
 })
 
 test('a record whose handling fails comes again until it succeeds, whatever is thrown', async (t) => {

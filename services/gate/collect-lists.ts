@@ -1,0 +1,129 @@
+import { SluiceError } from '../domain/errors.ts'
+import type { KnownList, ListState } from '../domain/hash-list-state.ts'
+import { buildMatchTables, type MatchTables } from '../domain/match/match-index.ts'
+import { type FollowHashListsOptions, followHashLists } from '../platform/kafka/follow-hash-lists.ts'
+
+/** An index that could not be built is tried again after this long. */
+const BUILD_AGAIN_MS = 10_000
+/** Whoever listens hears at least this often, also when there is nothing new. */
+const TELL_EVERY_MS = 1000
+
+/** What is known of the lists at one moment, all of it together. It may be handed to another thread. */
+export type ListsNews = {
+  /** the topic has been read to its end, from its beginning */
+  isRead: boolean
+  /** every list on the topic; of entries only the number */
+  states: ListState[]
+  /** milliseconds since the cluster last said that the topic is there */
+  silence: number
+  /** why there is no index of the versions in force; null when there is one */
+  unbuilt: SluiceError | null
+  /** the index of the versions in force, where that is another one than was told before */
+  tables?: MatchTables
+}
+
+export type CollectListsOptions = Omit<FollowHashListsOptions, 'onVersion'> & {
+  onNews: (news: ListsNews) => void
+  onTrouble: (error: unknown) => void
+  /** how an index is built, if not as usual */
+  build?: typeof buildMatchTables
+}
+
+/** Who collects: until it is stopped. */
+export type ListsCollecting = { stop(): Promise<void> }
+
+/**
+ * Follows the hash lists and builds an index of their versions in force, when the topic has first been read to its end and again at each
+ * manifest after that; entries whose manifest is still to come are not in it. Collecting, proving and building take their thread for many
+ * seconds where there are many millions of entries.
+ */
+export function collectLists(options: CollectListsOptions): ListsCollecting {
+  const { onNews, onTrouble, build = buildMatchTables, ...source } = options
+  let isRead = false
+  let unbuilt: SluiceError | null = null
+  /** what the newest index was built of */
+  let built: { known: KnownList[]; tables: MatchTables } | null = null
+  const doubted = new Set<string>()
+  const ended: Promise<void>[] = []
+  let follower = follow()
+  const telling = setInterval(tell, TELL_EVERY_MS)
+
+  function follow(): ReturnType<typeof followHashLists> {
+    const isCurrent = (): boolean => follower === mine
+    const mine = followHashLists({
+      ...source,
+      onVersion: () => {
+        if (!isRead || !isCurrent()) return
+        rebuild()
+        doubt()
+      },
+      onTrouble: (error) => {
+        onTrouble(error)
+        if (error instanceof SluiceError && error.code === 'POSITION_JUMPED' && isCurrent()) followAnew()
+      },
+    })
+    const reading = mine.reachedEnd.then(() => {
+      if (!isCurrent()) return
+      isRead = true
+      rebuild()
+    })
+    reading.catch(onTrouble)
+    return mine
+  }
+
+  /** What is on the topic is not what was read: nothing that was known counts until it has been read from the beginning. */
+  function followAnew(): void {
+    isRead = false
+    ended.push(follower.stop())
+    follower = follow()
+    tell()
+  }
+
+  /** A version that does not add up may be one of a topic that was made anew behind our back: seen once more, from the beginning. */
+  function doubt(): void {
+    const broken = follower.lists.states().flatMap(({ list, broken }) => (broken ? [`${list}/${broken.version}`] : []))
+    const news = broken.filter((version) => !doubted.has(version))
+    for (const version of news) doubted.add(version)
+    if (news.length > 0) followAnew()
+  }
+
+  /** Nothing is judged by an index that is not that of the versions in force. */
+  function rebuild(): void {
+    const known = follower.lists.states().flatMap(({ inForce }): KnownList[] => (inForce ? [inForce] : []))
+    try {
+      built = { known, tables: renamed(known) ?? build(known) }
+      unbuilt = null
+    } catch (cause) {
+      const sentence = 'the hash lists have been read, but no index of them could be built'
+      unbuilt = new SluiceError('LISTS_INCOMPLETE', `${sentence}: is there enough memory? It is tried again`, { cause })
+      onTrouble(unbuilt)
+      setTimeout(() => {
+        if (unbuilt !== null && isRead) rebuild()
+      }, BUILD_AGAIN_MS).unref()
+    }
+    tell(unbuilt === null ? built?.tables : undefined)
+  }
+
+  /** The tables there are, where only the versions' names are others: lists are checked far more often than they change. */
+  function renamed(known: readonly KnownList[]): MatchTables | null {
+    if (built === null || known.length !== built.known.length) return null
+    if (known.some(({ entries }, at) => entries !== built?.known[at]?.entries)) return null
+    const lists = known.map(({ list, version, entries }) => ({ list, version, entries: entries.places }))
+    return { ...built.tables, lists }
+  }
+
+  function tell(tables?: MatchTables): void {
+    const states = follower.lists.states().map((state) => {
+      const { inForce } = state
+      return { ...state, inForce: inForce && { ...inForce, entries: { length: inForce.entries.length } } }
+    })
+    onNews({ isRead, states, silence: follower.silence(), unbuilt, ...(tables ? { tables } : {}) })
+  }
+
+  return {
+    async stop() {
+      clearInterval(telling)
+      await Promise.all([...ended, follower.stop()])
+    },
+  }
+}
