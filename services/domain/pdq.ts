@@ -86,18 +86,23 @@ type Kernel = {
   finishReference(): void
 }
 
+type Picture = { rgb: Uint8Array; width: number; height: number; rowBytes: number }
+
 let kernel: Kernel | null = null
 
 /**
  * PDQ hashes of a picture in its 8 orientations.
- * @param rgb 8-bit red, green, blue, row by row, without padding; not changed
+ * @param rgb 8-bit red, green, blue, row by row; not changed
  * @param width in pixels
  * @param height in pixels
+ * @param rowBytes from the beginning of a row to that of the next, more than a row has where the picture is a part of another
  * @returns quality 0 and hashes of zeros when a side is shorter than 5 pixels
- * @throws {RangeError} when the length of `rgb` is not width * height * 3
+ * @throws {RangeError} when `rgb` does not end where its last row does
  */
-export function pdqHashes(rgb: Uint8Array, width: number, height: number): PdqHashes {
-  if (rgb.length !== width * height * 3) throw new RangeError('the length of rgb is not width * height * 3')
+export function pdqHashes(rgb: Uint8Array, width: number, height: number, rowBytes = width * 3): PdqHashes {
+  if (rowBytes < width * 3 || rgb.length !== (height - 1) * rowBytes + width * 3) {
+    throw new RangeError('the rows of rgb are not those of width and height')
+  }
   if (width < leastSide || height < leastSide) {
     const none = hashEach(() => new Uint8Array(PDQ_BYTES))
     return { quality: 0, hashes: none, turned: none }
@@ -105,8 +110,9 @@ export function pdqHashes(rgb: Uint8Array, width: number, height: number): PdqHa
   if (kernel !== null && kernel.memory.buffer.byteLength > largest && rgb.length < largest / 8) kernel = null
   kernel ??= loadKernel<Kernel>('pdq')
   const { memory, HASHES, quality } = kernel
-  hashQuickly(kernel, rgb, width, height)
-  if (!isCertain(kernel, slackFor(width, height))) hashAsTheReference(kernel, rgb, width, height)
+  const picture = { rgb, width, height, rowBytes }
+  hashQuickly(kernel, picture)
+  if (!isCertain(kernel, slackFor(picture))) hashAsTheReference(kernel, picture)
   const hashesAt = (at: number) =>
     hashEach((orientation) => {
       const { flipped, mirrored, transposed } = turns[orientation]
@@ -123,7 +129,7 @@ export function pdqHashes(rgb: Uint8Array, width: number, height: number): PdqHa
   return found
 }
 
-function slackFor(width: number, height: number): number {
+function slackFor({ width, height }: Picture): number {
   return Math.max(leastSlack, slackEach * Math.max(width, height))
 }
 
@@ -132,36 +138,43 @@ function isCertain({ gap, quality, highestQuality }: Kernel, slack: number): boo
   return gap.value > slack && quality.value === highestQuality.value
 }
 
-function hashQuickly(kernel: Kernel, rgb: Uint8Array, width: number, height: number): void {
-  const strip = kernel.begin(width, height) >>> 0
+function hashQuickly(kernel: Kernel, picture: Picture): void {
+  const strip = kernel.begin(picture.width, picture.height) >>> 0
   const places = new Int32Array(kernel.memory.buffer, kernel.PLACES.value, 2 * grid)
   for (let i = 0; i < grid; i++) {
-    copyRows(kernel, strip, rgb, width, places[2 * i] ?? 0, places[2 * i + 1] ?? 0)
+    copyRows(kernel, strip, picture, places[2 * i] ?? 0, places[2 * i + 1] ?? 0)
     kernel.rows(i)
   }
-  kernel.finish(slackFor(width, height))
+  kernel.finish(slackFor(picture))
 }
 
-function hashAsTheReference(kernel: Kernel, rgb: Uint8Array, width: number, height: number): void {
-  const strip = kernel.begin(width, height) >>> 0
+function hashAsTheReference(kernel: Kernel, picture: Picture): void {
+  const strip = kernel.begin(picture.width, picture.height) >>> 0
   kernel.beginReference()
-  for (let y = 0; y < height; y += rowsAtOnce) {
-    const count = Math.min(rowsAtOnce, height - y)
-    copyRows(kernel, strip, rgb, width, y, count)
+  for (let y = 0; y < picture.height; y += rowsAtOnce) {
+    const count = Math.min(rowsAtOnce, picture.height - y)
+    copyRows(kernel, strip, picture, y, count)
     kernel.rowsReference(count)
   }
   kernel.finishReference()
 }
 
+/** Copies rows to where the kernel wants them, one behind the other. */
 function copyRows(
   { memory }: Kernel,
   strip: number,
-  rgb: Uint8Array,
-  width: number,
+  { rgb, width, rowBytes }: Picture,
   first: number,
   count: number,
 ): void {
-  new Uint8Array(memory.buffer, strip).set(rgb.subarray(first * width * 3, (first + count) * width * 3))
+  const target = new Uint8Array(memory.buffer, strip)
+  const used = width * 3
+  // Rows without gaps are one piece.
+  const [pieces, length] = rowBytes === used ? [1, count * used] : [count, used]
+  for (let piece = 0; piece < pieces; piece++) {
+    const from = (first + piece) * rowBytes
+    target.set(rgb.subarray(from, from + length), piece * used)
+  }
 }
 
 function hashEach(hash: (orientation: Orientation) => Uint8Array): Record<Orientation, Uint8Array> {

@@ -24,13 +24,13 @@ type Line = { start: number; step: number; count: number }
  * @param afterCut whether an outer border was cut off just before, which leaves spoiled lines at the edges
  * @returns null when there is no border, or when nothing reasonable is left within it
  */
-export function findPicture({ rgb, width, height }: Pixels, afterCut: boolean): Box | null {
-  const row = (y: number): Line => ({ start: y * width * 3, step: 3, count: width })
+export function findPicture({ rgb, width, height, rowBytes }: Pixels, afterCut: boolean): Box | null {
+  const row = (y: number): Line => ({ start: y * rowBytes, step: 3, count: width })
   const top = borderLines(rgb, height, afterCut, row)
   const bottom = height - borderLines(rgb, height, afterCut, (y) => row(height - 1 - y))
   if (bottom - top < leastSide) return null
 
-  const column = (x: number): Line => ({ start: (top * width + x) * 3, step: width * 3, count: bottom - top })
+  const column = (x: number): Line => ({ start: top * rowBytes + x * 3, step: rowBytes, count: bottom - top })
   const left = borderLines(rgb, width, afterCut, column)
   const right = width - borderLines(rgb, width, afterCut, (x) => column(width - 1 - x))
   if (right - left < leastSide) return null

@@ -2,7 +2,7 @@ import { type Fingerprint, TURNED, UNTURNED } from '../../domain/fingerprint.ts'
 import { type Orientation, orientations, PDQ_VERSION, pdqHashes } from '../../domain/pdq.ts'
 import { findPicture } from './border.ts'
 import type { Raw } from './decode.ts'
-import { crop, dropAlpha, flatten, isTransparent, type Pixels, turn } from './pixels.ts'
+import { crop, dropAlpha, flatten, isTransparent, type Pixels, packed, turn } from './pixels.ts'
 
 /**
  * Hashes a frame in all the ways that a viewer, or somebody evading the lists, might show it.
@@ -13,7 +13,7 @@ export function hashFrame(raw: Raw, frame: number, upright: Orientation, colours
   const fingerprint: Fingerprint = []
   const seen = new Set<string>()
   for (const { name, pixels } of variantsOf(raw, upright)) {
-    const { quality, hashes, turned } = pdqHashes(pixels.rgb, pixels.width, pixels.height)
+    const { quality, hashes, turned } = pdqHashes(pixels.rgb, pixels.width, pixels.height, pixels.rowBytes)
     const signalOf = (hash: Uint8Array, transform: string[]) => ({
       signal: 'pdq',
       version: PDQ_VERSION,
@@ -39,9 +39,9 @@ export function hashFrame(raw: Raw, frame: number, upright: Orientation, colours
 /** The hash of a frame as a viewer shows it, on white and upright. */
 export function hashAsItStands(raw: Raw, upright: Orientation): Uint8Array {
   const { value } = variantsOf(raw, upright).next()
-  return value === undefined
-    ? new Uint8Array()
-    : pdqHashes(value.pixels.rgb, value.pixels.width, value.pixels.height).hashes.identity
+  if (value === undefined) return new Uint8Array()
+  const { rgb, width, height, rowBytes } = value.pixels
+  return pdqHashes(rgb, width, height, rowBytes).hashes.identity
 }
 
 /** Differing bits of two hashes. */
@@ -63,11 +63,11 @@ function* variantsOf(raw: Raw, upright: Orientation): Generator<Variant> {
 }
 
 function* shownOn({ data, width, height, channels }: Raw): Generator<Variant> {
-  if (channels === 3) return yield { name: [], pixels: { rgb: data, width, height } }
-  if (!isTransparent(data)) return yield { name: [], pixels: { rgb: dropAlpha(data), width, height } }
-  yield { name: [], pixels: { rgb: flatten(data, 255), width, height } }
-  yield { name: ['on-black'], pixels: { rgb: flatten(data, 0), width, height } }
-  yield { name: ['without-alpha'], pixels: { rgb: dropAlpha(data), width, height } }
+  if (channels === 3) return yield { name: [], pixels: packed(data, width, height) }
+  if (!isTransparent(data)) return yield { name: [], pixels: packed(dropAlpha(data), width, height) }
+  yield { name: [], pixels: packed(flatten(data, 255), width, height) }
+  yield { name: ['on-black'], pixels: packed(flatten(data, 0), width, height) }
+  yield { name: ['without-alpha'], pixels: packed(dropAlpha(data), width, height) }
 }
 
 function* turnedAs({ name, pixels }: Variant, upright: Orientation): Generator<Variant> {

@@ -4,7 +4,7 @@ import { apngFrames } from './apng.ts'
 import type { Container } from './containers/container.ts'
 import { readContainer } from './containers/read-container.ts'
 import { singlePages } from './containers/tiff.ts'
-import { decode, formats, groupPixels, type Header, type Raw, readHeader } from './decode.ts'
+import { decode, formats, groupPixels, type Header, type Raw, readHeader, release } from './decode.ts'
 import { type Embedded, findEmbedded } from './embedded.ts'
 import { bitsApart, hashAsItStands, hashFrame } from './hash-frame.ts'
 import { exifTurns, withGamma } from './pixels.ts'
@@ -149,6 +149,7 @@ async function* framesShown({ payload, header }: Picture, count: number, sight: 
       const { frames, damaged } = await decode(payload, group, sight.limits, { ignoreIcc })
       if (damaged) sight.faults.add('MEDIA_INCOMPLETE')
       for (const { index, raw } of frames) yield { index, raw, orientation: header.orientation, ignoreIcc }
+      release(frames)
     }
   }
 }
@@ -167,6 +168,7 @@ async function* pagesShown({ payload }: Picture, count: number, sight: Sight): A
         const { frames, damaged } = await decode(page, { first: 0, count: 1 }, limits, { ignoreIcc })
         if (damaged) faults.add('MEDIA_INCOMPLETE')
         for (const { raw } of frames) yield { index, raw, orientation: header.orientation, ignoreIcc }
+        release(frames)
       }
     }
     index++

@@ -1,7 +1,7 @@
 import type { Orientation } from '../../domain/pdq.ts'
 
-/** A decoded picture: 8-bit red, green, blue, row by row. */
-export type Pixels = { rgb: Uint8Array; width: number; height: number }
+/** A decoded picture, or a part of one: 8-bit red, green, blue, row by row; `rowBytes` from the beginning of a row to that of the next. */
+export type Pixels = { rgb: Uint8Array; width: number; height: number; rowBytes: number }
 
 /** A part of a picture, in pixels from its top left. */
 export type Box = { left: number; top: number; width: number; height: number }
@@ -22,6 +22,11 @@ export const exifTurns: readonly Orientation[] = [
 export function isTransparent(rgba: Uint8Array): boolean {
   for (let i = 3; i < rgba.length; i += 4) if (rgba[i] !== 255) return true
   return false
+}
+
+/** Pixels whose rows follow each other without gaps. */
+export function packed(rgb: Uint8Array, width: number, height: number): Pixels {
+  return { rgb, width, height, rowBytes: width * 3 }
 }
 
 /** RGBA as a viewer shows it on a grey background of a level of 0 to 255. */
@@ -62,23 +67,23 @@ function divideBy255(product: number): number {
 }
 
 /** The picture after a turn. */
-export function turn({ rgb, width, height }: Pixels, how: Orientation): Pixels {
-  const right = width - 1
-  const bottom = (height - 1) * width
-  // Where the new top left pixel was, and how far one step to the right and one step down go in the old picture.
+export function turn({ rgb, width, height, rowBytes }: Pixels, how: Orientation): Pixels {
+  const right = (width - 1) * 3
+  const bottom = (height - 1) * rowBytes
+  // Where the new top left pixel was, and how far one step to the right and one step down go in the old picture, in bytes.
   const { start, across, down, swapped } = {
-    identity: { start: 0, across: 1, down: width, swapped: false },
-    mirror: { start: right, across: -1, down: width, swapped: false },
-    rotate180: { start: bottom + right, across: -1, down: -width, swapped: false },
-    flip: { start: bottom, across: 1, down: -width, swapped: false },
-    transpose: { start: 0, across: width, down: 1, swapped: true },
-    rotate90: { start: bottom, across: -width, down: 1, swapped: true },
-    transverse: { start: bottom + right, across: -width, down: -1, swapped: true },
-    rotate270: { start: right, across: width, down: -1, swapped: true },
+    identity: { start: 0, across: 3, down: rowBytes, swapped: false },
+    mirror: { start: right, across: -3, down: rowBytes, swapped: false },
+    rotate180: { start: bottom + right, across: -3, down: -rowBytes, swapped: false },
+    flip: { start: bottom, across: 3, down: -rowBytes, swapped: false },
+    transpose: { start: 0, across: rowBytes, down: 3, swapped: true },
+    rotate90: { start: bottom, across: -rowBytes, down: 3, swapped: true },
+    transverse: { start: bottom + right, across: -rowBytes, down: -3, swapped: true },
+    rotate270: { start: right, across: rowBytes, down: -3, swapped: true },
   }[how]
-  const turned = { rgb: new Uint8Array(rgb.length), width: swapped ? height : width, height: swapped ? width : height }
+  const turned = packed(new Uint8Array(width * height * 3), swapped ? height : width, swapped ? width : height)
   for (let y = 0, to = 0; y < turned.height; y++) {
-    for (let x = 0, from = (start + y * down) * 3; x < turned.width; x++, to += 3, from += across * 3) {
+    for (let x = 0, from = start + y * down; x < turned.width; x++, to += 3, from += across) {
       turned.rgb[to] = rgb[from] ?? 0
       turned.rgb[to + 1] = rgb[from + 1] ?? 0
       turned.rgb[to + 2] = rgb[from + 2] ?? 0
@@ -87,12 +92,8 @@ export function turn({ rgb, width, height }: Pixels, how: Orientation): Pixels {
   return turned
 }
 
-/** A part of a picture. */
-export function crop({ rgb, width }: Pixels, box: Box): Pixels {
-  const part = new Uint8Array(box.width * box.height * 3)
-  for (let y = 0; y < box.height; y++) {
-    const from = ((box.top + y) * width + box.left) * 3
-    part.set(rgb.subarray(from, from + box.width * 3), y * box.width * 3)
-  }
-  return { rgb: part, width: box.width, height: box.height }
+/** A part of a picture, where it lies. */
+export function crop({ rgb, rowBytes }: Pixels, { left, top, width, height }: Box): Pixels {
+  const from = top * rowBytes + left * 3
+  return { rgb: rgb.subarray(from, from + (height - 1) * rowBytes + width * 3), width, height, rowBytes }
 }
