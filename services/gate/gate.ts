@@ -9,7 +9,9 @@ import type { Log } from '../platform/log.ts'
 import type { Metrics } from '../platform/metrics.ts'
 import { createRegistry } from '../platform/registry.ts'
 import type { Settings } from '../platform/settings.ts'
-import { createFileStore } from '../platform/stores/file-store.ts'
+import { createFileStore, type FileStore } from '../platform/stores/file-store.ts'
+import { createFileThreads } from '../platform/stores/file-threads.ts'
+import type { StoreName } from '../platform/stores/store.ts'
 import { createExamine } from './examine.ts'
 import type { Scanners } from './inspect/scanners.ts'
 import type { KnownLists } from './known-lists.ts'
@@ -17,7 +19,7 @@ import type { LaneParts } from './lane.ts'
 import { GATE_GROUP, type Lanes, startLanes } from './lanes.ts'
 import { type Readiness, startOperations } from './operations.ts'
 import { createPauses, type Pause } from './pauses.ts'
-import { createRoute, laneTopics } from './route.ts'
+import { createKeep, createRoute, laneTopics } from './route.ts'
 import { type GateStatus, laneStatuses, listStatuses } from './status.ts'
 import { createTally, type Tally } from './tally.ts'
 import { createWatch } from './watch.ts'
@@ -48,6 +50,8 @@ export type GateParts = {
 }
 
 const RETRY_MS = 500
+/** So many writes wait for disks at the same time: one alone would keep pace with many scanners, were each as quick as the other. */
+const FILE_THREADS = 3
 const LISTS_MS = 50
 const LOOK_MS = 250
 const WATCH_MS = 5000
@@ -133,10 +137,10 @@ export async function startGate({
 
   /** Each need is a fault of the surroundings as long as it is not met; the gate says so and tries again. */
   async function startUp(): Promise<void> {
-    const [{ cluster, process }] = await Promise.all([
+    const [{ cluster, work }] = await Promise.all([
       persist('topics', async () => {
         const found = await describe(admin, door, settings.prefix)
-        return { cluster: found, process: await createProcess(await isFirstGate()) }
+        return { cluster: found, work: await createWork(await isFirstGate()) }
       }),
       persist('schemas', () => registry.warm([DOOR, ...laneTopics])),
       persist('scanners', async () => {
@@ -154,7 +158,7 @@ export async function startGate({
           topic: door,
           chunkItems: settings.chunkItems,
           chunkBytes: settings.chunkBytes,
-          process,
+          ...work,
           onCommitted: tally.add,
           log,
           metrics,
@@ -174,18 +178,21 @@ export async function startGate({
    * Everything between reading and committing.
    * @param first whether the stores may still have to be made; later a store that is not there is a lost disk
    */
-  async function createProcess(first: boolean): Promise<LaneParts['process']> {
-    const intake = createFileStore(settings.stores, 'intake')
-    const clean = createFileStore(settings.stores, 'clean')
-    const held = createFileStore(settings.stores, 'held')
+  async function createWork(first: boolean): Promise<Pick<LaneParts, 'process' | 'keep'>> {
+    const threads = createFileThreads(FILE_THREADS)
+    const open = (name: StoreName): FileStore => createFileStore(settings.stores, name, { threads })
+    const [intake, clean, held] = [open('intake'), open('clean'), open('held')]
     if (first) await Promise.all([intake, clean, held].map((store) => store.make()))
-    const route = createRoute({ registry, intake, clean, held, policyHash, now: Date.now })
+    const route = createRoute({ registry, intake, held, policyHash, now: Date.now })
     const examine = createExamine({ registry, intake, scanners, policy, metrics, concurrency: 2 * scanners.size })
-    return (records, signal) => {
-      const current = lists.current()
-      if (current.problem !== null) throw current.problem
-      tally.begin()
-      return examine(records, current, signal, route)
+    return {
+      process(records, signal) {
+        const current = lists.current()
+        if (current.problem !== null) throw current.problem
+        tally.begin()
+        return examine(records, current, signal, route)
+      },
+      keep: createKeep({ clean, held }),
     }
   }
 

@@ -23,10 +23,12 @@ export type LaneParts = {
   chunkItems: number
   chunkBytes: number
   /**
-   * Everything between reading and committing, for as many of the first records as it sees fit, at least one; throws a fault of the
+   * From records to what they lead to, for as many of the first records as it sees fit, at least one; throws a fault of the
    * surroundings when it can't be done now.
    */
   process: (records: readonly DoorRecord[], signal: AbortSignal) => Promise<Routed[]>
+  /** Writes into the stores what a transaction will speak of; throws a fault of the surroundings when it can't be done now. */
+  keep: (routed: readonly Routed[]) => Promise<void>
   /** First offset that the broker still has. */
   lowWatermark: (partition: number) => Promise<number>
   /** Called when a transaction failed: the lane must be built anew before it goes on. */
@@ -96,10 +98,10 @@ export function createLane(
       })
     }, HEARTBEAT_MS)
     const mayCommit = (): boolean => usable && isCurrent() && !isStale() && !given.signal.aborted
-    const examine = (chunk: readonly KafkaMessage[]) =>
-      Promise.race([examineChunk(chunk, given.signal), membership.promise])
     try {
-      await runChunks(chunked(messages, parts.chunkItems, parts.chunkBytes), examine, {
+      await runChunks(chunked(messages, parts.chunkItems, parts.chunkBytes), {
+        examine: (chunk) => Promise.race([examineChunk(chunk, given.signal), membership.promise]),
+        keep: (routed) => Promise.race([keepChunk(routed), membership.promise]),
         mayCommit,
         isRunning,
         resolveOffset,
@@ -112,19 +114,22 @@ export function createLane(
   }
 
   /**
-   * While one chunk commits, the next is examined. Told to stop, the lane still finishes the chunk that it is at.
+   * While one chunk is kept and committed, the next is examined. Told to stop, the lane still finishes the chunk that it is at.
    * @throws what a heartbeat met, between two transactions
    */
   async function runChunks(
     chunks: readonly KafkaMessage[][],
-    examine: (chunk: readonly KafkaMessage[]) => Promise<Routed[] | SluiceError>,
-    batch: Pick<EachBatchPayload, 'isRunning' | 'resolveOffset'> & { mayCommit: () => boolean },
+    batch: Pick<EachBatchPayload, 'isRunning' | 'resolveOffset'> & {
+      examine: (chunk: readonly KafkaMessage[]) => Promise<Routed[] | SluiceError>
+      keep: (routed: readonly Routed[]) => Promise<SluiceError | null>
+      mayCommit: () => boolean
+    },
   ): Promise<void> {
     const queue = [...chunks]
     const takeUp = (): { chunk: readonly KafkaMessage[]; examined: Promise<Routed[] | SluiceError> } | null => {
       const chunk = queue.shift()
       if (chunk === undefined) return null
-      const examined = examine(chunk)
+      const examined = batch.examine(chunk)
       // It may fail before this loop comes to wait for it.
       examined.catch(() => undefined)
       return { chunk, examined }
@@ -133,9 +138,11 @@ export function createLane(
       const { chunk } = current
       const routed = await current.examined
       if (routed instanceof SluiceError) return waitForSurroundings(routed)
-      recovered()
       if (routed.length < chunk.length) queue.unshift(chunk.slice(routed.length))
       current = batch.isRunning() ? takeUp() : null
+      const fault = await batch.keep(routed)
+      if (fault !== null) return waitForSurroundings(fault)
+      recovered()
       for (const group of grouped(routed, TRANSACTION_BYTES)) {
         if (!batch.mayCommit() || !(await commit(group)) || !isCurrent()) return
         batch.resolveOffset(String(position - 1))
@@ -160,8 +167,19 @@ export function createLane(
       }
       return routed
     } catch (error) {
-      if (error instanceof SluiceError && error.fault === 'surroundings') return error
-      return new SluiceError('INTERNAL_FAULT', undefined, { cause: error })
+      return ofSurroundings(error)
+    }
+  }
+
+  async function keepChunk(routed: readonly Routed[]): Promise<SluiceError | null> {
+    const end = metrics.stage.startTimer({ stage: 'store' })
+    try {
+      await parts.keep(routed)
+      return null
+    } catch (error) {
+      return ofSurroundings(error)
+    } finally {
+      end()
     }
   }
 
@@ -301,6 +319,12 @@ export function createLane(
     },
   }
   return lane
+}
+
+/** What a lane waits for: an item's faults never come this far. */
+function ofSurroundings(error: unknown): SluiceError {
+  if (error instanceof SluiceError && error.fault === 'surroundings') return error
+  return new SluiceError('INTERNAL_FAULT', undefined, { cause: error })
 }
 
 function late(): SluiceError {

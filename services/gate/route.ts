@@ -15,22 +15,29 @@ import type {
 import { DOOR, type Topic } from '../domain/topics.ts'
 import { schemaType } from '../platform/avro.ts'
 import type { Registry } from '../platform/registry.ts'
-import type { Store } from '../platform/stores/store.ts'
+import type { Store, StoredObject } from '../platform/stores/store.ts'
 import type { Examined } from './examine.ts'
 
 /** A message for one of the gate's topics; its partition is that of the input. */
 export type Outgoing = { topic: Topic; key: string; value: Buffer; headers: Record<string, string> }
 
-/** What a judged item leads to, once its bytes are in their store: exactly one outcome, one verdict, one envelope. */
+/** What a judged item leads to: exactly one outcome, one verdict, one envelope, and its bytes in their store. */
 export type Routed = {
   offset: number
   outcome: string
   reasons: Reason[]
   payloadBytes: number
   messages: Outgoing[]
-  /** length of all messages' values */
+  /** what must lie in the stores before the messages say so */
+  objects: RoutedObject[]
+  /** length of all messages' values and objects */
   bytes: number
 }
+
+/** An object for one of the stores that a lane writes. */
+export type RoutedObject = StoredObject & { store: LaneStore }
+export type LaneStore = (typeof laneStores)[number]
+const laneStores = ['clean', 'held'] as const
 
 /** Topics that only a lane writes, all in the transaction that commits the input's offset. */
 export const laneTopics = ['gate.clean', 'gate.quarantine', 'gate.review', 'gate.verdicts', 'gate.envelopes'] as const
@@ -41,14 +48,29 @@ const LONGEST_COPY = 1_073_741_824
 const held = schemaType('held-original')
 
 /**
- * Makes the function that sends an examined item on its way: it writes the stores (the bytes that were checked to clean, or the
- * original record and a referenced payload to held) and makes the messages.
+ * Makes the function that writes what items lead to into the stores: the bytes that were checked to clean, or the original record and a
+ * referenced payload to held.
+ */
+export function createKeep(stores: Readonly<Record<LaneStore, Pick<Store, 'writeAll'>>>) {
+  return async function keep(routed: readonly Routed[]): Promise<void> {
+    const objects = routed.flatMap((each) => each.objects)
+    await Promise.all(
+      laneStores.map(async (name) => {
+        const some = objects.filter(({ store }) => store === name)
+        if (some.length > 0) await stores[name].writeAll(some.map(({ sha256, bytes }) => ({ sha256, bytes })))
+      }),
+    )
+  }
+}
+
+/**
+ * Makes the function that decides what an examined item leads to. Nothing is written yet, but for a payload that is too large to be kept in
+ * memory until then: that is copied to held.
  * @param now milliseconds since the epoch
  */
 export function createRoute(parts: {
   registry: Registry
   intake: Store
-  clean: Store
   held: Store
   policyHash: string
   now: () => number
@@ -69,18 +91,19 @@ export function createRoute(parts: {
     }
     const headers = cloudEvent(input, judgement.outcome, record.timestamp)
     const messages: Outgoing[] = []
+    const objects: RoutedObject[] = []
     const send = async (topic: Topic, value: unknown, more: Record<string, string> = {}): Promise<void> => {
       messages.push({ topic, key, value: await registry.encode(topic, value), headers: { ...headers, ...more } })
     }
 
     let heldReference: string | null = null
     if (judgement.outcome === 'clean') {
-      await send('gate.clean', await clear(examined))
+      await send('gate.clean', clear(examined, objects))
     } else {
-      const payloadReference = await holdReferenced(examined)
+      const payloadReference = await holdReferenced(examined, objects)
       const original = await container(record)
       heldReference = hash('sha256', original)
-      await parts.held.write(heldReference, original)
+      objects.push({ store: 'held', sha256: heldReference, bytes: original })
       const heldItem: HeldItem = { input, itemId: item.itemId, ...verdict, heldReference, payloadReference }
       await send(judgement.outcome === 'review' ? 'gate.review' : 'gate.quarantine', heldItem, {
         'origin-topic': input.topic,
@@ -115,7 +138,11 @@ export function createRoute(parts: {
       reasons: judgement.reasons,
       payloadBytes: payload?.bytes.length ?? 0,
       messages,
-      bytes: messages.reduce((sum, { value }) => sum + value.length, 0),
+      objects,
+      bytes: [...messages.map(({ value }) => value), ...objects.map(({ bytes }) => bytes)].reduce(
+        (sum, { length }) => sum + length,
+        0,
+      ),
     }
   }
 
@@ -123,11 +150,11 @@ export function createRoute(parts: {
    * Copies a payload by reference to held, also one that was not looked at because it is too large or contradicts an inline one.
    * @returns its name there; null where the item names none, or one that does not exist or can't be copied
    */
-  async function holdReferenced({ item, payload }: Examined): Promise<string | null> {
+  async function holdReferenced({ item, payload }: Examined, objects: RoutedObject[]): Promise<string | null> {
     const reference = item.envelope.payload?.reference ?? null
     if (reference === null) return null
     if (payload !== null) {
-      await parts.held.write(payload.sha256, payload.bytes)
+      objects.push({ store: 'held', sha256: payload.sha256, bytes: payload.bytes })
       return payload.sha256
     }
     try {
@@ -138,12 +165,12 @@ export function createRoute(parts: {
     }
   }
 
-  /** Writes what was hashed into the clean store. What lacks an id, bytes or a type can not have been judged clean. */
-  async function clear({ record, item, payload, mediaType }: Examined): Promise<CleanItem> {
+  /** What was hashed goes into the clean store. What lacks an id, bytes or a type can not have been judged clean. */
+  function clear({ record, item, payload, mediaType }: Examined, objects: RoutedObject[]): CleanItem {
     if (item.itemId === null || payload === null || mediaType === null) {
       throw new TypeError('an item without id, payload or media type was judged clean')
     }
-    await parts.clean.write(payload.sha256, payload.bytes)
+    objects.push({ store: 'clean', sha256: payload.sha256, bytes: payload.bytes })
     return {
       input: record.input,
       id: item.itemId,

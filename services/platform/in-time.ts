@@ -1,5 +1,3 @@
-import { setTimeout as sleep } from 'node:timers/promises'
-
 /**
  * Waits for `work` no longer than this. What is given up is still under way and may yet be done: it must do no harm then.
  * @param late makes what is thrown when the time is over
@@ -9,13 +7,11 @@ export async function inTime<Result>(
   milliseconds: number,
   late: () => Error = () => new Error(`no answer within ${milliseconds / 1000} s`),
 ): Promise<Result> {
-  const done = new AbortController()
-  const over = sleep(milliseconds, undefined, { signal: done.signal }).then(() => {
-    throw late()
-  })
+  const over = Promise.withResolvers<never>()
+  const timer = setTimeout(() => over.reject(late()), milliseconds)
   try {
-    return await Promise.race([work, over])
+    return await Promise.race([work, over.promise])
   } finally {
-    done.abort()
+    clearTimeout(timer)
   }
 }

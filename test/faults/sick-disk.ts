@@ -1,11 +1,9 @@
-import { readFileSync } from 'node:fs'
-import files from 'node:fs/promises'
+import files, { readFileSync } from 'node:fs'
 import { syncBuiltinESMExports } from 'node:module'
-import { setTimeout as wait } from 'node:timers/promises'
 import { z } from 'zod'
 
 /**
- * Loaded before a gate (`node --import`), this makes a disk sick. SICK_DISK names a file, which is read anew each time something is opened: JSON, `path`
+ * Loaded before a gate (`node --import`) and each of its threads, this makes a disk sick for them. SICK_DISK names a file, which is read anew each time something is opened: JSON, `path`
  * is what a file's path must contain to be concerned, `illness` what befalls it: it takes `ms` longer, or fails as a broken disk does.
  */
 const sickness = z.object({
@@ -18,15 +16,17 @@ const sickness = z.object({
 })
 export type Sickness = z.infer<typeof sickness>
 
-const open = files.open
+const open = files.openSync
+const nothing = new Int32Array(new SharedArrayBuffer(4))
 
-files.open = async (path, ...rest) => {
+files.openSync = (path, ...rest) => {
   const { path: part, illness } = sickness.parse(JSON.parse(readFileSync(process.env.SICK_DISK ?? '', 'utf8')))
   if (String(path).includes(part)) {
-    if (illness.kind === 'slow') await wait(illness.ms)
+    // The thread stands still, as it does in a system call that does not return.
+    if (illness.kind === 'slow') Atomics.wait(nothing, 0, 0, illness.ms)
     if (illness.kind === 'broken')
       throw Object.assign(new Error('EIO: i/o error, open'), { code: 'EIO', syscall: 'open' })
   }
-  return await open(path, ...rest)
+  return open(path, ...rest)
 }
 syncBuiltinESMExports()

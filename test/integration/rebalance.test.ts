@@ -18,6 +18,7 @@ async function lanesWith(t: TestContext, bench: Bench, process: LaneParts['proce
       chunkItems: 64,
       chunkBytes: 1_000_000,
       process,
+      keep: () => Promise.resolve(),
       onCommitted: () => undefined,
       log: createLog('silent'),
       metrics: createMetrics(),
@@ -37,6 +38,7 @@ const judged: LaneParts['process'] = (records) =>
       outcome: 'clean',
       reasons: [],
       payloadBytes: 0,
+      objects: [],
       bytes: 1,
       messages: [
         {

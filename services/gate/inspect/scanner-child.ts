@@ -158,8 +158,11 @@ function wrap(spawned: Spawned, memoryBytes: number): { child: ScannerChild; rea
       try {
         return await new Promise<Inspection | ScannerEnd>((resolve) => {
           pending = { read: createAnswerReader(question), settle: resolve }
+          // Together, so that the scanner wakes once.
+          spawned.stdin.cork()
           spawned.stdin.write(questionHead(question))
           spawned.stdin.write(payload)
+          spawned.stdin.uncork()
         })
       } finally {
         clearTimeout(deadline)

@@ -1,16 +1,17 @@
-import { createHash, randomUUID } from 'node:crypto'
-import { constants } from 'node:fs'
-import { type FileHandle, mkdir, open, rename, rm, stat } from 'node:fs/promises'
-import { dirname, join } from 'node:path'
+import { createHash } from 'node:crypto'
+import { join } from 'node:path'
 import { SluiceError } from '../../domain/errors.ts'
 import { inTime } from '../in-time.ts'
-import { isReference, type Store, type StoreName } from './store.ts'
-
-/** Lies in a store's folder: without it the folder is a place where a store should be mounted. */
-const MARKER = '.sluice-store'
+import { createFileThreads, type FileThreads } from './file-threads.ts'
+import type { FileTasks } from './object-files.ts'
+import type { Store, StoredObject, StoreName } from './store.ts'
 
 /** A disk that answers no sooner is not there. */
 const PATIENCE_MS = 60_000
+/** What is streamed is read so many bytes at a time. */
+const PART_BYTES = 1_048_576
+/** Threads of a store that has its own. */
+const THREADS = 2
 
 /** A store in a folder, which has to be made once. */
 export type FileStore = Store & {
@@ -19,210 +20,84 @@ export type FileStore = Store & {
 }
 
 /**
- * A store in a folder: `<root>/<name>/ab/abcd...`. An object appears whole or not at all: it is written under another
- * name, flushed, renamed, and its folder is flushed too.
+ * A store in a folder; `object-files.ts` says how objects lie there.
  * @param root folder that holds the stores
- * @param patienceMs after which a read or a write that is not done is a fault of the store
+ * @param patienceMs after which whatever a disk has not done is a fault of the store
+ * @param threads where they serve several stores
  */
 export function createFileStore(
   root: string,
   name: StoreName,
-  { patienceMs = PATIENCE_MS }: { patienceMs?: number } = {},
+  {
+    patienceMs = PATIENCE_MS,
+    threads = createFileThreads(THREADS),
+  }: { patienceMs?: number; threads?: FileThreads } = {},
 ): FileStore {
   const folder = join(root, name)
-  const shardsMade = new Set<string>()
 
-  function pathOf(sha256: string): string {
-    if (!isReference(sha256)) throw new SluiceError('REFERENCE_INVALID')
-    return join(folder, sha256.slice(0, 2), sha256)
-  }
-
-  async function makeFolder(): Promise<void> {
-    const first = await mkdir(folder, { recursive: true })
-    for (let made = folder; first !== undefined && made.length >= first.length; made = dirname(made)) {
-      await flush(dirname(made))
-    }
-  }
-
-  /** Not with its parents: where the store is gone, nothing is made in its place. */
-  async function makeShard(path: string): Promise<void> {
-    if (shardsMade.has(path)) return
-    await mkdir(path).catch((error: unknown) => {
-      if (!(error instanceof Error && 'code' in error && error.code === 'EEXIST')) throw error
-    })
-    await flush(folder)
-    shardsMade.add(path)
-  }
-
-  /** Neither reading nor writing makes a store: what is not there is a lost disk and not an empty store. */
-  async function findFolder(): Promise<void> {
-    await stat(join(folder, MARKER))
-  }
-
-  /** Fills a draft, flushes it, and puts it where its digest says. */
-  async function place(fill: (draft: FileHandle) => Promise<string>): Promise<void> {
-    const draft = join(folder, `.${randomUUID()}`)
+  /** An operating system may wait for a disk for ever; what is then still under way does no harm. */
+  async function ask<Name extends keyof FileTasks>(
+    what: 'made' | 'read' | 'written',
+    task: Name,
+    words: FileTasks[Name]['task'],
+    given: readonly ArrayBuffer[] = [],
+  ): Promise<FileTasks[Name]['answer']> {
     try {
-      const file = await open(draft, 'wx', 0o640)
-      let sha256: string
-      try {
-        sha256 = await fill(file)
-        await file.sync()
-      } finally {
-        await file.close()
-      }
-      const path = pathOf(sha256)
-      await makeShard(dirname(path))
-      await rename(draft, path)
-      await flush(dirname(path))
-      // Had the disk gone meanwhile, this would lie where it was mounted.
-      await findFolder()
-    } catch (error) {
-      shardsMade.clear()
-      await rm(draft, { force: true })
-      throw error
-    }
-  }
-
-  async function writeObject(path: string, sha256: string, bytes: Uint8Array): Promise<void> {
-    await findFolder()
-    if ((await sizeOf(path)) === bytes.length) return await flush(dirname(path))
-    await place(async (draft) => {
-      await draft.writeFile(bytes)
-      return sha256
-    })
-  }
-
-  async function readObject(sha256: string, limit: number): Promise<Buffer> {
-    const { file, size } = await openObject(sha256)
-    try {
-      if (size > limit) throw tooLarge(size, limit)
-      const bytes = Buffer.allocUnsafeSlow(size)
-      let length = 0
-      while (length < size) {
-        const { bytesRead } = await file.read(bytes, length, size - length, length)
-        if (bytesRead === 0) break
-        length += bytesRead
-      }
-      return bytes.subarray(0, length)
-    } finally {
-      await file.close()
-    }
-  }
-
-  /** An object is a plain file: a link that somebody put there is not followed, a pipe not waited for. */
-  async function openObject(sha256: string): Promise<{ file: FileHandle; size: number }> {
-    const path = pathOf(sha256)
-    try {
-      await findFolder()
-      const file = await open(path, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK)
-      const status = await file.stat()
-      if (status.isFile()) return { file, size: status.size }
-      await file.close()
-      throw new SluiceError('PAYLOAD_MISSING', 'the reference leads to something that is no file')
+      return await inTime(threads.call(task, words, given), patienceMs)
     } catch (cause) {
-      if (!isMissingObject(cause, path)) throw cause
-      // The disk may have gone since.
-      await findFolder()
-      throw new SluiceError('PAYLOAD_MISSING', undefined, { cause })
+      // What is not an error of ours already is a fault of the store.
+      if (cause instanceof SluiceError) throw cause
+      throw new SluiceError('STORE_UNREACHABLE', `the ${name} store can't be ${what}: is its disk there?`, { cause })
     }
   }
 
-  /** What is not an error of ours already is a fault of the store. */
-  function unreachable(what: string, cause: unknown): SluiceError {
-    if (cause instanceof SluiceError) return cause
-    return new SluiceError('STORE_UNREACHABLE', `the ${name} store can't be ${what}: is its disk there?`, { cause })
+  function writeAll(objects: readonly StoredObject[]): Promise<void> {
+    // Copies: what is given may be a small part of something large, all of which would go.
+    const copies = objects.map(({ sha256, bytes }) => ({ sha256, bytes: new Uint8Array(bytes) }))
+    const given = copies.map(({ bytes }) => bytes.buffer)
+    return ask('written', 'write', { folder, objects: copies }, given)
   }
 
   return {
-    async make() {
-      try {
-        await makeFolder()
-        await (await open(join(folder, MARKER), 'a', 0o640)).close()
-        await flush(folder)
-      } catch (cause) {
-        throw unreachable('made', cause)
-      }
-    },
+    write: (sha256, bytes) => writeAll([{ sha256, bytes }]),
+    writeAll,
 
-    async write(sha256, bytes) {
-      const path = pathOf(sha256)
-      try {
-        // An operating system may wait for a disk for ever; what is then still under way does no harm.
-        await inTime(writeObject(path, sha256, bytes), patienceMs)
-      } catch (cause) {
-        throw unreachable('written', cause)
-      }
-    },
+    make: () => ask('made', 'make', { folder }),
 
     async writeStream(source) {
       const digest = createHash('sha256')
-      let sha256 = ''
+      const draft = await ask('written', 'begin', { folder })
       try {
-        await findFolder()
-        await place(async (draft) => {
-          for await (const piece of source) {
-            digest.update(piece)
-            await draft.writeFile(piece)
-          }
-          sha256 = digest.digest('hex')
-          return sha256
-        })
-        return sha256
-      } catch (cause) {
-        throw unreachable('written', cause)
+        for await (const piece of source) {
+          digest.update(piece)
+          const bytes = new Uint8Array(piece)
+          await ask('written', 'append', { draft, bytes }, [bytes.buffer])
+        }
+      } catch (error) {
+        await ask('written', 'discard', { draft })
+        throw error
       }
+      const sha256 = digest.digest('hex')
+      await ask('written', 'place', { folder, draft, sha256 })
+      return sha256
     },
 
     async read(sha256, limit) {
-      try {
-        return await inTime(readObject(sha256, limit), patienceMs)
-      } catch (cause) {
-        throw unreachable('read', cause)
-      }
+      const { buffer, byteOffset, byteLength } = await ask('read', 'read', { folder, sha256, limit })
+      return Buffer.from(buffer, byteOffset, byteLength)
     },
 
     async *stream(sha256, limit) {
+      const { file } = await ask('read', 'open', { folder, sha256, limit })
       try {
-        const { file, size } = await openObject(sha256)
-        if (size > limit) {
-          await file.close()
-          throw tooLarge(size, limit)
+        for (;;) {
+          const part = await ask('read', 'readPart', { file, length: PART_BYTES })
+          if (part.length === 0) return
+          yield part
         }
-        yield* file.createReadStream()
-      } catch (cause) {
-        throw unreachable('read', cause)
+      } finally {
+        await ask('read', 'close', { file })
       }
     },
-  }
-}
-
-async function sizeOf(path: string): Promise<number | null> {
-  try {
-    return (await stat(path)).size
-  } catch {
-    return null
-  }
-}
-
-function tooLarge(size: number, limit: number): SluiceError {
-  return new SluiceError('PAYLOAD_TOO_LARGE', `the object has ${size} bytes, allowed are ${limit}`)
-}
-
-/** What stands in an object's place when crawlers put something odd there. */
-const noObject: readonly unknown[] = ['ENOENT', 'ELOOP', 'ENXIO', 'ENOTDIR', 'EACCES']
-
-/** A missing object (or something odd in its place) is the item's fault; a missing store (an unmounted disk) is not. */
-function isMissingObject(error: unknown, path: string): boolean {
-  if (!(error instanceof Error && 'code' in error && 'path' in error)) return false
-  return noObject.includes(error.code) && error.path === path
-}
-
-async function flush(folder: string): Promise<void> {
-  const handle = await open(folder, constants.O_RDONLY | constants.O_DIRECTORY)
-  try {
-    await handle.sync()
-  } finally {
-    await handle.close()
   }
 }

@@ -2,14 +2,21 @@
 export const storeNames = ['intake', 'clean', 'held', 'lists'] as const
 export type StoreName = (typeof storeNames)[number]
 
+/** @property sha256 64 lower-case hex digits, the digest of exactly these bytes */
+export type StoredObject = { sha256: string; bytes: Uint8Array }
+
 /** Objects by the sha256 of their bytes. Writing the same bytes twice is the same as writing them once. */
 export type Store = {
   /**
    * Keeps `bytes` under their sha256; when it resolves, they survive a crash of the machine.
-   * @param sha256 64 lower-case hex digits, the digest of exactly these bytes
-   * @throws {SluiceError} STORE_UNREACHABLE
+   * @throws {SluiceError} REFERENCE_INVALID, STORE_UNREACHABLE
    */
   write(sha256: string, bytes: Uint8Array): Promise<void>
+  /**
+   * Keeps several objects, which is far cheaper than one by one.
+   * @throws {SluiceError} REFERENCE_INVALID, STORE_UNREACHABLE; some of them may have been kept
+   */
+  writeAll(objects: readonly StoredObject[]): Promise<void>
   /**
    * The bytes under `sha256`; they are not hashed here.
    * @param limit bytes; a longer object is refused before it is read
