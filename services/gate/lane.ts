@@ -40,6 +40,11 @@ export type LaneParts = {
 
 export type Lane = ReturnType<typeof createLane>
 
+/**
+ * Items of a lane's first chunk; each one after it may have twice as many. A lane that takes over has scanners that are not warm yet, and what it
+ * has to catch up with: the sooner it commits something, the sooner others see that it judges.
+ */
+const FIRST_CHUNK_ITEMS = 4
 /** Bytes of one topic's messages in one transaction: well below what the brokers take as one batch. */
 const TRANSACTION_BYTES = 4_000_000
 /** Then its coordinator ends a transaction of its own accord. */
@@ -68,6 +73,7 @@ export function createLane(
   let usable = true
   let waiting: Waiting | null = null
   let waitMs = FIRST_WAIT_MS
+  let chunkItems = Math.min(FIRST_CHUNK_ITEMS, parts.chunkItems)
   /** a jump from `position` to here has been explained: the low watermark is not beyond the position */
   let explained: number | null = null
 
@@ -99,7 +105,7 @@ export function createLane(
     }, HEARTBEAT_MS)
     const mayCommit = (): boolean => usable && isCurrent() && !isStale() && !given.signal.aborted
     try {
-      await runChunks(chunked(messages, parts.chunkItems, parts.chunkBytes), {
+      await runChunks(messages, {
         examine: (chunk) => Promise.race([examineChunk(chunk, given.signal), membership.promise]),
         keep: (routed) => Promise.race([keepChunk(routed), membership.promise]),
         mayCommit,
@@ -118,17 +124,22 @@ export function createLane(
    * @throws what a heartbeat met, between two transactions
    */
   async function runChunks(
-    chunks: readonly KafkaMessage[][],
+    messages: readonly KafkaMessage[],
     batch: Pick<EachBatchPayload, 'isRunning' | 'resolveOffset'> & {
       examine: (chunk: readonly KafkaMessage[]) => Promise<Routed[] | SluiceError>
       keep: (routed: readonly Routed[]) => Promise<SluiceError | null>
       mayCommit: () => boolean
     },
   ): Promise<void> {
-    const queue = [...chunks]
+    let taken = 0
     const takeUp = (): { chunk: readonly KafkaMessage[]; examined: Promise<Routed[] | SluiceError> } | null => {
-      const chunk = queue.shift()
-      if (chunk === undefined) return null
+      const rest = messages.slice(taken)
+      const chunk = rest.slice(
+        0,
+        leading(rest, chunkItems, parts.chunkBytes, ({ value }) => value?.length ?? 0),
+      )
+      if (chunk.length === 0) return null
+      taken += chunk.length
       const examined = batch.examine(chunk)
       // It may fail before this loop comes to wait for it.
       examined.catch(() => undefined)
@@ -138,7 +149,8 @@ export function createLane(
       const { chunk } = current
       const routed = await current.examined
       if (routed instanceof SluiceError) return waitForSurroundings(routed)
-      if (routed.length < chunk.length) queue.unshift(chunk.slice(routed.length))
+      taken -= chunk.length - routed.length
+      chunkItems = Math.min(2 * chunkItems, parts.chunkItems)
       current = batch.isRunning() ? takeUp() : null
       const fault = await batch.keep(routed)
       if (fault !== null) return waitForSurroundings(fault)
@@ -331,31 +343,22 @@ function late(): SluiceError {
   return new SluiceError('BROKER_UNREACHABLE', `a transaction did not end within ${TRANSACTION_MS / 1000} s`)
 }
 
-/** Cuts messages into chunks of at most so many items and about so many bytes of values. */
-function chunked(messages: readonly KafkaMessage[], items: number, bytes: number): KafkaMessage[][] {
-  return cut(messages, items, bytes, ({ value }) => value?.length ?? 0)
-}
-
 /** Cuts routed items so that no topic's share is more than so many bytes; a single item may be. */
 function grouped(routed: readonly Routed[], bytes: number): Routed[][] {
-  return cut(routed, Number.POSITIVE_INFINITY, bytes, ({ messages }) =>
-    Math.max(...messages.map(({ value }) => value.length)),
-  )
+  const largest = ({ messages }: Routed): number => Math.max(...messages.map(({ value }) => value.length))
+  const groups: Routed[][] = []
+  for (let rest = [...routed]; rest.length > 0; ) {
+    groups.push(rest.splice(0, leading(rest, Number.POSITIVE_INFINITY, bytes, largest)))
+  }
+  return groups
 }
 
-function cut<Part>(parts: readonly Part[], most: number, bytes: number, sizeOf: (part: Part) => number): Part[][] {
-  const cuts: Part[][] = []
-  let current: Part[] = []
+/** How many of the first parts are together within both limits; one at least, where there is any. */
+function leading<Part>(parts: readonly Part[], most: number, bytes: number, sizeOf: (part: Part) => number): number {
   let size = 0
-  for (const part of parts) {
-    if (current.length > 0 && (current.length >= most || size + sizeOf(part) > bytes)) {
-      cuts.push(current)
-      current = []
-      size = 0
-    }
-    current.push(part)
+  for (const [count, part] of parts.entries()) {
     size += sizeOf(part)
+    if (count > 0 && (count >= most || size > bytes)) return count
   }
-  if (current.length > 0) cuts.push(current)
-  return cuts
+  return parts.length
 }

@@ -57,6 +57,20 @@ test('a scanner process sees what this process would see', async (t) => {
   assert.deepEqual(restarts, [])
 })
 
+test('no item waits for a scanner that is still being started while another is free', async (t) => {
+  const { scanners, restarts } = pool(t, { size: 2 })
+  await scanners.prepare()
+  const [first] = scanners.pids()
+  scanners.startAll()
+  await until(() => scanners.pids().length === 2)
+  const second = scanners.pids().find((pid) => pid !== first)
+  assert.ok(second !== undefined)
+  process.kill(second, 'SIGSTOP')
+  const payload = await clouds(1).jpeg().toBuffer()
+  for (let n = 0; n < 3; n++) assert.equal((await scanners.inspect(payload, generous)).mediaType, 'image/jpeg')
+  assert.deepEqual(restarts, [])
+})
+
 test('a picture that decoders would lay down on disc is seen without', async (t) => {
   const { inspect, restarts } = pool(t)
   const white = { width: 6000, height: 6000, channels: 3, background: 'white' } as const

@@ -61,8 +61,6 @@ export function scannerMemory({ pixels, payloadBytes }: { pixels: number; payloa
 
 type Slot = {
   child: ScannerChild | null
-  /** the child that is being started before it is needed */
-  starting: Promise<ScannerChild> | null
   /** items after which the child makes room */
   items: number
   /** ready to take over from the child */
@@ -81,7 +79,6 @@ export function createScanners({
     // They do not all make room at the same time.
     return {
       child: null,
-      starting: null,
       items: Math.ceil((itemsEach * (i + 1)) / size),
       fresh: null,
       isRefreshing: false,
@@ -150,15 +147,20 @@ export function createScanners({
     if (slot.child?.alive()) return slot.child
     if (slot.child !== null) onRestart('crashed')
     slot.child = null
-    slot.child = await (slot.starting ?? start())
+    slot.child = await start()
     return slot.child
   }
 
+  /** No item waits for it that another scanner could take. */
   async function startAhead(slot: Slot): Promise<void> {
-    slot.starting = start().finally(() => {
-      slot.starting = null
-    })
-    slot.child = await slot.starting.catch(() => null)
+    slot.child = await start().catch(() => null)
+    release(slot)
+  }
+
+  function release(slot: Slot): void {
+    const next = waiting.shift()
+    if (next === undefined) free.push(slot)
+    else next(slot)
   }
 
   /** What leaks, or has got hold of a scanner, ends with it. The old one works on until the new one is ready. */
@@ -198,7 +200,10 @@ export function createScanners({
     },
     startAll() {
       // One that does not start is tried again when it is needed.
-      for (const slot of free) if (slot.child === null && slot.starting === null) void startAhead(slot)
+      for (const slot of free.splice(0)) {
+        if (slot.child === null) void startAhead(slot)
+        else free.push(slot)
+      }
     },
     isolation: () => found?.launcher.isolation ?? null,
     async inspect(payload, limits) {
@@ -208,9 +213,7 @@ export function createScanners({
       try {
         return await inspectIn(slot, payload, limits)
       } finally {
-        const next = waiting.shift()
-        if (next === undefined) free.push(slot)
-        else next(slot)
+        release(slot)
       }
     },
     async close() {
