@@ -9,9 +9,8 @@ import type { Log } from '../platform/log.ts'
 import type { Metrics } from '../platform/metrics.ts'
 import { createRegistry } from '../platform/registry.ts'
 import type { Settings } from '../platform/settings.ts'
-import { createFileStore, type FileStore } from '../platform/stores/file-store.ts'
+import { createFileStore } from '../platform/stores/file-store.ts'
 import { createFileThreads } from '../platform/stores/file-threads.ts'
-import type { StoreName } from '../platform/stores/store.ts'
 import { createExamine } from './examine.ts'
 import type { Scanners } from './inspect/scanners.ts'
 import type { KnownLists } from './known-lists.ts'
@@ -50,8 +49,6 @@ export type GateParts = {
 }
 
 const RETRY_MS = 500
-/** So many writes wait for disks at the same time: one alone would keep pace with many scanners, were each as quick as the other. */
-const FILE_THREADS = 3
 const LISTS_MS = 50
 const LOOK_MS = 250
 const WATCH_MS = 5000
@@ -159,14 +156,17 @@ export async function startGate({
           chunkItems: settings.chunkItems,
           chunkBytes: settings.chunkBytes,
           ...work,
-          onCommitted: tally.add,
+          onCommitted: (routed) => {
+            tally.add(routed)
+            // Not before: their starting takes what the first items need.
+            scanners.startAll()
+          },
           log,
           metrics,
         },
         (error) => failure.reject(error),
       ),
     )
-    scanners.startAll()
   }
 
   /** Why they are not is among the pauses already. */
@@ -179,10 +179,13 @@ export async function startGate({
    * @param first whether the stores may still have to be made; later a store that is not there is a lost disk
    */
   async function createWork(first: boolean): Promise<Pick<LaneParts, 'process' | 'keep'>> {
-    const threads = createFileThreads(FILE_THREADS)
-    const open = (name: StoreName): FileStore => createFileStore(settings.stores, name, { threads })
-    const [intake, clean, held] = [open('intake'), open('clean'), open('held')]
+    const intake = createFileStore(settings.stores, 'intake')
+    // A chunk is one call, so one thread keeps pace with many scanners.
+    const clean = createFileStore(settings.stores, 'clean', createFileThreads({ most: 1 }))
+    const held = createFileStore(settings.stores, 'held', createFileThreads({ most: 1 }))
     if (first) await Promise.all([intake, clean, held].map((store) => store.make()))
+    // Its thread is there then, when the first item is; the others start when something needs them.
+    else await clean.find()
     const route = createRoute({ registry, intake, held, policyHash, now: Date.now })
     const examine = createExamine({ registry, intake, scanners, policy, metrics, concurrency: 2 * scanners.size })
     return {

@@ -132,6 +132,7 @@ export async function openBench(t: Scope, options: BenchOptions = {}): Promise<B
   const group = prefixed(prefix, 'gate')
   const gates: GateProcess[] = []
   const gaps: Gap[] = []
+  const stores = new Map<StoreName, Store>()
   let producer: Producer | null = null
 
   const bench: Bench = {
@@ -142,7 +143,12 @@ export async function openBench(t: Scope, options: BenchOptions = {}): Promise<B
     folder,
     group,
     topic: (name) => prefixed(prefix, name),
-    store: (name) => createFileStore(environment.SLUICE_STORES, name),
+    store(name) {
+      // One for each name: a store has threads of its own.
+      const store = stores.get(name) ?? createFileStore(environment.SLUICE_STORES, name)
+      stores.set(name, store)
+      return store
+    },
     storeFolder: (name) => join(environment.SLUICE_STORES, name),
 
     async sluice(words, expectedCode = 0) {

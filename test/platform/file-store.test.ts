@@ -7,6 +7,7 @@ import { dirname, join } from 'node:path'
 import test, { type TestContext } from 'node:test'
 import { SluiceError } from '../../services/domain/errors.ts'
 import { createFileStore, type FileStore } from '../../services/platform/stores/file-store.ts'
+import { createFileThreads } from '../../services/platform/stores/file-threads.ts'
 import type { StoreName } from '../../services/platform/stores/store.ts'
 
 async function made(root: string, store: StoreName = 'intake'): Promise<FileStore> {
@@ -117,10 +118,8 @@ test('a store that can not be written says so', async (t) => {
 test('a disk that never answers is a store that is not there, after some time', async (t) => {
   const root = folder(t)
   await (await made(root)).write(name, bytes)
-  const still = createFileStore(root, 'intake', {
-    patienceMs: 50,
-    threads: { call: () => new Promise(() => undefined) },
-  })
+  const threads = createFileThreads({ most: 1, patienceMs: 50, entry: new URL('still-thread.ts', import.meta.url) })
+  const still = createFileStore(root, 'intake', threads)
   await assert.rejects(still.read(name, 100), code('STORE_UNREACHABLE'))
   await assert.rejects(still.write(absent, bytes), code('STORE_UNREACHABLE'))
 })

@@ -22,11 +22,12 @@ export type Scanners = {
   /** most scanners that work at the same time */
   size: number
   /**
-   * Starts the first scanner, in the best way that this machine allows; `inspect` does so too where it was not called.
+   * Starts the first scanner, in the best way that this machine allows; the others are started by `startAll`. Where it was not called, `inspect`
+   * starts them as they are needed.
    * @throws {SluiceError} SCANNERS_UNAVAILABLE when no process can be started, or after `close`
    */
   prepare(): Promise<Isolation>
-  /** Starts the others too, ahead of being needed: whoever starts the first one early has better use for the cores just then. */
+  /** Starts those that do not run, ahead of being needed. */
   startAll(): void
   /** How the scanners are kept apart; null before the first one has started. */
   isolation(): Isolation | null
@@ -84,6 +85,8 @@ export function createScanners({
       isRefreshing: false,
     }
   })
+  /** not to be started yet */
+  const reserve: Slot[] = []
   const waiting: ((slot: Slot | null) => void)[] = []
   const running = new Set<ScannerChild>()
   let closed = false
@@ -195,12 +198,13 @@ export function createScanners({
   return {
     size,
     async prepare() {
+      if (found === null) reserve.push(...free.splice(1))
       const { launcher } = await prepare()
       return launcher.isolation
     },
     startAll() {
       // One that does not start is tried again when it is needed.
-      for (const slot of free.splice(0)) {
+      for (const slot of [...free.splice(0), ...reserve.splice(0)]) {
         if (slot.child === null) void startAhead(slot)
         else free.push(slot)
       }

@@ -1,41 +1,35 @@
 import { createHash } from 'node:crypto'
 import { join } from 'node:path'
 import { SluiceError } from '../../domain/errors.ts'
-import { inTime } from '../in-time.ts'
 import { createFileThreads, type FileThreads } from './file-threads.ts'
 import type { FileTasks } from './object-files.ts'
 import type { Store, StoredObject, StoreName } from './store.ts'
 
-/** A disk that answers no sooner is not there. */
-const PATIENCE_MS = 60_000
 /** What is streamed is read so many bytes at a time. */
 const PART_BYTES = 1_048_576
-/** Threads of a store that has its own. */
-const THREADS = 2
+/** So many calls may wait for a slow disk at the same time. */
+const THREADS = 4
 
 /** A store in a folder, which has to be made once. */
 export type FileStore = Store & {
   /** Makes the store where there is none yet. @throws {SluiceError} STORE_UNREACHABLE */
   make(): Promise<void>
+  /** Sees that the store is there. @throws {SluiceError} STORE_UNREACHABLE */
+  find(): Promise<void>
 }
 
 /**
  * A store in a folder; `object-files.ts` says how objects lie there.
  * @param root folder that holds the stores
- * @param patienceMs after which whatever a disk has not done is a fault of the store
- * @param threads where they serve several stores
+ * @param threads of its own, which wait for its disk
  */
 export function createFileStore(
   root: string,
   name: StoreName,
-  {
-    patienceMs = PATIENCE_MS,
-    threads = createFileThreads(THREADS),
-  }: { patienceMs?: number; threads?: FileThreads } = {},
+  threads: FileThreads = createFileThreads({ most: THREADS }),
 ): FileStore {
   const folder = join(root, name)
 
-  /** An operating system may wait for a disk for ever; what is then still under way does no harm. */
   async function ask<Name extends keyof FileTasks>(
     what: 'made' | 'read' | 'written',
     task: Name,
@@ -43,7 +37,7 @@ export function createFileStore(
     given: readonly ArrayBuffer[] = [],
   ): Promise<FileTasks[Name]['answer']> {
     try {
-      return await inTime(threads.call(task, words, given), patienceMs)
+      return await threads.call(task, words, given)
     } catch (cause) {
       // What is not an error of ours already is a fault of the store.
       if (cause instanceof SluiceError) throw cause
@@ -63,6 +57,7 @@ export function createFileStore(
     writeAll,
 
     make: () => ask('made', 'make', { folder }),
+    find: () => ask('read', 'find', { folder }),
 
     async writeStream(source) {
       const digest = createHash('sha256')

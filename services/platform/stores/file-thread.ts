@@ -1,24 +1,8 @@
-import { parentPort } from 'node:worker_threads'
-import { packError } from '../thread-error.ts'
-import type { FileAnswer, FileCall } from './file-threads.ts'
-import { createFileTasks, type FileTasks } from './object-files.ts'
+import { enableCompileCache } from 'node:module'
+import { join } from 'node:path'
 
-// Entry of a thread that waits for disks, see `file-threads.ts`: one task at a time, one answer each.
-const fileTasks = createFileTasks()
+// Entry of a thread that waits for disks, see `file-threads.ts`. Its code is kept compiled as that of every command is.
+enableCompileCache(join(import.meta.dirname, '../../../node_modules/.cache/sluice'))
 
-function answer<Name extends keyof FileTasks>({ name, task }: FileCall<Name>): FileAnswer<Name> {
-  try {
-    return { result: fileTasks[name](task) }
-  } catch (error) {
-    return { error: packError(error) }
-  }
-}
-
-parentPort?.on('message', (call: FileCall<keyof FileTasks>) => {
-  const said = answer(call)
-  // Left to the collector, what was written would pile up.
-  const written = 'objects' in call.task ? call.task.objects : 'bytes' in call.task ? [call.task] : []
-  for (const { bytes } of written) if (bytes.buffer instanceof ArrayBuffer) bytes.buffer.transfer(0)
-  const bytes = 'result' in said && said.result instanceof Uint8Array ? [said.result.buffer] : []
-  parentPort?.postMessage(said, bytes)
-})
+const { runFileThread } = await import('./run-file-thread.ts')
+runFileThread()

@@ -10,7 +10,7 @@ export type FileThreads = {
   /**
    * Has a task done, when a thread is free.
    * @param given array buffers that go over to the thread: they are of no use here any more
-   * @throws {Error} what the task throws, or why its thread has ended
+   * @throws {Error} what the task throws, why its thread has ended, or that there was no answer in time; a task that was begun may yet be done
    */
   call<Name extends keyof FileTasks>(
     name: Name,
@@ -18,6 +18,9 @@ export type FileThreads = {
     given?: readonly ArrayBuffer[],
   ): Promise<FileTasks[Name]['answer']>
 }
+
+/** A disk that answers no sooner is not there. */
+const PATIENCE_MS = 60_000
 
 type Waiting = {
   call: FileCall<keyof FileTasks>
@@ -28,17 +31,26 @@ type Waiting = {
 }
 
 /**
- * Threads for disks, started as they are needed; they keep no process running but while they have something to do. A disk that stands still takes
- * a thread for each call that waits for it, until it answers: whoever asks must not wait for ever.
+ * Threads for a disk, started as they are needed; they keep no process running but while they have something to do. An operating system may wait
+ * for a disk for ever, and a thread with it: nobody else waits for it longer than `patienceMs`.
  * @param most threads at the same time
+ * @param entry the program that a thread runs, if not ours
  */
-export function createFileThreads(most: number): FileThreads {
-  const queue: Waiting[] = []
+export function createFileThreads({
+  most,
+  patienceMs = PATIENCE_MS,
+  entry = new URL('file-thread.ts', import.meta.url),
+}: {
+  most: number
+  patienceMs?: number
+  entry?: URL
+}): FileThreads {
+  const queue = new Set<Waiting>()
   const idle: Worker[] = []
   const busy = new Map<Worker, Waiting>()
 
   function start(): Worker {
-    const thread = new Worker(new URL('file-thread.ts', import.meta.url))
+    const thread = new Worker(entry)
     thread.on('message', (answer: { result: never } | { error: ThreadError }) => {
       const asked = finish(thread)
       idle.push(thread)
@@ -64,9 +76,9 @@ export function createFileThreads(most: number): FileThreads {
   }
 
   function next(): void {
-    while (queue.length > 0 && (idle.length > 0 || busy.size < most)) {
-      const waiting = queue.shift()
-      if (waiting === undefined) return
+    for (const waiting of queue) {
+      if (idle.length === 0 && busy.size >= most) return
+      queue.delete(waiting)
       const thread = idle.pop() ?? start()
       busy.set(thread, waiting)
       thread.ref()
@@ -77,7 +89,25 @@ export function createFileThreads(most: number): FileThreads {
   return {
     call(name, task, given = []) {
       return new Promise((resolve, reject) => {
-        queue.push({ call: { name, task }, given, resolve, reject })
+        const waiting: Waiting = {
+          call: { name, task },
+          given,
+          resolve(result) {
+            clearTimeout(timer)
+            resolve(result)
+          },
+          reject(error) {
+            clearTimeout(timer)
+            reject(error)
+          },
+        }
+        const timer = setTimeout(() => {
+          // Not begun, it would be begun for nothing: until the disk is there again, many such could come together.
+          queue.delete(waiting)
+          for (const [thread, asked] of busy) if (asked === waiting) thread.unref()
+          reject(new Error(`no answer within ${patienceMs / 1000} s`))
+        }, patienceMs)
+        queue.add(waiting)
         next()
       })
     },

@@ -33,6 +33,7 @@ export type Draft = { path: string; file: number }
 /** What can be asked of a thread, and what it answers. Folders are those of stores; files are open ones, by number. */
 export type FileTasks = {
   make: { task: { folder: string }; answer: undefined }
+  find: { task: { folder: string }; answer: undefined }
   write: { task: { folder: string; objects: readonly StoredObject[] }; answer: undefined }
   read: { task: { folder: string; sha256: string; limit: number }; answer: Uint8Array<ArrayBuffer> }
   open: { task: { folder: string; sha256: string; limit: number }; answer: { file: number } }
@@ -57,6 +58,10 @@ export function createFileTasks(): {
       }
       closeSync(openSync(join(folder, MARKER), 'a', MODE))
       flush(folder)
+    },
+
+    find({ folder }) {
+      findStore(folder)
     },
 
     /** Several at once cost hardly more than one: after the first flush of a kind, there is little left to flush. */

@@ -1,0 +1,26 @@
+import { parentPort } from 'node:worker_threads'
+import { packError } from '../thread-error.ts'
+import type { FileAnswer, FileCall } from './file-threads.ts'
+import { createFileTasks, type FileTasks } from './object-files.ts'
+
+/** Does the tasks of the thread that started this one: one at a time, one answer each. */
+export function runFileThread(): void {
+  const fileTasks = createFileTasks()
+
+  function answer<Name extends keyof FileTasks>({ name, task }: FileCall<Name>): FileAnswer<Name> {
+    try {
+      return { result: fileTasks[name](task) }
+    } catch (error) {
+      return { error: packError(error) }
+    }
+  }
+
+  parentPort?.on('message', (call: FileCall<keyof FileTasks>) => {
+    const said = answer(call)
+    // Left to the collector, what was written would pile up.
+    const written = 'objects' in call.task ? call.task.objects : 'bytes' in call.task ? [call.task] : []
+    for (const { bytes } of written) if (bytes.buffer instanceof ArrayBuffer) bytes.buffer.transfer(0)
+    const bytes = 'result' in said && said.result instanceof Uint8Array ? [said.result.buffer] : []
+    parentPort?.postMessage(said, bytes)
+  })
+}
