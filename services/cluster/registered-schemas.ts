@@ -1,18 +1,19 @@
+import confluent from '@kafkajs/confluent-schema-registry'
 import { z } from 'zod'
 import { SluiceError } from '../domain/errors.ts'
 import { subjectOf, type Topic, topicSchemas, topics } from '../domain/topics.ts'
+import { askRegistry } from '../platform/ask-registry.ts'
 import { schemaText } from '../platform/avro.ts'
 import type { Settings } from '../platform/settings.ts'
 import { incompatibility } from './schema-files.ts'
 
 const PATIENCE_MS = 10_000
-const MEDIA_TYPE = 'application/vnd.schemaregistry.v1+json'
-const COMPATIBILITY = 'FULL_TRANSITIVE'
+const { COMPATIBILITY, SchemaRegistry, SchemaType } = confluent
+const compatibility = COMPATIBILITY.FULL_TRANSITIVE
 const NOT_FOUND = 404
 
 const versionsAnswer = z.array(z.number().int())
 const versionAnswer = z.object({ id: z.number().int(), schema: z.string() })
-const registeredAnswer = z.object({ id: z.number().int() })
 
 /** A schema of ours in the registry. */
 export type RegisteredSchema = { subject: string; id: number }
@@ -29,10 +30,19 @@ export async function registerSchemas(settings: Settings): Promise<RegisteredSch
 
 async function register(settings: Settings, topic: Topic): Promise<RegisteredSchema> {
   const subject = subjectOf(settings.prefix, topic)
-  const name = encodeURIComponent(subject)
-  await ask(settings, 'PUT', `config/${name}`, { compatibility: COMPATIBILITY })
-  const answer = await ask(settings, 'POST', `subjects/${name}/versions`, { schema: schemaText(topicSchemas[topic]) })
-  return { subject, id: registeredAnswer.parse(answer).id }
+  await ask(settings, 'PUT', `config/${encodeURIComponent(subject)}`, { compatibility })
+  const { registry: host, registryCredentials: auth } = settings
+  const client = new SchemaRegistry({ host, ...(auth === null ? {} : { auth }) })
+  try {
+    const schema = schemaText(topicSchemas[topic])
+    const { id } = await client.register({ type: SchemaType.AVRO, schema }, { subject, compatibility })
+    return { subject, id }
+  } catch (cause) {
+    // The library takes a registry that is gone for one that refuses: whichever it is, this tells.
+    await ask(settings, 'GET', 'subjects')
+    const why = cause instanceof Error ? cause.message.slice(0, 500) : 'it does not say why'
+    throw new SluiceError('CONFIG_INVALID', `the schema registry refuses our schema of ${subject}: ${why}`, { cause })
+  }
 }
 
 /**
@@ -56,26 +66,13 @@ export async function problemsWithRegistered(settings: Settings): Promise<string
   return problems
 }
 
-/** One question to the registry. @returns its answer; null where it has nothing of that name */
-async function ask(settings: Settings, method: string, path: string, body?: object): Promise<unknown> {
-  const { registryCredentials: credentials } = settings
-  const login =
-    credentials === null ? '' : Buffer.from(`${credentials.username}:${credentials.password}`).toString('base64')
-  let answer: Response
-  try {
-    answer = await fetch(`${settings.registry}/${path}`, {
-      method,
-      headers: { 'content-type': MEDIA_TYPE, ...(login === '' ? {} : { authorization: `Basic ${login}` }) },
-      signal: AbortSignal.timeout(PATIENCE_MS),
-      ...(body === undefined ? {} : { body: JSON.stringify(body) }),
-    })
-  } catch (cause) {
-    throw new SluiceError('REGISTRY_UNREACHABLE', `the schema registry at ${settings.registry} does not answer`, {
-      cause,
-    })
-  }
-  if (answer.status === NOT_FOUND && method === 'GET') return null
-  if (answer.ok) return answer.json()
-  const detail = `the schema registry answers ${answer.status} to ${method} ${path}: ${(await answer.text()).slice(0, 500)}`
-  throw new SluiceError(answer.status >= 500 ? 'REGISTRY_UNREACHABLE' : 'CONFIG_INVALID', detail)
+/** @returns what the registry answers; null where it has nothing of that name */
+async function ask(settings: Settings, method: 'GET' | 'PUT', path: string, body?: object): Promise<unknown> {
+  const what = `what it has at ${path}`
+  const question = { what, method, path, patienceMs: PATIENCE_MS, ...(body === undefined ? {} : { body }) }
+  const { status, said } = await askRegistry(settings, question)
+  if (status === NOT_FOUND && method === 'GET') return null
+  if (status >= 200 && status < 300) return said
+  const detail = `the schema registry answers ${status} to ${method} ${path}: ${JSON.stringify(said).slice(0, 500)}`
+  throw new SluiceError(status >= 500 ? 'REGISTRY_UNREACHABLE' : 'CONFIG_INVALID', detail)
 }

@@ -1,10 +1,9 @@
-import { SchemaRegistry, SchemaType } from '@kafkajs/confluent-schema-registry'
 import avro from 'avsc'
 import { z } from 'zod'
 import { SluiceError } from '../domain/errors.ts'
 import { subjectOf, type Topic, topicSchemas } from '../domain/topics.ts'
+import { askRegistry, type RegistryQuestion, untold } from './ask-registry.ts'
 import { assertBounded, schemaText, schemaType } from './avro.ts'
-import { inTime } from './in-time.ts'
 import type { Settings } from './settings.ts'
 
 /** A decoded value, and the fields that its writer knew and we do not: dotted path to JSON text. */
@@ -18,15 +17,10 @@ const PATIENCE_MS = 5000
 /** What is known is confirmed this often; a registry that is slow to confirm holds nobody up for longer than its patience. */
 const CONFIRM_EVERY_MS = 10_000
 const CONFIRM_PATIENCE_MS = 1000
-const MEDIA_TYPE = 'application/vnd.schemaregistry.v1+json'
 const NOT_FOUND = 404
 
 const id = z.number().int().nonnegative()
-/** What the client library makes of "not found"; where no registry answered, there is no message of its own in it. */
-const notFoundError = z.object({
-  name: z.literal('ConfluentSchemaRegistryError'),
-  message: z.string().regex(/^(?!.*Error, status)/),
-})
+const idAnswer = z.object({ id })
 const versionsAnswer = z.array(z.number().int())
 const versionAnswer = z.object({ id, schema: z.string(), schemaType: z.string().optional() })
 /** Subject, version or schema not found; whatever else answers 404 is not the registry. */
@@ -42,12 +36,6 @@ type Decoder = { writer: avro.Type; resolver: ReturnType<avro.Type['createResolv
  * ids away anew, nothing goes on: the same id would mean two schemas.
  */
 export function createRegistry(settings: Settings) {
-  const { registryCredentials: credentials } = settings
-  const client = new SchemaRegistry({
-    host: settings.registry,
-    ...(credentials === null ? {} : { auth: credentials }),
-    retry: { maxRetryTimeInSecs: 1, initialRetryTimeInSecs: 0.1, retries: 1 },
-  })
   const parts = new Map<Topic, ReturnType<typeof createTopicPart>>()
 
   function part(topic: Topic): ReturnType<typeof createTopicPart> {
@@ -56,47 +44,28 @@ export function createRegistry(settings: Settings) {
     return found
   }
 
+  /** @returns null where the registry has nothing of that name */
+  async function ask<Answer>(question: RegistryQuestion, answer: z.ZodType<Answer>): Promise<Answer | null> {
+    const { status, said } = await askRegistry(settings, question)
+    if (status === NOT_FOUND && notFoundAnswer.safeParse(said).success) return null
+    if (status < 200 || status > 299) throw untold(question.what, new Error(`status ${status}`))
+    const parsed = answer.safeParse(said)
+    if (!parsed.success) throw untold(question.what, parsed.error)
+    return parsed.data
+  }
+
   /**
    * The id of our schema of a subject, asked anew each time.
    * @returns null where the registry does not have it
    */
   async function lookUp(subject: string, schema: string, patienceMs: number): Promise<number | null> {
-    try {
-      const asked = client.getRegistryIdBySchema(subject, { type: SchemaType.AVRO, schema })
-      return id.parse(await inTime(asked, patienceMs))
-    } catch (cause) {
-      if (notFoundError.safeParse(cause).success) return null
-      throw new SluiceError(
-        'REGISTRY_UNREACHABLE',
-        `the schema registry did not tell the id of our schema of ${subject}`,
-        {
-          cause,
-        },
-      )
-    }
+    const what = `the id of our schema of ${subject}`
+    const path = `subjects/${encodeURIComponent(subject)}`
+    return (await ask({ what, method: 'POST', path, body: { schema }, patienceMs }, idAnswer))?.id ?? null
   }
 
-  /**
-   * For what the client library does not tell, or keeps for ever. Anything that goes wrong while asking is the registry's fault, never
-   * the message's.
-   * @returns null where the registry has nothing of that name
-   */
-  async function ask<Answer>(what: string, path: string, answer: z.ZodType<Answer>): Promise<Answer | null> {
-    try {
-      const response = await fetch(`${settings.registry}/${path}`, {
-        signal: AbortSignal.timeout(PATIENCE_MS),
-        headers: {
-          'content-type': MEDIA_TYPE,
-          ...(credentials === null ? {} : { authorization: basicAuth(credentials) }),
-        },
-      })
-      const said: unknown = await response.json()
-      if (response.status === NOT_FOUND && notFoundAnswer.safeParse(said).success) return null
-      if (!response.ok) throw new Error(`status ${response.status}`)
-      return answer.parse(said)
-    } catch (cause) {
-      throw new SluiceError('REGISTRY_UNREACHABLE', `the schema registry did not tell ${what}`, { cause })
-    }
+  function get<Answer>(what: string, path: string, answer: z.ZodType<Answer>): Promise<Answer | null> {
+    return ask({ what, path, patienceMs: PATIENCE_MS }, answer)
   }
 
   function createTopicPart(topic: Topic) {
@@ -163,10 +132,10 @@ export function createRegistry(settings: Settings) {
     async function learnVersions(): Promise<void> {
       // An id that we do not know may be of a registry that was emptied and filled anew.
       await confirm(PATIENCE_MS, true)
-      const versions = await ask(`the versions of ${subject}`, `${path}/versions`, versionsAnswer)
+      const versions = await get(`the versions of ${subject}`, `${path}/versions`, versionsAnswer)
       let hasOurs = false
       for (const version of versions ?? []) {
-        const found = await ask(`version ${version} of ${subject}`, `${path}/versions/${version}`, versionAnswer)
+        const found = await get(`version ${version} of ${subject}`, `${path}/versions/${version}`, versionAnswer)
         if (found === null) continue
         const before = texts.get(found.id)
         if (before === undefined) decoders.set(found.id, decoderFor(found, reader))
@@ -329,8 +298,4 @@ function recordOf(type: avro.Type | undefined): avro.types.RecordType | null {
     return recordOf(type.types.find((branch) => branch instanceof avro.types.RecordType))
   }
   return null
-}
-
-function basicAuth(credentials: { username: string; password: string }): string {
-  return `Basic ${Buffer.from(`${credentials.username}:${credentials.password}`).toString('base64')}`
 }

@@ -1,9 +1,11 @@
 import { SluiceError } from '../../domain/errors.ts'
+import { askRegistry } from '../../platform/ask-registry.ts'
 import { createKafka } from '../../platform/kafka/client.ts'
 import type { Settings } from '../../platform/settings.ts'
 import type { ServerName } from './provider.ts'
 
 const PATIENCE_MS = 5000
+const OK = 200
 
 /** Whether each server answers, by its own protocol: an open port alone means little. */
 export const answers: Readonly<Record<ServerName, (settings: Settings) => Promise<boolean>>> = {
@@ -21,11 +23,13 @@ export const answers: Readonly<Record<ServerName, (settings: Settings) => Promis
   },
 
   async registry(settings) {
-    const credentials = settings.registryCredentials
-    const headers = credentials === null ? {} : { authorization: basicAuth(credentials) }
     try {
-      const answer = await fetch(`${settings.registry}/subjects`, { headers, signal: AbortSignal.timeout(PATIENCE_MS) })
-      return answer.ok
+      const { status } = await askRegistry(settings, {
+        what: 'its subjects',
+        path: 'subjects',
+        patienceMs: PATIENCE_MS,
+      })
+      return status === OK
     } catch {
       return false
     }
@@ -37,8 +41,4 @@ export function unreachable(server: ServerName, detail: string): SluiceError {
   return server === 'kafka'
     ? new SluiceError('BROKER_UNREACHABLE', `Kafka ${detail}`)
     : new SluiceError('REGISTRY_UNREACHABLE', `the schema registry ${detail}`)
-}
-
-function basicAuth({ username, password }: { username: string; password: string }): string {
-  return `Basic ${Buffer.from(`${username}:${password}`).toString('base64')}`
 }
