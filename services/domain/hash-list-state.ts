@@ -1,5 +1,5 @@
 import { parseHashListKey } from './hash-list.ts'
-import { type PackedEntries, PackedList } from './packed-entries.ts'
+import { type PackedEntries, PackedList, type SavedEntries } from './packed-entries.ts'
 import type { HashListManifest, HashListRecord } from './records.ts'
 
 /** A whole version of a list, proven by its manifest. Never changed once it is handed out. */
@@ -26,7 +26,19 @@ export type ListState<Version extends KnownVersion = KnownVersion> = {
   changing: boolean
 }
 
-type Collected = ListState<KnownList> & { entries: PackedList; newestVersion: string | null }
+type Kept = ListState<KnownList> & {
+  newestVersion: string | null
+  /** where the manifest of the version in force stands on the topic */
+  manifestAt: number
+}
+type Collected = Kept & { entries: PackedList }
+
+/** All that a collector knows at one moment. */
+export type SavedLists = {
+  malformed: number
+  /** where nothing has changed since a version's manifest, the places collected are those of the version */
+  lists: Array<Kept & { collected: SavedEntries }>
+}
 
 /**
  * Collects the records of gate.hash-entries into whole list versions. An entry counts only from the manifest on that closes its
@@ -41,12 +53,21 @@ export class HashListCollector {
   /** records whose key or value makes no sense; where one should have been an entry, its list's next manifest does not add up */
   malformed = 0
 
+  /** @param saved what another one knew: this one goes on from there, and nobody else may */
+  constructor(saved: SavedLists = { malformed: 0, lists: [] }) {
+    this.malformed = saved.malformed
+    for (const { collected, ...state } of saved.lists) {
+      this.#lists.set(state.list, { ...state, entries: new PackedList(state.list, collected) })
+    }
+  }
+
   /**
    * @param key the record's key; null where it has none
    * @param record the decoded value; null for a tombstone; undefined where it could not be decoded
+   * @param offset where the record stands on the topic
    * @returns what the record did: `version` when the list's version in force, its checked-at or its being broken may have changed
    */
-  apply(key: string | null, record: HashListRecord | null | undefined): 'version' | 'entry' | 'malformed' {
+  apply(key: string | null, record: HashListRecord | null | undefined, offset = -1): 'version' | 'entry' | 'malformed' {
     const place = key === null ? null : parseHashListKey(key)
     if (place === null) return this.#malformed()
     const list = this.#list(place.list)
@@ -62,7 +83,7 @@ export class HashListCollector {
     }
     if (list.newestVersion === null || place.name > list.newestVersion) list.newestVersion = place.name
     const manifest = record?.manifest
-    if (manifest && manifest.list === place.list && manifest.version === place.name) close(list, manifest)
+    if (manifest && manifest.list === place.list && manifest.version === place.name) close(list, manifest, offset)
     else if (record === null) withdraw(list, place.name)
     else {
       list.broken = { version: place.name, expected: 0, found: list.entries.size }
@@ -78,6 +99,14 @@ export class HashListCollector {
       .sort((a, b) => (a.list < b.list ? -1 : 1))
   }
 
+  /** All that it knows; what comes later does not change it. */
+  save(): SavedLists {
+    const lists = [...this.#lists.values()].map(({ entries, ...state }) => {
+      return { ...state, collected: entries.save(state.changing ? undefined : state.inForce?.entries.places.places) }
+    })
+    return { malformed: this.malformed, lists }
+  }
+
   /** What the topic holds of a list at this moment, complete or not: what an import compares with. */
   collected(list: string): PackedList {
     return this.#lists.get(list)?.entries ?? new PackedList(list)
@@ -91,7 +120,8 @@ export class HashListCollector {
   #list(list: string): Collected {
     let found = this.#lists.get(list)
     if (found === undefined) {
-      found = { list, inForce: null, broken: null, changing: false, entries: new PackedList(list), newestVersion: null }
+      const nothing = { inForce: null, broken: null, changing: false, newestVersion: null, manifestAt: -1 }
+      found = { list, ...nothing, entries: new PackedList(list) }
       this.#lists.set(list, found)
     }
     return found
@@ -103,7 +133,7 @@ export class HashListCollector {
   }
 }
 
-function close(list: Collected, manifest: HashListManifest): void {
+function close(list: Collected, manifest: HashListManifest, offset: number): void {
   const { version, checkedAt, digest } = manifest
   const previous = list.inForce
   const isUnchanged = !list.changing && previous?.digest === digest && previous.entries.length === manifest.entries
@@ -113,6 +143,7 @@ function close(list: Collected, manifest: HashListManifest): void {
     return
   }
   list.inForce = { list: list.list, version, digest, checkedAt, entries }
+  list.manifestAt = offset
   list.broken = null
   list.changing = false
 }

@@ -1,4 +1,5 @@
 import { createHash, randomInt } from 'node:crypto'
+import { endianness } from 'node:os'
 import { entryText } from './hash-list.ts'
 import type { HashListEntry, KnownHash } from './records.ts'
 
@@ -13,6 +14,8 @@ const UNIT = 4
 const CHUNK_BITS = 24
 const CHUNK_UNITS = 2 ** CHUNK_BITS
 const MOST_CHUNKS = 2 ** (32 - CHUNK_BITS)
+/** Names what chunks and places mean, for whoever keeps them: the first number changes with the form of an entry. */
+export const PACKED_LAYOUT = `1/${UNIT}/${CHUNK_BITS}/${endianness()}`
 /** Small lists are many, large ones are few. */
 const FIRST_CHUNK_BYTES = 65_536
 
@@ -38,6 +41,16 @@ export type EntryPlaces = {
   chunks: readonly Buffer[]
   /** in shared memory */
   places: Uint32Array
+}
+
+/** All that a {@link PackedList} consists of at one moment: it can be opened again from this. */
+export type SavedEntries = {
+  /** whole; of the last one only `used` bytes count */
+  chunks: readonly Buffer[]
+  used: number
+  places: Uint32Array
+  /** entries in the chunks that are no longer of the list */
+  superseded: number
 }
 
 /** A list's entries at one moment, packed; in no particular order. Never changes. */
@@ -155,8 +168,29 @@ export class PackedList {
   /** entries in the arena that are no longer of the list */
   #superseded = 0
 
-  constructor(list: string) {
+  /**
+   * @param saved to go on from; its chunks are written to
+   * @throws {RangeError} where a place is none of its chunks'
+   */
+  constructor(list: string, saved?: SavedEntries) {
     this.list = list
+    if (saved === undefined) return
+    const { chunks, used, places, superseded } = saved
+    this.#arena = new Arena([...chunks], used)
+    this.#superseded = superseded
+    this.#taken = this.size = places.length
+    let slots = FIRST_SLOTS
+    while (places.length > slots * FULLEST) slots *= 2
+    this.#table = new Uint32Array(slots)
+    for (const place of places) {
+      if (!this.#arena.has(place)) throw new RangeError('no such place among the entries')
+      this.#add(place)
+    }
+  }
+
+  /** What it holds now, to be opened again. @param places where its entries are, if that is known; what comes later does not change it */
+  save(places = this.snapshot().places.places): SavedEntries {
+    return { chunks: [...this.#arena.chunks], used: this.#arena.used, places, superseded: this.#superseded }
   }
 
   /** Adds an entry, or puts it in the place of the one with its id. */
@@ -223,16 +257,18 @@ export class PackedList {
   /** A larger table, without the slots of what is gone. */
   #grow(): void {
     const old = this.#table
-    const { chunks } = this.#arena
     this.#table = new Uint32Array(this.size > (old.length * FULLEST) / 2 ? old.length * 2 : old.length)
     this.#taken = this.size
-    const mask = this.#table.length - 1
-    for (const place of old) {
-      if (place === EMPTY || place === GONE) continue
-      let slot = hashOfId(chunkOf(chunks, place), byteOf(place)) & mask
-      while (this.#table[slot] !== EMPTY) slot = (slot + 1) & mask
-      this.#table[slot] = place
-    }
+    for (const place of old) if (place !== EMPTY && place !== GONE) this.#add(place)
+  }
+
+  /** Puts the place of an entry that is not in it yet into a table that has room. */
+  #add(place: number): void {
+    const table = this.#table
+    const mask = table.length - 1
+    let slot = hashOfId(chunkOf(this.#arena.chunks, place), byteOf(place)) & mask
+    while (table[slot] !== EMPTY) slot = (slot + 1) & mask
+    table[slot] = place
   }
 
   /** Writes what is still of the list anew; a version in force keeps what it has. */
@@ -250,9 +286,27 @@ export class PackedList {
 
 /** Chunks of shared memory that entries are written to, one behind the other. */
 class Arena {
-  readonly chunks: Buffer[] = []
-  #at = 0
+  readonly chunks: Buffer[]
+  #at: number
   #end = 0
+
+  /** @param used bytes of the last chunk */
+  constructor(chunks: Buffer[] = [], used = 0) {
+    this.chunks = chunks
+    this.#at = used
+  }
+
+  /** Bytes of the last chunk that are written, and will not change any more. */
+  get used(): number {
+    return this.#at
+  }
+
+  /** Whether an entry may begin at this place. */
+  has(place: number): boolean {
+    const number = place >>> CHUNK_BITS
+    const isLast = number === this.chunks.length - 1
+    return place !== EMPTY && byteOf(place) < (isLast ? this.#at : (this.chunks[number]?.length ?? 0))
+  }
 
   /** Writes an entry where the next one belongs: it is there to stay only after {@link keep}. @returns its place */
   write({ id, classification, signals }: HashListEntry): number {

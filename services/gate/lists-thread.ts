@@ -5,6 +5,7 @@ import { releaseMemory } from '../platform/release-memory.ts'
 import type { Settings } from '../platform/settings.ts'
 import { unpackError } from '../platform/thread-error.ts'
 import type { CollectListsOptions, ListsCollecting } from './collect-lists.ts'
+import type { SnapshotEvent } from './keep-snapshot.ts'
 import type { ListsMessage } from './run-lists-worker.ts'
 
 /** A thread that has ended is started anew after this long. */
@@ -31,7 +32,11 @@ export function startListsThread(): ListsThread {
  */
 export function collectInThread(
   settings: Settings,
-  { onNews, onTrouble }: Pick<CollectListsOptions, 'onNews' | 'onTrouble'>,
+  {
+    onNews,
+    onTrouble,
+    onSnapshot,
+  }: Pick<CollectListsOptions, 'onNews' | 'onTrouble'> & { onSnapshot?: (event: SnapshotEvent) => void },
   first = startListsThread(),
 ): ListsCollecting {
   const stopping = new AbortController()
@@ -66,6 +71,7 @@ export function collectInThread(
 
   function take(message: ListsMessage): void {
     if (message.kind === 'trouble') onTrouble(unpackError(message.error))
+    else if (message.kind === 'snapshot') onSnapshot?.(message.event)
     else if (message.kind === 'building') releaseMemory()
     else {
       const { news, unbuilt } = message

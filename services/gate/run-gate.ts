@@ -9,6 +9,7 @@ import { readSettings, readTextFile, type Settings } from '../platform/settings.
 import { asTable } from '../platform/table.ts'
 import type { Gate } from './gate.ts'
 import { createScanners, scannerMemory } from './inspect/scanners.ts'
+import type { SnapshotEvent } from './keep-snapshot.ts'
 import { followKnownLists, type KnownLists } from './known-lists.ts'
 import { collectInThread, type ListsThread } from './lists-thread.ts'
 import type { Tally } from './tally.ts'
@@ -58,9 +59,11 @@ function spareCollector(): void {
 }
 
 function startLists(settings: Settings, policy: Policy, log: Log, thread: ListsThread): KnownLists {
+  const onSnapshot = (event: SnapshotEvent): void =>
+    log['why' in event ? 'warn' : 'info']({ event: 'lists-snapshot', ...event })
   return followKnownLists({
     policy,
-    collect: (to) => collectInThread(settings, to, thread),
+    collect: (to) => collectInThread(settings, { ...to, onSnapshot }, thread),
     onTrouble: (error) => log.warn({ event: 'lists-trouble', err: error }),
     onChange: (states) => {
       for (const { list, inForce, broken } of states) {

@@ -6,6 +6,7 @@ import { releaseMemory } from '../platform/release-memory.ts'
 import type { Settings } from '../platform/settings.ts'
 import { packError, type ThreadError } from '../platform/thread-error.ts'
 import { collectLists, type ListsNews } from './collect-lists.ts'
+import { keepSnapshot, type SnapshotEvent } from './keep-snapshot.ts'
 
 /** Entries whose index takes some hundredths of a gigabyte. */
 const LARGE = 250_000
@@ -16,22 +17,32 @@ const RELEASE_MS = 5000
 export type ListsMessage =
   | { kind: 'news'; news: Omit<ListsNews, 'unbuilt'>; unbuilt: ThreadError | null }
   | { kind: 'trouble'; error: ThreadError }
+  | { kind: 'snapshot'; event: SnapshotEvent }
   /** it is about to build an index: whatever is left of older ones is in the way */
   | { kind: 'building' }
 
 /** Collects the lists and tells the thread that started this one, until that one ends it. */
 export function runListsWorker(settings: Settings): void {
   const say = (message: ListsMessage): void => parentPort?.postMessage(message)
-  collectLists({
+  const onTrouble = (error: unknown): void => say({ kind: 'trouble', error: packError(error) })
+  const { prefix, snapshots: folder } = settings
+  const source = {
     kafka: createKafka(settings, 'sluice-gate-lists'),
     registry: createRegistry(settings),
-    prefix: settings.prefix,
+    prefix,
+    onTrouble,
+  }
+  collectLists({
+    ...source,
+    snapshot:
+      folder === null
+        ? undefined
+        : keepSnapshot({ ...source, folder, onEvent: (event) => say({ kind: 'snapshot', event }) }),
     onNews({ unbuilt, ...news }) {
       say({ kind: 'news', news, unbuilt: unbuilt && packError(unbuilt) })
       // The index before, and what was needed to build this one.
       if (news.tables !== undefined) setTimeout(releaseMemory, RELEASE_MS).unref()
     },
-    onTrouble: (error) => say({ kind: 'trouble', error: packError(error) }),
     build(known) {
       // A small one is built sooner than others are cleared away.
       if (known.reduce((sum, { entries }) => sum + entries.length, 0) > LARGE) {

@@ -43,6 +43,12 @@ const schema = z.object({
     .min(1)
     .default(join(import.meta.dirname, '../../infra/policy.yaml'))
     .describe('policy file'),
+  SLUICE_SNAPSHOTS: z
+    .string()
+    .min(1)
+    .default(join(DATA_FOLDER, 'snapshots'))
+    .transform((text) => (text === 'off' ? null : text))
+    .describe('gate: folder of its own for what it knows of the hash lists, for a start in seconds; off: none is kept'),
   SLUICE_INLINE_BYTES: positive
     .max(4_000_000)
     .default(262_144)
@@ -70,6 +76,8 @@ export type Settings = {
   registryCredentials: Credentials | null
   prefix: string
   stores: string
+  /** null: no snapshots are kept */
+  snapshots: string | null
   policy: string
   inlineBytes: number
   scanners: number | null
@@ -120,6 +128,7 @@ export function readSettings(environment: NodeJS.ProcessEnv = process.env): Sett
     registryCredentials: readCredentials('SLUICE_REGISTRY_CREDENTIALS', values.SLUICE_REGISTRY_CREDENTIALS),
     prefix: values.SLUICE_PREFIX,
     stores: values.SLUICE_STORES,
+    snapshots: values.SLUICE_SNAPSHOTS,
     policy: values.SLUICE_POLICY,
     inlineBytes: values.SLUICE_INLINE_BYTES,
     scanners: values.SLUICE_SCANNERS ?? null,

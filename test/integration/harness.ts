@@ -121,6 +121,7 @@ export async function openBench(t: Scope, options: BenchOptions = {}): Promise<B
     SLUICE_REGISTRY: registryUrl,
     SLUICE_PREFIX: prefix,
     SLUICE_STORES: join(folder, 'stores'),
+    SLUICE_SNAPSHOTS: join(folder, 'snapshots'),
     SLUICE_POLICY: join(folder, 'policy.yaml'),
     SLUICE_SCANNERS: '2',
   }

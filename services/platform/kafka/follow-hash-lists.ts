@@ -4,7 +4,7 @@ import { HashListCollector } from '../../domain/hash-list-state.ts'
 import type { HashListRecord } from '../../domain/records.ts'
 import { prefixed, type Topic } from '../../domain/topics.ts'
 import type { Registry } from '../registry.ts'
-import { followTopic, type TopicFollower } from './follow-topic.ts'
+import { followTopic, type ReadMark, type TopicFollower } from './follow-topic.ts'
 
 export const HASH_ENTRIES = 'gate.hash-entries' satisfies Topic
 
@@ -13,6 +13,8 @@ export type FollowHashListsOptions = {
   registry: Pick<Registry, 'decode' | 'decodeKnown' | 'learn'>
   /** put before the topic's name */
   prefix: string
+  /** What was read before, and up to where; default: nothing. POSITION_JUMPED when it can't be gone on from there. */
+  resumed?: { after: ReadMark; lists: HashListCollector } | null
   /** Called after each record that may have changed a version in force, or whether there is one. */
   onVersion?: () => void
   /** Called with every failure to read; the follower tries again by itself. */
@@ -21,22 +23,23 @@ export type FollowHashListsOptions = {
 
 /** Reads gate.hash-entries into whole list versions and keeps them current. */
 export function followHashLists(options: FollowHashListsOptions): TopicFollower & { lists: HashListCollector } {
-  const lists = new HashListCollector()
+  const lists = options.resumed?.lists ?? new HashListCollector()
   // While the cluster is being asked; where the registry can't tell, the first record that needs it asks again, and is told why.
   options.registry.learn(HASH_ENTRIES).catch(() => undefined)
   const follower = followTopic({
     kafka: options.kafka,
     topic: prefixed(options.prefix, HASH_ENTRIES),
-    onRecord({ key, value }) {
+    after: options.resumed?.after,
+    onRecord({ key, value, offset }) {
       const record = value && read(value)
-      return record instanceof Promise ? record.then((later) => apply(key, later)) : apply(key, record)
+      return record instanceof Promise ? record.then((later) => apply(key, later, offset)) : apply(key, record, offset)
     },
     ...(options.onTrouble ? { onTrouble: options.onTrouble } : {}),
   })
   return { ...follower, lists }
 
-  function apply(key: Buffer | null, record: HashListRecord | null | undefined): void {
-    if (lists.apply(key?.toString('utf8') ?? null, record) === 'version') options.onVersion?.()
+  function apply(key: Buffer | null, record: HashListRecord | null | undefined, offset: number): void {
+    if (lists.apply(key?.toString('utf8') ?? null, record, offset) === 'version') options.onVersion?.()
   }
 
   /** @returns undefined for what is not a hash list record: it then counts as missing, and its list does not add up */

@@ -1,7 +1,7 @@
-import { randomUUID } from 'node:crypto'
+import { createHash, randomUUID } from 'node:crypto'
 import { once } from 'node:events'
 import { setTimeout as wait } from 'node:timers/promises'
-import kafkajs, { type Admin, type Consumer, type EachBatchPayload, type Kafka } from 'kafkajs'
+import kafkajs, { type Admin, type Consumer, type EachBatchPayload, type Kafka, type KafkaMessage } from 'kafkajs'
 import { SluiceError } from '../../domain/errors.ts'
 import { unreadable } from './record-batches.ts'
 
@@ -17,10 +17,25 @@ const SESSION_MS = 300_000
 /** A record of the followed topic. Key and value are parts of all that came with them: whoever keeps much of it keeps copies. */
 export type FollowedRecord = { partition: number; offset: number; key: Buffer | null; value: Buffer | null }
 
+/** What tells later whether the beginning of a topic of one partition is still the one that was read. */
+export type ReadMark = {
+  /** the first offset there was */
+  low: number
+  /** of the last record that was handed over */
+  offset: number
+  /** sha256 over that record and its timestamp, lower-case hex */
+  digest: string
+}
+
 export type FollowTopicOptions = {
   kafka: Kafka
   /** full name, with prefix */
   topic: string
+  /**
+   * Where another follower stood: what it was handed is not read again. Only where that is still the last of it, and not one offset
+   * behind it is without its record up to the end: compaction may have taken away what takes back something that was read.
+   */
+  after?: ReadMark | undefined
   /**
    * Called for one record after the other, in order within a partition; when it throws, the record comes again. Where it returns nothing
    * the next one follows at once: of millions, each wait would count.
@@ -38,6 +53,8 @@ export type TopicFollower = {
   reachedEnd: Promise<void>
   /** Milliseconds since the cluster last said that the topic is there and as long as it was. */
   silence(): number
+  /** Where it stands, once the end was reached; null where nothing has been read, or the topic has several partitions. */
+  mark(): ReadMark | null
   stop(): Promise<void>
 }
 
@@ -45,26 +62,36 @@ export type TopicFollower = {
  * Reads all partitions of a topic from the beginning, committed records only, and goes on with what is added. Each record is handed over once, also
  * across broker restarts. It keeps trying while the cluster is away. Its group is made for this one reading and commits nothing.
  */
-export function followTopic({ kafka, topic, onRecord, onTrouble }: FollowTopicOptions): TopicFollower {
+export function followTopic({ kafka, topic, after, onRecord, onTrouble }: FollowTopicOptions): TopicFollower {
   /** next offset, by partition */
-  const positions = new Map<number, number>()
+  const positions = new Map<number, number>(after && [[0, after.offset]])
   /** where the current consumer began, by partition */
   const soughtTo = new Map<number, number>()
   /** where the first end is, by partition; null until the cluster has told */
   let ends: Map<number, number> | null = null
+  /** the first offset there was, by partition */
+  let begins = new Map<number, number>()
+  let lastRecord: KafkaMessage | null = null
   const end = Promise.withResolvers<void>()
+  let isAtEnd = false
+  const lost = Promise.withResolvers<never>()
+  lost.promise.catch(() => undefined)
   const stopping = new AbortController()
   let lastBatch: Promise<void> = Promise.resolve()
   let seenAt = performance.now()
 
   function moveTo(partition: number, position: number): void {
-    positions.set(partition, Math.max(position, positions.get(partition) ?? 0))
+    const before = positions.get(partition) ?? 0
+    if (after !== undefined && !isAtEnd && position > before) throw lose('lacks records behind those that were read')
+    positions.set(partition, Math.max(position, before))
     checkEnd()
   }
 
   function checkEnd(): void {
     if (ends === null) return
-    if ([...ends].every(([partition, offset]) => (positions.get(partition) ?? 0) >= offset)) end.resolve()
+    if (![...ends].every(([partition, offset]) => (positions.get(partition) ?? 0) >= offset)) return
+    isAtEnd = true
+    end.resolve()
   }
 
   async function handBatch({ batch, resolveOffset, heartbeat, isRunning, isStale }: EachBatchPayload): Promise<void> {
@@ -80,14 +107,20 @@ export function followTopic({ kafka, topic, onRecord, onTrouble }: FollowTopicOp
         if (fault !== null) throw fault
         const offset = Number(message.offset)
         // The client goes back to the beginning by itself where its position is out of range.
-        if (offset < (soughtTo.get(batch.partition) ?? 0)) throw madeAnew()
-        if (offset >= (positions.get(batch.partition) ?? 0)) {
-          const handling = onRecord({ partition: batch.partition, offset, key: message.key, value: message.value })
+        if (offset < (soughtTo.get(batch.partition) ?? 0)) throw lose()
+        const position = positions.get(batch.partition) ?? 0
+        if (offset > position) moveTo(batch.partition, offset)
+        if (offset >= position) {
+          const handling =
+            offset === after?.offset
+              ? checkSame(message, after)
+              : onRecord({ partition: batch.partition, offset, key: message.key, value: message.value })
           if (handling !== undefined) {
             await handling
             hasWaited = true
           }
           positions.set(batch.partition, offset + 1)
+          lastRecord = message
         }
         last = message.offset
         handed += 1
@@ -111,10 +144,18 @@ export function followTopic({ kafka, topic, onRecord, onTrouble }: FollowTopicOp
     return handed
   }
 
-  function madeAnew(cause?: unknown): SluiceError {
-    return new SluiceError('POSITION_JUMPED', `${topic} is not the topic that was read: was it deleted or made anew?`, {
-      cause,
-    })
+  function checkSame(message: KafkaMessage, { digest }: ReadMark): void {
+    if (digestOf(message) !== digest) throw lose()
+  }
+
+  /** What is there is not what was read. The client library tries again what fails in its hands: whoever follows with it hears at once. */
+  function lose(
+    sentence = 'is not the topic that was read: was it deleted or made anew?',
+    cause?: unknown,
+  ): SluiceError {
+    const error = new SluiceError('POSITION_JUMPED', `${topic} ${sentence}`, { cause })
+    lost.reject(error)
+    return error
   }
 
   /** An answer that does not come is not waited for once the follower is stopped. */
@@ -132,7 +173,7 @@ export function followTopic({ kafka, topic, onRecord, onTrouble }: FollowTopicOp
       await Promise.race([look, stopped.promise])
       seenAt = performance.now()
     } catch (error) {
-      throw isUnknownTopic(error) && ends !== null ? madeAnew(error) : error
+      throw isUnknownTopic(error) && ends !== null ? lose(undefined, error) : error
     } finally {
       stopping.signal.removeEventListener('abort', stop)
       await within(STOP_PATIENCE_MS, closed)
@@ -144,12 +185,21 @@ export function followTopic({ kafka, topic, onRecord, onTrouble }: FollowTopicOp
     // Where the topic grows, records are read that are newer than an answer that is on its way.
     const before = new Map(positions)
     const found = await admin.fetchTopicOffsets(topic)
+    if (ends === null && after !== undefined) checkBounds(found, after)
     for (const { partition, low, high } of found) {
-      if (Number(high) < (before.get(partition) ?? 0)) throw madeAnew()
+      if (Number(high) < (before.get(partition) ?? 0)) throw lose()
       positions.set(partition, Math.max(Number(low), positions.get(partition) ?? 0))
     }
-    ends ??= new Map(found.map(({ partition, high }) => [partition, Number(high)]))
+    if (ends === null) {
+      begins = new Map(found.map(({ partition, low }) => [partition, Number(low)]))
+      ends = new Map(found.map(({ partition, high }) => [partition, Number(high)]))
+    }
     checkEnd()
+  }
+
+  function checkBounds(found: readonly { low: string; high: string }[], { low, offset }: ReadMark): void {
+    const [only] = found
+    if (found.length > 1 || Number(only?.low) !== low || Number(only?.high) <= offset) throw lose()
   }
 
   /** Sees from time to time that the topic is still the one that is followed. @throws when it is not, or nobody answers */
@@ -175,7 +225,12 @@ export function followTopic({ kafka, topic, onRecord, onTrouble }: FollowTopicOp
     })
     consumer.on(consumer.events.END_BATCH_PROCESS, ({ payload }) => {
       // Only control or aborted records: the batch was not handed to anyone.
-      if (payload.batchSize === 0) moveTo(payload.partition, Number(payload.lastOffset) + 1)
+      if (payload.batchSize > 0) return
+      try {
+        moveTo(payload.partition, Number(payload.lastOffset) + 1)
+      } catch (error) {
+        failed.reject(error)
+      }
     })
     const stopped = stopping.signal.aborted ? Promise.resolve() : once(stopping.signal, 'abort')
     const over = new AbortController()
@@ -183,7 +238,7 @@ export function followTopic({ kafka, topic, onRecord, onTrouble }: FollowTopicOp
     const looking = keepLooking(AbortSignal.any([stopping.signal, over.signal]))
     looking.catch(() => undefined)
     try {
-      await Promise.race([stopped, failed.promise, looking, started.then(() => failed.promise)])
+      await Promise.race([stopped, lost.promise, failed.promise, looking, started.then(() => failed.promise)])
     } finally {
       over.abort()
       started.catch(() => undefined)
@@ -236,11 +291,23 @@ export function followTopic({ kafka, topic, onRecord, onTrouble }: FollowTopicOp
   return {
     reachedEnd: end.promise,
     silence: () => performance.now() - seenAt,
+    mark() {
+      const low = begins.get(0)
+      if (!isAtEnd || lastRecord === null || low === undefined || begins.size > 1) return null
+      return { low, offset: Number(lastRecord.offset), digest: digestOf(lastRecord) }
+    },
     async stop() {
       stopping.abort()
       await done
     },
   }
+}
+
+function digestOf({ offset, timestamp, key, value }: KafkaMessage): string {
+  const texts = [key, value].map((bytes) => bytes?.toString('base64') ?? null)
+  return createHash('sha256')
+    .update(JSON.stringify([offset, timestamp, ...texts]))
+    .digest('hex')
 }
 
 /** The client library wraps what it has tried several times. */

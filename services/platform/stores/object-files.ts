@@ -14,6 +14,7 @@ import {
 } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { SluiceError } from '../../domain/errors.ts'
+import { flushFolder } from '../flush-folder.ts'
 import { isReference, type StoredObject } from './store.ts'
 
 /*
@@ -54,10 +55,10 @@ export function createFileTasks(): {
     make({ folder }) {
       const first = mkdirSync(folder, { recursive: true })
       for (let made = folder; first !== undefined && made.length >= first.length; made = dirname(made)) {
-        flush(dirname(made))
+        flushFolder(dirname(made))
       }
       closeSync(openSync(join(folder, MARKER), 'a', MODE))
-      flush(folder)
+      flushFolder(folder)
     },
 
     find({ folder }) {
@@ -156,7 +157,7 @@ export function createFileTasks(): {
       makeShard(folder, shardOf(folder, sha256))
       renameSync(path, pathOf(folder, sha256))
     }
-    for (const shard of shards) flush(shard)
+    for (const shard of shards) flushFolder(shard)
     // Had the disk gone meanwhile, these would lie where it was mounted.
     findStore(folder)
     for (const { file } of drafts.values()) closeSync(file)
@@ -170,7 +171,7 @@ export function createFileTasks(): {
     } catch (error) {
       if (codeOf(error) !== 'EEXIST') throw error
     }
-    flush(folder)
+    flushFolder(folder)
     shardsMade.add(shard)
   }
 
@@ -213,13 +214,4 @@ function openObject(folder: string, path: string): number {
 
 function codeOf(error: unknown): unknown {
   return error instanceof Error && 'code' in error ? error.code : undefined
-}
-
-function flush(folder: string): void {
-  const handle = openSync(folder, constants.O_RDONLY | constants.O_DIRECTORY)
-  try {
-    fsyncSync(handle)
-  } finally {
-    closeSync(handle)
-  }
 }
