@@ -130,7 +130,7 @@ export async function readSnapshot(
     }
   } catch (error) {
     const code = codeOf(error)
-    if (code === 'ENOENT') return null
+    if (code === 'ENOENT' || code === 'ENOTDIR') return null
     if (code === null) throw error
     return { why: `it can't be read: ${code}` }
   }

@@ -1,13 +1,18 @@
+import assert from 'node:assert/strict'
 import { hash } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import { parseArgs } from 'node:util'
 import { withProgress } from '../../services/platform/progress.ts'
 import { asTable } from '../../services/platform/table.ts'
-import { openBench, openScope } from '../integration/harness.ts'
+import type { Event } from '../integration/gate-process.ts'
+import { type Bench, openBench, openScope } from '../integration/harness.ts'
 import { withStack } from './bench-stack.ts'
 import { inWords, keep, spread } from './figures.ts'
 
-/* How long a list of many PDQ hashes takes onto the topic, and from there into a gate that is ready; and the memory of that gate. */
+/*
+ * How long a list of many PDQ hashes takes onto the topic, and from there, or from a snapshot, into a gate that is ready; and the memory of that
+ * gate.
+ */
 const USAGE = 'lists.ts [--times 3] [--known 10000000]'
 
 function* rows(count: number) {
@@ -19,6 +24,33 @@ function memoryOf(pid: number): number {
   return Number(/VmHWM:\s+(\d+)/.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1]) / 2 ** 20
 }
 
+/** @param snapshots folder to read them from; `off`: from the topic */
+async function startGates(
+  bench: Bench,
+  times: number,
+  snapshots: string,
+): Promise<{ loads: number[]; gibibytes: number[] }> {
+  const [loads, gibibytes]: [number[], number[]] = [[], []]
+  for (let time = 0; time < times; time++) {
+    const started = performance.now()
+    const gate = bench.startGate({ environment: { SLUICE_SNAPSHOTS: snapshots } })
+    await withProgress('the gate reads its lists', () => gate.untilReady(600))
+    loads.push((performance.now() - started) / 1000)
+    gibibytes.push(memoryOf(gate.pid))
+    await bench.stopGate(gate)
+    if (snapshots !== 'off') assert.equal(gate.events.find(({ event }) => event === 'lists-snapshot')?.what, 'used')
+  }
+  return { loads, gibibytes }
+}
+
+async function writeSnapshot(bench: Bench): Promise<void> {
+  const gate = bench.startGate()
+  const isWritten = ({ event, what }: Event): boolean => event === 'lists-snapshot' && what === 'written'
+  const { seconds } = await gate.event('a snapshot is written', isWritten, 600)
+  process.stdout.write(`the snapshot is written in ${seconds} s\n`)
+  await bench.stopGate(gate)
+}
+
 async function benchLists(times: number, known: number): Promise<void> {
   const scope = openScope('lists')
   try {
@@ -26,25 +58,23 @@ async function benchLists(times: number, known: number): Promise<void> {
     const began = performance.now()
     await withProgress(`${known} entries go onto the topic`, () => bench.importList('stand-in', rows(known)))
     const importSeconds = (performance.now() - began) / 1000
-    const loads: number[] = []
-    const most: number[] = []
-    for (let time = 0; time < times; time++) {
-      const started = performance.now()
-      const gate = bench.startGate()
-      await withProgress('the gate reads its lists', () => gate.untilReady(600))
-      loads.push((performance.now() - started) / 1000)
-      most.push(memoryOf(gate.pid))
-      await bench.stopGate(gate)
-    }
-    const millions = known / 1_000_000
-    const load = spread(loads)
+    const { SLUICE_SNAPSHOTS: folder = 'off' } = bench.environment
+    const fromTopic = await startGates(bench, times, 'off')
+    await writeSnapshot(bench)
+    const fromSnapshot = await startGates(bench, times, folder)
+    const name = `list${known / 1_000_000}mRaw`
+    const loads = spread(fromTopic.loads)
+    const starts = spread(fromSnapshot.loads)
     keep(
-      { [`listLoadSeconds${millions}m`]: load },
-      { [`list${millions}mRaw`]: { importSeconds, loads, gibibytes: most } },
+      { [`listLoadSeconds${known / 1_000_000}m`]: loads, [`listSnapshotLoadSeconds${known / 1_000_000}m`]: starts },
+      { [name]: { importSeconds, fromTopic, fromSnapshot } },
     )
-    const row = [known, importSeconds.toFixed(0), inWords(load, 1), inWords(spread(most), 2)]
-    const titles = ['entries', 'import, seconds', 'from start to ready, seconds', 'gate, gibibytes at most']
-    process.stdout.write(`${asTable(titles, [row])}\n`)
+    const titles = ['entries', 'read from', 'from start to ready, seconds', 'gate, gibibytes at most']
+    const rowsOf = [
+      [known, 'topic', inWords(loads, 1), inWords(spread(fromTopic.gibibytes), 2)],
+      [known, 'snapshot', inWords(starts, 1), inWords(spread(fromSnapshot.gibibytes), 2)],
+    ]
+    process.stdout.write(`import: ${importSeconds.toFixed(0)} s\n${asTable(titles, rowsOf)}\n`)
     scope.passed = true
   } finally {
     await scope.close()
