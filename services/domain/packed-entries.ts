@@ -1,5 +1,4 @@
 import { createHash, randomInt } from 'node:crypto'
-import { endianness } from 'node:os'
 import { entryText } from './hash-list.ts'
 import type { HashListEntry, KnownHash } from './records.ts'
 
@@ -15,7 +14,7 @@ const CHUNK_BITS = 24
 const CHUNK_UNITS = 2 ** CHUNK_BITS
 const MOST_CHUNKS = 2 ** (32 - CHUNK_BITS)
 /** Names what chunks and places mean, for whoever keeps them: the first number changes with the form of an entry. */
-export const PACKED_LAYOUT = `1/${UNIT}/${CHUNK_BITS}/${endianness()}`
+export const PACKED_LAYOUT = `1/${UNIT}/${CHUNK_BITS}`
 /** Small lists are many, large ones are few. */
 const FIRST_CHUNK_BYTES = 65_536
 

@@ -90,6 +90,7 @@ export function keepSnapshot(options: KeepSnapshotOptions): SnapshotKeeper {
       loaded = eventOf('used', snapshot, began)
       return { after: snapshot.mark, lists }
     } catch (error) {
+      if (error instanceof RangeError) return discard('its entries are not whole')
       // It may be as good as any: it could not be held against the topic.
       if (!signal.aborted) onTrouble(error)
       return null

@@ -1,6 +1,7 @@
 import { createHash, type Hash, randomUUID } from 'node:crypto'
 import { constants } from 'node:fs'
 import { type FileHandle, mkdir, open, readdir, rename, rm, stat } from 'node:fs/promises'
+import { endianness } from 'node:os'
 import { join } from 'node:path'
 import { z } from 'zod'
 import { ENGINE_VERSION } from '../domain/engine.ts'
@@ -14,6 +15,8 @@ import type { ReadMark } from '../platform/kafka/follow-topic.ts'
  * sha256 of all that.
  */
 const FORM = 'sluice lists snapshot 1\n'
+/** Places are written as they lie in memory. */
+const LAYOUT = `${PACKED_LAYOUT}/${endianness()}`
 const HEADER_AT = FORM.length + 4
 const MOST_HEADER_BYTES = 67_108_864
 const DIGEST_BYTES = 32
@@ -30,7 +33,7 @@ const places = z.strictObject({
 })
 const headerSchema = z.strictObject({
   engine: z.literal(ENGINE_VERSION),
-  layout: z.literal(PACKED_LAYOUT),
+  layout: z.literal(LAYOUT),
   cluster: z.string(),
   topic: z.string(),
   mark: z.strictObject({ low: count, offset: count, digest: z.string() }),
@@ -107,7 +110,6 @@ export async function writeSnapshot(folder: string, snapshot: ListsSnapshot): Pr
 /**
  * Reads a topic's snapshot. That it is whole and our own is known then; whether it is still true is not.
  * @returns null where there is none; `why` where there is something that can't be used
- * @throws {RangeError} when there is not enough memory
  */
 export async function readSnapshot(
   folder: string,
@@ -131,8 +133,8 @@ export async function readSnapshot(
   } catch (error) {
     const code = codeOf(error)
     if (code === 'ENOENT' || code === 'ENOTDIR') return null
-    if (code === null) throw error
-    return { why: `it can't be read: ${code}` }
+    if (code === null && !(error instanceof RangeError)) throw error
+    return { why: `it can't be read: ${code ?? 'there is not enough memory'}` }
   }
 }
 
@@ -192,7 +194,7 @@ function laidOut({ lists: { malformed, lists }, ...origin }: ListsSnapshot): { h
     }
     return { ...state, inForce: { version, digest, checkedAt, ...ofVersion }, chunks, collected: ofCollected }
   })
-  const header: Header = { engine: ENGINE_VERSION, layout: PACKED_LAYOUT, ...origin, malformed, lists: headers }
+  const header: Header = { engine: ENGINE_VERSION, layout: LAYOUT, ...origin, malformed, lists: headers }
   return { header, parts: [...chunkParts, ...placeParts] }
 }
 

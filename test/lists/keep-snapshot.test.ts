@@ -3,7 +3,7 @@ import { access, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import test, { type TestContext } from 'node:test'
 import { listDigest } from '../../services/domain/hash-list.ts'
-import { packEntries } from '../../services/domain/packed-entries.ts'
+import { PackedEntries, packEntries } from '../../services/domain/packed-entries.ts'
 import type { HashListEntry } from '../../services/domain/records.ts'
 import { collectLists } from '../../services/gate/collect-lists.ts'
 import { keepSnapshot, type SnapshotEvent } from '../../services/gate/keep-snapshot.ts'
@@ -177,6 +177,7 @@ test('a snapshot that the topic does not bear out is removed, and the topic is r
     lists: { ...whole.lists, lists: [{ ...list, ...other }] },
   })
   const others = packEntries('stand-in', [a, c])
+  const nowhere = new PackedEntries({ ...inForce.entries.places, places: Uint32Array.of(1, 0xffffff) })
   const smaller = { ...inForce, entries: packEntries('stand-in', [a]) }
   const cases: Record<string, [ListsSnapshot, RegExp]> = {
     cluster: [{ ...whole, cluster: 'another' }, /another cluster/],
@@ -186,6 +187,11 @@ test('a snapshot that the topic does not bear out is removed, and the topic is r
     entries: [
       withList({ inForce: { ...inForce, entries: others }, collected: collectedFewer }),
       /not those of their manifest/,
+    ],
+    places: [withList({ inForce: { ...inForce, entries: nowhere } }), /not (whole|those of their manifest)/],
+    'places collected': [
+      withList({ changing: true, collected: { ...list.collected, places: nowhere.places.places } }),
+      /not whole/,
     ],
     'number of entries': [withList({ inForce: smaller, collected: collectedFewer }), /lacks one of its manifests/],
     'entries and manifest': [

@@ -8,6 +8,7 @@ import {
   type FollowedRecord,
   type FollowTopicOptions,
   followTopic,
+  type ReadMark,
 } from '../../../services/platform/kafka/follow-topic.ts'
 import { type Bench, openBench } from '../../integration/harness.ts'
 import { waitFor } from '../../integration/waiting.ts'
@@ -92,6 +93,41 @@ test('control records at the end and aborted records do not keep the end away, a
   const { isAtEnd, keys } = follow(t, bench)
   await waitFor('the end is reached', isAtEnd)
   assert.deepEqual(keys(), ['kept'])
+})
+
+test('a follower goes on where another one stood, unless that is no longer there, or not all of what is behind it', async (t) => {
+  const bench = await openBench(t, { partitions: 1 })
+  const [kafka, topic] = [createKafka(bench.settings, 'follower'), bench.topic('crawl.items')]
+  const send = (...keys: string[]): Promise<void> =>
+    bench.produce(
+      'crawl.items',
+      keys.map((key) => ({ key, value: 'x' })),
+    )
+  const first = followTopic({ kafka, topic, onRecord: () => undefined })
+  assert.equal(first.mark(), null)
+  await send('a', 'b', 'c')
+  const mark = await waitFor('three are read', () => (first.mark()?.offset === 2 ? first.mark() : null))
+  await first.stop()
+  assert.ok(mark)
+  await send('d', 'e')
+
+  async function goOn(after: ReadMark): Promise<string> {
+    const keys: Array<string | undefined> = []
+    const lost = Promise.withResolvers<unknown>()
+    const follower = followTopic({
+      kafka,
+      topic,
+      after,
+      onRecord: ({ key }) => void keys.push(key?.toString()),
+      onTrouble: lost.resolve,
+    })
+    const trouble = await Promise.race([lost.promise, follower.reachedEnd])
+    await follower.stop()
+    if (trouble === undefined) assert.equal(follower.mark()?.offset, 4)
+    return trouble === undefined ? keys.join() : `${Reflect.get(Object(trouble), 'code')} after ${keys.length}`
+  }
+  const fates = [mark, { ...mark, low: 1 }, { ...mark, offset: 1 }, { ...mark, offset: 5 }, { ...mark, digest: '' }]
+  assert.deepEqual(await Promise.all(fates.map(goOn)), ['d,e', ...Array(4).fill('POSITION_JUMPED after 0')])
 })
 
 test('an answer that was on its way while more was read is no sign of another topic', async (t) => {
