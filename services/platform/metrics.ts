@@ -1,4 +1,8 @@
+import { monitorEventLoopDelay } from 'node:perf_hooks'
 import { Counter, Gauge, Histogram, Registry } from 'prom-client'
+
+/** Milliseconds between two looks at the event loop. */
+const LOOP_LOOK_MS = 10
 
 export type Metrics = ReturnType<typeof createMetrics>
 
@@ -6,6 +10,9 @@ export type Metrics = ReturnType<typeof createMetrics>
 export function createMetrics() {
   const registry = new Registry()
   const registers = [registry]
+  // It keeps no process running.
+  const loop = monitorEventLoopDelay({ resolution: LOOP_LOOK_MS })
+  loop.enable()
   return {
     registry,
     items: new Counter({
@@ -57,6 +64,16 @@ export function createMetrics() {
       labelNames: ['stage'],
       buckets: [0.001, 0.005, 0.02, 0.1, 0.5, 2, 10, 60],
       registers,
+    }),
+    loopDelay: new Gauge({
+      name: 'sluice_loop_delay_seconds',
+      help: 'How late the event loop came to what was due: in 99 of 100 looks no later than this, since the metrics were last asked for',
+      registers,
+      collect() {
+        // What is measured is the time between two looks, which is never shorter than it was meant to be.
+        this.set(Math.max(0, loop.percentile(99) / 1e9 - LOOP_LOOK_MS / 1000))
+        loop.reset()
+      },
     }),
     scannerRestarts: new Counter({
       name: 'sluice_scanner_restarts_total',
