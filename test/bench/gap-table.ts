@@ -1,10 +1,10 @@
-import { parseArgs } from 'node:util'
 import { asTable } from '../../services/platform/table.ts'
 import { openBench, openScope } from '../integration/harness.ts'
 import { sha256 } from '../integration/items.ts'
 import { withStack } from './bench-stack.ts'
 import { inWords, keep, spread } from './figures.ts'
 import { type Ending, measureGaps, type Successor } from './gap.ts'
+import { readOptions, wholeNumber } from './options.ts'
 
 /*
  * How long nothing is judged when a gate ends, at the shipped settings: on a stack of its own, or on the one that SLUICE_TEST_BROKERS and
@@ -61,16 +61,10 @@ function table(results: readonly Result[]): string {
   return asTable(['seconds until judged again', 'first lane', 'all lanes', 'bound'], rows)
 }
 
-async function main(): Promise<void> {
-  const { values } = parseArgs({ options: { times: { type: 'string', default: '5' } } })
-  const times = Number(values.times)
-  if (!Number.isInteger(times) || times < 1) throw new Error(`usage: ${USAGE}`)
-  await withStack(async () => {
-    const results = await bench(times)
-    keep({}, { gap: results })
-    process.stdout.write(`${table(results)}\n`)
-    if (results.some(({ last, bound }) => spread(last).median > bound)) process.exitCode = 1
-  })
-}
-
-await main()
+const { times } = readOptions(USAGE, { times: wholeNumber.default(5) })
+await withStack(async () => {
+  const results = await bench(times)
+  keep({}, { gap: results })
+  process.stdout.write(`${table(results)}\n`)
+  if (results.some(({ last, bound }) => spread(last).median > bound)) process.exitCode = 1
+})

