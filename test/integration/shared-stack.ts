@@ -1,6 +1,6 @@
 import { rm } from 'node:fs/promises'
 import type { Stack } from '../../services/cluster/stack/provider.ts'
-import { eraseStack, startStack } from '../../services/cluster/stack/stack.ts'
+import { eraseStack, stackStatus, startStack } from '../../services/cluster/stack/stack.ts'
 
 const ROOT = '.sluice/test-stack'
 const BROKERS = 'SLUICE_TEST_BROKERS'
@@ -33,4 +33,10 @@ export function sharedStack(): Pick<Stack, 'brokers' | 'registry'> {
     throw new Error('this test needs a stack: run it with --test-global-setup=./test/integration/shared-stack.ts')
   }
   return { brokers: brokers.split(','), registry }
+}
+
+/** Process id of its broker; null where that is none of this machine, or not ours. */
+export async function sharedBroker(): Promise<number | null> {
+  const { servers } = await stackStatus({ root: ROOT })
+  return servers.find(({ server }) => server === 'kafka')?.pid ?? null
 }
