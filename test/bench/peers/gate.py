@@ -35,9 +35,10 @@ FETCH_BYTES = 8_000_000
 
 
 def load(path):
-    # 16 substrings of 16 bits, each within one bit: finds all within 31 bits.
-    index = faiss.IndexBinaryMultiHash(BITS, 16, 16)
-    index.nflip = 1
+    # Of 31 bits at most, one of 11 substrings has at most 2: finds all. Among a million hashes no other division that finds all is as
+    # fast; 16 substrings and 1 bit, which take less memory, take three times as long, and going through all of them takes twice as long.
+    index = faiss.IndexBinaryMultiHash(BITS, 11, 23)
+    index.nflip = 2
     index.add(np.fromfile(path, dtype=np.uint8).reshape(-1, BITS // 8))
     return index
 
