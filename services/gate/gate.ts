@@ -187,7 +187,8 @@ export async function startGate({
     // Its thread is there then, when the first item is; the others start when something needs them.
     else await clean.find()
     const route = createRoute({ registry, intake, held, policyHash, now: Date.now })
-    const examine = createExamine({ registry, intake, scanners, policy, metrics, concurrency: 2 * scanners.size })
+    // For each scanner one item that it is at, one that lies ready for it, and one that is matched or found meanwhile.
+    const examine = createExamine({ registry, intake, scanners, policy, metrics, concurrency: 3 * scanners.size })
     return {
       process(records, signal) {
         const current = lists.current()

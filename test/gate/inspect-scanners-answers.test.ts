@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import { setImmediate } from 'node:timers/promises'
 import fc from 'fast-check'
 import type { Inspection } from '../../services/domain/fingerprint.ts'
 import { answerLines } from '../../services/gate/inspect/answer.ts'
@@ -103,14 +104,22 @@ test('what is written is what is read, however the pipe cuts it', () => {
   )
 })
 
-test('questions arrive whole, however the pipe cuts them', () => {
+test('questions arrive whole, however the pipe cuts them, and one after the other', async () => {
   const questions = [3, 0, 5000].map((size, id): Question => ({ id, payload: Buffer.alloc(size, '\n{"id":'), limits }))
   const bytes = Buffer.concat(questions.flatMap((one) => [Buffer.from(questionHead(one)), one.payload]))
-  fc.assert(
-    fc.property(cuts, (at) => {
+  await fc.assert(
+    fc.asyncProperty(cuts, async (at) => {
       const read: Question[] = []
-      const reader = createQuestionReader((question) => read.push(question))
+      let underWay = 0
+      const reader = createQuestionReader(async (question) => {
+        underWay += 1
+        assert.equal(underWay, 1)
+        read.push(question)
+        await setImmediate()
+        underWay -= 1
+      })
       for (const piece of cut(bytes, at)) reader(piece)
+      while (read.length < questions.length) await setImmediate()
       assert.deepEqual(read, questions)
     }),
   )

@@ -108,6 +108,7 @@ test('each scanner that really runs has a user of its own, no rights and no netw
   const isolation = await scanners.prepare()
   if (isolation.why !== null) return t.skip(isolation.why)
   assert.deepEqual(scanners.isolation(), { uid: true, network: true, memory: true, why: null })
+  scanners.startAll()
   const payload = await clouds(1).jpeg().toBuffer()
   await Promise.all(Array.from({ length: 6 }, () => scanners.inspect(payload, generous)))
   const status = scanners.pids().map((pid) => readFileSync(`/proc/${pid}/status`, 'latin1'))

@@ -71,6 +71,20 @@ test('no item waits for a scanner that is still being started while another is f
   assert.deepEqual(restarts, [])
 })
 
+for (const killer of ['crash', 'hang', 'no json']) {
+  test(`items that lie ready behind one that ends its scanner (${killer}) are not blamed for it`, async (t) => {
+    const { inspect, restarts } = pool(t, { entry: hostile })
+    const words = ['fine', killer, 'fine', 'fine']
+    const seen = await Promise.all(words.map((word) => inspect(Buffer.from(word), { ...impatient, seconds: 1 })))
+    const blamed = killer === 'hang' ? 'SCANNER_TIMEOUT' : 'SCANNER_CRASHED'
+    assert.deepEqual(
+      seen.map(({ faults }) => faults),
+      [[], [blamed], [], []],
+    )
+    assert.equal(restarts.length, 2)
+  })
+}
+
 test('a picture that decoders would lay down on disc is seen without', async (t) => {
   const { inspect, restarts } = pool(t)
   const white = { width: 6000, height: 6000, channels: 3, background: 'white' } as const

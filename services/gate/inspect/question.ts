@@ -14,9 +14,13 @@ export function questionHead({ id, payload, limits }: Question): string {
 
 /**
  * Puts questions together from the pieces of a stream, as they come. Who asks is trusted, and so is the line.
+ * @param onQuestion gets a question when it is done with those before it
  * @returns takes the next piece
  */
-export function createQuestionReader(onQuestion: (question: Question) => void): (piece: Buffer) => void {
+export function createQuestionReader(
+  onQuestion: (question: Question) => Promise<void> | void,
+): (piece: Buffer) => void {
+  let turn = Promise.resolve()
   let line = Buffer.alloc(0)
   let open: { question: Question; filled: number } | null = null
 
@@ -39,7 +43,7 @@ export function createQuestionReader(onQuestion: (question: Question) => void): 
       rest = rest.subarray(part.length)
       if (open.filled === question.payload.length) {
         open = null
-        onQuestion(question)
+        turn = turn.then(() => onQuestion(question))
       }
     }
   }

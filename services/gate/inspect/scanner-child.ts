@@ -9,6 +9,8 @@ import { type Question, questionHead } from './question.ts'
 
 /** Why a scanner had to be replaced. `garbage`: it gave an answer that is none. `memory`: it took more than it may. */
 export type ScannerEnd = 'crashed' | 'timeout' | 'garbage' | 'memory'
+/** What became of a question. `unasked`: the process ended before it came to it. */
+export type ScannerResult = Inspection | ScannerEnd | 'unasked'
 
 /** A running scanner process. */
 export type ScannerChild = {
@@ -18,8 +20,10 @@ export type ScannerChild = {
   alive(): boolean
   /** how many questions it was asked */
   asked(): number
-  /** Asks one question; only one at a time. Anything but an inspection means that the process is being killed. */
-  ask(payload: Uint8Array, limits: InspectLimits): Promise<Inspection | ScannerEnd>
+  /**
+   * Asks a question, which the process comes to after those that it was asked before. Anything but an inspection means that it is being killed.
+   */
+  ask(payload: Uint8Array, limits: InspectLimits): Promise<ScannerResult>
   kill(): void
 }
 
@@ -85,8 +89,9 @@ export async function startScanner({
 
 type Spawned = ChildProcessByStdio<Writable, Readable, null>
 type Pending = {
+  seconds: number
   read: (line: string) => Inspection | 'garbage' | null
-  settle: (result: Inspection | ScannerEnd) => void
+  settle: (result: ScannerResult) => void
 }
 
 function wrap(spawned: Spawned, memoryBytes: number): { child: ScannerChild; ready: Promise<boolean> } {
@@ -96,7 +101,10 @@ function wrap(spawned: Spawned, memoryBytes: number): { child: ScannerChild; rea
   let usable = true
   let asked = 0
   let isReadyNow = false
-  let pending: Pending | null = null
+  /** what it is at, and what it was asked ahead */
+  const pending: Pending[] = []
+  let deadline: NodeJS.Timeout | undefined
+  let looking: NodeJS.Timeout | undefined
 
   function kill(): void {
     usable = false
@@ -108,10 +116,27 @@ function wrap(spawned: Spawned, memoryBytes: number): { child: ScannerChild; rea
 
   /** The one place where an answer is given; whatever is no inspection ends the process. */
   function settle(result: Inspection | ScannerEnd): void {
-    const asking = pending
-    pending = null
+    const asking = pending.shift()
+    const unasked = typeof result === 'string' ? pending.splice(0) : []
     if (typeof result === 'string') kill()
+    attend()
     asking?.settle(result)
+    for (const other of unasked) other.settle('unasked')
+  }
+
+  /** Deadline and memory are those of the question that the process is at. */
+  function attend(): void {
+    clearTimeout(deadline)
+    const [at] = pending
+    if (at !== undefined) {
+      deadline = setTimeout(() => settle('timeout'), at.seconds * 1000)
+      looking ??= setInterval(() => {
+        if (residentBytes(pid) > memoryBytes) settle('memory')
+      }, lookMilliseconds)
+    } else {
+      clearInterval(looking)
+      looking = undefined
+    }
   }
 
   function hear(line: string): void {
@@ -121,7 +146,7 @@ function wrap(spawned: Spawned, memoryBytes: number): { child: ScannerChild; rea
       ready.resolve(isReadyNow)
     } else {
       // Nobody asked: whatever speaks then is not our scanner any more.
-      const result = pending === null ? 'garbage' : pending.read(line)
+      const result = pending[0] === undefined ? 'garbage' : pending[0].read(line)
       if (result !== null) settle(result)
     }
   }
@@ -148,26 +173,18 @@ function wrap(spawned: Spawned, memoryBytes: number): { child: ScannerChild; rea
     kill,
     alive: () => usable,
     asked: () => asked,
-    async ask(payload, limits) {
-      if (!usable) return 'crashed'
+    ask(payload, limits) {
+      if (!usable) return Promise.resolve('unasked')
       const question: Question = { id: ++asked, payload, limits }
-      const deadline = setTimeout(() => settle('timeout'), limits.seconds * 1000)
-      const look = setInterval(() => {
-        if (residentBytes(pid) > memoryBytes) settle('memory')
-      }, lookMilliseconds)
-      try {
-        return await new Promise<Inspection | ScannerEnd>((resolve) => {
-          pending = { read: createAnswerReader(question), settle: resolve }
-          // Together, so that the scanner wakes once.
-          spawned.stdin.cork()
-          spawned.stdin.write(questionHead(question))
-          spawned.stdin.write(payload)
-          spawned.stdin.uncork()
-        })
-      } finally {
-        clearTimeout(deadline)
-        clearInterval(look)
-      }
+      return new Promise((resolve) => {
+        pending.push({ seconds: limits.seconds, read: createAnswerReader(question), settle: resolve })
+        if (pending.length === 1) attend()
+        // Together, so that the scanner wakes once.
+        spawned.stdin.cork()
+        spawned.stdin.write(questionHead(question))
+        spawned.stdin.write(payload)
+        spawned.stdin.uncork()
+      })
     },
   }
   return { child, ready: ready.promise }

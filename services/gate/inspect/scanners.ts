@@ -44,6 +44,10 @@ export type Scanners = {
 }
 
 const attempts = 2
+/** Questions that a scanner has at a time: the next one lies in its pipe when it is done with one, however busy the gate is just then. */
+const depth = 2
+/** An item that no scanner came to, time and again, is not what ends them. */
+const mostUnasked = 10
 const faultOf: Readonly<Record<ScannerEnd, ItemFault>> = {
   crashed: 'SCANNER_CRASHED',
   garbage: 'SCANNER_CRASHED',
@@ -53,18 +57,24 @@ const faultOf: Readonly<Record<ScannerEnd, ItemFault>> = {
 
 /**
  * What a scanner needs for the largest things that policy allows, and half as much again: measured are 25 bytes a pixel, for pictures that
- * are transparent and have borders and a colour profile; small frames are decoded many at a time.
+ * are transparent and have borders and a colour profile; small frames are decoded many at a time. The next payload lies there too.
  * @returns bytes
  */
 export function scannerMemory({ pixels, payloadBytes }: { pixels: number; payloadBytes: number }): number {
-  return 256 * 1024 ** 2 + 4 * payloadBytes + 40 * Math.max(pixels, 16_000_000)
+  return 256 * 1024 ** 2 + 5 * payloadBytes + 40 * Math.max(pixels, 16_000_000)
 }
 
 type Slot = {
   child: ScannerChild | null
+  /** the child that is being started */
+  starting: Promise<ScannerChild> | null
+  /** no item is given to it */
+  isHeldBack: boolean
+  /** items that it was given and is not done with */
+  load: number
   /** items after which the child makes room */
   items: number
-  /** ready to take over from the child */
+  /** ready to take over from the child, when that one is done */
   fresh: ScannerChild | null
   isRefreshing: boolean
 }
@@ -76,17 +86,11 @@ export function createScanners({
   itemsEach = 2000,
   entry = new URL('scanner.ts', import.meta.url),
 }: ScannersOptions): Scanners {
-  const free = Array.from({ length: size }, (_, i): Slot => {
+  const slots = Array.from({ length: size }, (_, i): Slot => {
     // They do not all make room at the same time.
-    return {
-      child: null,
-      items: Math.ceil((itemsEach * (i + 1)) / size),
-      fresh: null,
-      isRefreshing: false,
-    }
+    const items = Math.ceil((itemsEach * (i + 1)) / size)
+    return { child: null, starting: null, isHeldBack: false, load: 0, items, fresh: null, isRefreshing: false }
   })
-  /** not to be started yet */
-  const reserve: Slot[] = []
   const waiting: ((slot: Slot | null) => void)[] = []
   const running = new Set<ScannerChild>()
   let closed = false
@@ -141,29 +145,55 @@ export function createScanners({
   }
 
   async function childOf(slot: Slot): Promise<ScannerChild> {
-    if (slot.fresh?.alive()) {
-      slot.child?.kill()
-      slot.child = slot.fresh
-      slot.items = itemsEach
+    if (slot.fresh !== null && slot.load === 1) {
+      if (slot.fresh.alive()) {
+        slot.child?.kill()
+        slot.child = slot.fresh
+        slot.items = itemsEach
+      }
+      slot.fresh = null
     }
-    slot.fresh = null
     if (slot.child?.alive()) return slot.child
     if (slot.child !== null) onRestart('crashed')
     slot.child = null
-    slot.child = await start()
+    return await startIn(slot)
+  }
+
+  async function startIn(slot: Slot): Promise<ScannerChild> {
+    slot.starting ??= start().finally(() => {
+      slot.starting = null
+    })
+    slot.child = await slot.starting
     return slot.child
   }
 
   /** No item waits for it that another scanner could take. */
   async function startAhead(slot: Slot): Promise<void> {
-    slot.child = await start().catch(() => null)
-    release(slot)
+    slot.isHeldBack = true
+    // One that does not start is tried again when it is needed.
+    await startIn(slot).catch(() => undefined)
+    slot.isHeldBack = false
+    serve()
   }
 
-  function release(slot: Slot): void {
-    const next = waiting.shift()
-    if (next === undefined) free.push(slot)
-    else next(slot)
+  /** The one with the least to do, rather one that runs; null when each has as much as it may have. */
+  function leastBusy(): Slot | null {
+    let best: Slot | null = null
+    for (const slot of slots) {
+      if (slot.isHeldBack || slot.load >= (slot.fresh === null ? depth : 1)) continue
+      const isBetter = best === null || slot.load < best.load
+      if (isBetter || (slot.load === best?.load && slot.child !== null && best.child === null)) best = slot
+    }
+    return best
+  }
+
+  function serve(): void {
+    while (waiting.length > 0) {
+      const slot = leastBusy()
+      if (slot === null) return
+      slot.load += 1
+      waiting.shift()?.(slot)
+    }
   }
 
   /** What leaks, or has got hold of a scanner, ends with it. The old one works on until the new one is ready. */
@@ -180,7 +210,7 @@ export function createScanners({
 
   async function inspectIn(slot: Slot, payload: Uint8Array, limits: InspectLimits): Promise<Inspection> {
     let end: ScannerEnd = 'crashed'
-    for (let attempt = 0; attempt < attempts; attempt++) {
+    for (let [attempt, unasked] = [0, 0]; attempt < attempts; ) {
       const child = await childOf(slot)
       const result = await child.ask(payload, limits)
       if (closed) throw closedError()
@@ -188,7 +218,14 @@ export function createScanners({
         if (child.asked() >= slot.items && slot.fresh === null && !slot.isRefreshing) void refresh(slot)
         return result
       }
-      slot.child = null
+      if (slot.child === child) slot.child = null
+      if (result === 'unasked') {
+        unasked += 1
+        if (unasked > mostUnasked)
+          throw new SluiceError('SCANNERS_UNAVAILABLE', 'scanners end before they come to an item')
+        continue
+      }
+      attempt += 1
       end = result
       onRestart(end)
     }
@@ -198,26 +235,26 @@ export function createScanners({
   return {
     size,
     async prepare() {
-      if (found === null) reserve.push(...free.splice(1))
+      if (found === null) for (const slot of slots.slice(1)) slot.isHeldBack = slot.child === null
       const { launcher } = await prepare()
       return launcher.isolation
     },
     startAll() {
-      // One that does not start is tried again when it is needed.
-      for (const slot of [...free.splice(0), ...reserve.splice(0)]) {
-        if (slot.child === null) void startAhead(slot)
-        else free.push(slot)
-      }
+      for (const slot of slots) if (slot.child === null && slot.starting === null) void startAhead(slot)
     },
     isolation: () => found?.launcher.isolation ?? null,
     async inspect(payload, limits) {
       if (closed) throw closedError()
-      const slot = free.pop() ?? (await new Promise<Slot | null>((resolve) => waiting.push(resolve)))
+      const slot = await new Promise<Slot | null>((resolve) => {
+        waiting.push(resolve)
+        serve()
+      })
       if (slot === null) throw closedError()
       try {
         return await inspectIn(slot, payload, limits)
       } finally {
-        release(slot)
+        slot.load -= 1
+        serve()
       }
     },
     async close() {
