@@ -3,7 +3,10 @@ import { enableCompileCache } from 'node:module'
 import { join } from 'node:path'
 
 // A gate that is started again is at work sooner. With the packages, not where everybody may write: this is code.
-enableCompileCache(join(import.meta.dirname, '../node_modules/.cache/sluice'))
+const compiled = join(import.meta.dirname, '../node_modules/.cache/sluice')
+enableCompileCache(compiled)
+// For threads, which begin with nothing.
+process.env.NODE_COMPILE_CACHE = compiled
 
 // Only what is loaded from here on is kept.
 const { runCli } = await import('./platform/run-cli.ts')

@@ -15,6 +15,8 @@ import { codeOf, type ListsSnapshot, readSnapshot, removeSnapshot, writeSnapshot
 
 /** Ten million entries are most of a gigabyte: not with every import of a busy day. What has come since is read from the topic. */
 const WRITE_EVERY_MS = 600_000
+/** Fewer are read from the topic sooner than a snapshot of them is held against it. */
+export const LEAST_ENTRIES = 20_000
 /** A disk that takes longer is slower than the topic. */
 const READ_MS = 60_000
 const AGAIN_MS = 1000
@@ -36,7 +38,7 @@ export type SnapshotKeeper = {
   /** What was loaded, or lies there, is not to be used any more: it is removed. */
   refuse(why: string): void
   /**
-   * Writes a file soon, where the entries in force are others than in the one that is there. It may still be under way when the next
+   * Writes a file soon, where the entries in force are many, and others than in the one that is there. It may still be under way when the next
    * version comes.
    */
   save(inForce: readonly PackedEntries[], take: TakeLists): void
@@ -53,6 +55,8 @@ export type KeepSnapshotOptions = {
   onEvent: (event: SnapshotEvent) => void
   onTrouble: (error: unknown) => void
   writeEveryMs?: number
+  /** entries in force of which a snapshot is worth while */
+  leastEntries?: number
 }
 
 /**
@@ -61,7 +65,8 @@ export type KeepSnapshotOptions = {
  * for who reads on from there to see. Where that is not so, it is removed, and the topic is read from its beginning.
  */
 export function keepSnapshot(options: KeepSnapshotOptions): SnapshotKeeper {
-  const { folder, kafka, registry, prefix, onEvent, onTrouble, writeEveryMs = WRITE_EVERY_MS } = options
+  const { folder, kafka, registry, prefix, onEvent, onTrouble } = options
+  const { writeEveryMs = WRITE_EVERY_MS, leastEntries = LEAST_ENTRIES } = options
   const topic = prefixed(prefix, HASH_ENTRIES)
   /** the entries in force that the file has, as it was read or written last */
   let kept: PackedEntries[] | null = null
@@ -181,6 +186,7 @@ export function keepSnapshot(options: KeepSnapshotOptions): SnapshotKeeper {
       if (kept !== null) discard(why)
     },
     save(inForce, take) {
+      if (inForce.reduce((sum, { length }) => sum + length, 0) < leastEntries) return
       if (inForce.length === kept?.length && inForce.every((entries) => kept?.includes(entries))) return
       isWanted = true
       if (isWriting) return

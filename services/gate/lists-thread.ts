@@ -6,7 +6,7 @@ import type { Settings } from '../platform/settings.ts'
 import { unpackError } from '../platform/thread-error.ts'
 import type { CollectListsOptions, ListsCollecting } from './collect-lists.ts'
 import type { SnapshotEvent } from './keep-snapshot.ts'
-import type { ListsMessage } from './run-lists-worker.ts'
+import type { ListsMessage } from './lists-worker.ts'
 
 /** A thread that has ended is started anew after this long. */
 const AGAIN_MS = 1000

@@ -6,7 +6,7 @@ import { listDigest } from '../../services/domain/hash-list.ts'
 import { PackedEntries, packEntries } from '../../services/domain/packed-entries.ts'
 import type { HashListEntry } from '../../services/domain/records.ts'
 import { collectLists } from '../../services/gate/collect-lists.ts'
-import { keepSnapshot, type SnapshotEvent } from '../../services/gate/keep-snapshot.ts'
+import { keepSnapshot, LEAST_ENTRIES, type SnapshotEvent } from '../../services/gate/keep-snapshot.ts'
 import { followKnownLists, type KnownLists } from '../../services/gate/known-lists.ts'
 import { type ListsSnapshot, readSnapshot, writeSnapshot } from '../../services/gate/lists-snapshot.ts'
 import { createKafka, withAdmin } from '../../services/platform/kafka/client.ts'
@@ -49,7 +49,8 @@ function read(t: TestContext, bench: Bench, folder: string, writeEveryMs = 0): R
   const onTrouble = (error: unknown): void => void troubles.push(error)
   const kafka = createKafka(bench.settings, 'keep-snapshot')
   const source = { kafka, registry: bench.registry, prefix: bench.settings.prefix }
-  const snapshot = keepSnapshot({ ...source, folder, onEvent: (event) => events.push(event), onTrouble, writeEveryMs })
+  const onEvent = (event: SnapshotEvent): void => void events.push(event)
+  const snapshot = keepSnapshot({ ...source, folder, onEvent, onTrouble, writeEveryMs, leastEntries: 1 })
   const lists = followKnownLists({
     policy: { lists: { 'stand-in': { mode: 'enforce', maxAgeHours: 24 } } },
     collect: (to) => collectLists({ ...source, ...to, snapshot }),
@@ -97,13 +98,17 @@ test('a gate that starts again goes on from its snapshot: it knows what it knew,
   const bench = await openBench(t, { partitions: 1 })
   const pictures = await Promise.all([0, 1, 2].map((n) => tinyPicture(n)))
   const rows = pictures.map((picture, n) => ({ id: `known-${n}`, sha256: sha256(picture) }))
-  await bench.importList('stand-in', rows.slice(0, 2))
+  const others = Array.from({ length: LEAST_ENTRIES }, (_, n) => ({
+    id: `other-${n}`,
+    sha256: sha256(Buffer.from(`${n}`)),
+  }))
+  await bench.importList('stand-in', [...rows.slice(0, 2), ...others])
   const first = bench.startGate({ environment: { SLUICE_SCANNERS: '1' } })
   await first.event('a snapshot is written', ({ event, what }) => event === 'lists-snapshot' && what === 'written')
   await bench.stopGate(first)
 
   // The second is taken back, the third is new.
-  await bench.importList('stand-in', [rows[0] ?? {}, rows[2] ?? {}])
+  await bench.importList('stand-in', [rows[0] ?? {}, rows[2] ?? {}, ...others])
   const messages = pictures.map(async (inline, n) => {
     return { key: `p${n}`, value: await bench.registry.encode('crawl.items', crawlItem(`p${n}`, { inline })) }
   })
@@ -111,11 +116,11 @@ test('a gate that starts again goes on from its snapshot: it knows what it knew,
   const second = bench.startGate({ words: ['--json', '--until-caught-up'], environment: { SLUICE_SCANNERS: '1' } })
   assert.equal((await second.ended).code, 0)
   const events = second.events.filter(({ event }) => event === 'lists-snapshot')
-  assert.deepEqual([events[0]?.what, events[0]?.entries], ['used', 2])
+  assert.deepEqual([events[0]?.what, events[0]?.entries], ['used', LEAST_ENTRIES + 2])
   const { outcomes, reasons } = JSON.parse(second.stdout())
   assert.deepEqual([outcomes.quarantine, outcomes.clean, reasons.KNOWN_EXACT], [2, 1, 2])
   const listed = second.events.filter(({ event }) => event === 'list')
-  assert.deepEqual([listed.length, listed[0]?.entries], [1, 2])
+  assert.deepEqual([listed.length, listed[0]?.entries], [1, LEAST_ENTRIES + 2])
 })
 
 test('an import that has ended half-way before the snapshot changes nothing, and is complete when it is done again', async (t) => {

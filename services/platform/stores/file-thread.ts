@@ -1,8 +1,25 @@
-import { enableCompileCache } from 'node:module'
-import { join } from 'node:path'
+import { parentPort } from 'node:worker_threads'
+import { packError } from '../thread-error.ts'
+import type { FileAnswer, FileCall } from './file-threads.ts'
+import { createFileTasks, type FileTasks } from './object-files.ts'
 
-// Entry of a thread that waits for disks, see `file-threads.ts`. Its code is kept compiled as that of every command is.
-enableCompileCache(join(import.meta.dirname, '../../../node_modules/.cache/sluice'))
+// A thread that waits for disks, see `file-threads.ts`: one task at a time, one answer each.
 
-const { runFileThread } = await import('./run-file-thread.ts')
-runFileThread()
+const fileTasks = createFileTasks()
+
+function answer<Name extends keyof FileTasks>({ name, task }: FileCall<Name>): FileAnswer<Name> {
+  try {
+    return { result: fileTasks[name](task) }
+  } catch (error) {
+    return { error: packError(error) }
+  }
+}
+
+parentPort?.on('message', (call: FileCall<keyof FileTasks>) => {
+  const said = answer(call)
+  // Left to the collector, what was written would pile up.
+  const written = 'objects' in call.task ? call.task.objects : 'bytes' in call.task ? [call.task] : []
+  for (const { bytes } of written) if (bytes.buffer instanceof ArrayBuffer) bytes.buffer.transfer(0)
+  const bytes = 'result' in said && said.result instanceof Uint8Array ? [said.result.buffer] : []
+  parentPort?.postMessage(said, bytes)
+})
