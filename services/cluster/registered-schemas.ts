@@ -4,6 +4,7 @@ import { SluiceError } from '../domain/errors.ts'
 import { subjectOf, type Topic, topicSchemas, topics } from '../domain/topics.ts'
 import { askRegistry } from '../platform/ask-registry.ts'
 import { schemaText } from '../platform/avro.ts'
+import { inTime } from '../platform/in-time.ts'
 import type { Settings } from '../platform/settings.ts'
 import { incompatibility } from './schema-files.ts'
 
@@ -35,7 +36,8 @@ async function register(settings: Settings, topic: Topic): Promise<RegisteredSch
   const client = new SchemaRegistry({ host, ...(auth === null ? {} : { auth }) })
   try {
     const schema = schemaText(topicSchemas[topic])
-    const { id } = await client.register({ type: SchemaType.AVRO, schema }, { subject, compatibility })
+    const registering = client.register({ type: SchemaType.AVRO, schema }, { subject, compatibility })
+    const { id } = await inTime(registering, PATIENCE_MS)
     return { subject, id }
   } catch (cause) {
     // The library takes a registry that is gone for one that refuses: whichever it is, this tells.

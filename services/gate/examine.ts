@@ -56,13 +56,15 @@ export function createExamine(parts: {
   const { registry, intake, scanners, policy, metrics } = parts
   const limit = pLimit(parts.concurrency)
 
-  async function examineOne(record: DoorRecord, lists: ListsInForce): Promise<Examined> {
+  /** @param take told the length of the payload as soon as it is in memory */
+  async function examineOne(record: DoorRecord, lists: ListsInForce, take: (bytes: number) => void): Promise<Examined> {
     const item = await readItem(registry, record)
     const faults: ItemFault[] = [...item.faults]
     let payload: Payload | null = null
     if (item.readable) {
       const resolved = await timed('resolve', () => resolvePayload(item, intake, policy.limits.payloadBytes))
       payload = resolved.payload
+      take(payload?.bytes.length ?? 0)
       faults.push(...resolved.faults)
     }
     const fingerprint: Signal[] = [...(payload?.signals ?? [])]
@@ -108,8 +110,13 @@ export function createExamine(parts: {
         given.throwIfAborted()
         if (bytes > RESULT_BYTES) return null
         try {
-          const result = await then(await examineOne(record, lists))
-          bytes += result.bytes
+          let taken = 0
+          const examined = await examineOne(record, lists, (length) => {
+            taken = length
+            bytes += length
+          })
+          const result = await then(examined)
+          bytes += result.bytes - taken
           return result
         } catch (error) {
           // The chunk will be tried again as a whole: what is still queued need not be examined now.

@@ -79,6 +79,10 @@ export async function startGate({
   const tally = createTally(metrics)
   const pauses = createPauses({ log, metrics })
   const startedAt = new Date().toISOString()
+  const intake = createFileStore(settings.stores, 'intake')
+  // A chunk is one call, so one thread keeps pace with many scanners; another one may be copying something large.
+  const clean = createFileStore(settings.stores, 'clean', createFileThreads({ most: 1 }))
+  const held = createFileStore(settings.stores, 'held', createFileThreads({ most: 2 }))
   let lanes: Lanes | null = null
   /** what the start is waiting for, by what needs it */
   const unmet = new Map<string, Pause>()
@@ -179,10 +183,6 @@ export async function startGate({
    * @param first whether the stores may still have to be made; later a store that is not there is a lost disk
    */
   async function createWork(first: boolean): Promise<Pick<LaneParts, 'process' | 'keep'>> {
-    const intake = createFileStore(settings.stores, 'intake')
-    // A chunk is one call, so one thread keeps pace with many scanners.
-    const clean = createFileStore(settings.stores, 'clean', createFileThreads({ most: 1 }))
-    const held = createFileStore(settings.stores, 'held', createFileThreads({ most: 1 }))
     if (first) await Promise.all([intake, clean, held].map((store) => store.make()))
     // Its thread is there then, when the first item is; the others start when something needs them.
     else await clean.find()

@@ -20,6 +20,7 @@ export const LEAST_ENTRIES = 20_000
 /** A disk that takes longer is slower than the topic. */
 const READ_MS = 60_000
 const AGAIN_MS = 1000
+const ATTEMPTS = 3
 
 /** What became of a snapshot, for the log. */
 export type SnapshotEvent =
@@ -61,8 +62,9 @@ export type KeepSnapshotOptions = {
 
 /**
  * A snapshot is used only where the topic still says the same: same cluster, same beginning, the manifests of the versions in force in their
- * places, and their digests are those of the entries in the file. That its last record is still there, and nothing missing behind it, is
- * for who reads on from there to see. Where that is not so, it is removed, and the topic is read from its beginning.
+ * places, and their digests are those of the entries in the file. That these were the newest is believed of a file that only this user can write;
+ * that its last record is still there, and nothing missing behind it, is for who reads on from there to see. Where that is not so, it is
+ * removed, and the topic is read from its beginning.
  */
 export function keepSnapshot(options: KeepSnapshotOptions): SnapshotKeeper {
   const { folder, kafka, registry, prefix, onEvent, onTrouble } = options
@@ -86,9 +88,9 @@ export function keepSnapshot(options: KeepSnapshotOptions): SnapshotKeeper {
     })
     if (found === null) return null
     if ('why' in found) return discard(found.why)
+    const { snapshot } = found
     try {
-      const { snapshot } = found
-      const why = await doubtsAbout(snapshot, signal)
+      const why = await persistently(() => doubtsAbout(snapshot, signal), signal)
       if (why !== null) return discard(why)
       const lists = new HashListCollector(snapshot.lists)
       kept = entriesOf(snapshot.lists)
@@ -99,6 +101,18 @@ export function keepSnapshot(options: KeepSnapshotOptions): SnapshotKeeper {
       // It may be as good as any: it could not be held against the topic.
       if (!signal.aborted) onTrouble(error)
       return null
+    }
+  }
+
+  /** A broker that stumbles once is no reason to read everything. */
+  async function persistently<Result>(work: () => Promise<Result>, signal: AbortSignal): Promise<Result> {
+    for (let attempt = 1; ; attempt++) {
+      try {
+        return await work()
+      } catch (error) {
+        if (attempt === ATTEMPTS || error instanceof RangeError || signal.aborted) throw error
+        await sleep(AGAIN_MS, undefined, { signal })
+      }
     }
   }
 

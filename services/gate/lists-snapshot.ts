@@ -7,7 +7,6 @@ import { z } from 'zod'
 import { ENGINE_VERSION } from '../domain/engine.ts'
 import type { SavedLists } from '../domain/hash-list-state.ts'
 import { PACKED_LAYOUT, PackedEntries } from '../domain/packed-entries.ts'
-import { flushFolder } from '../platform/flush-folder.ts'
 import type { ReadMark } from '../platform/kafka/follow-topic.ts'
 
 /*
@@ -99,11 +98,21 @@ export async function writeSnapshot(folder: string, snapshot: ListsSnapshot): Pr
       await file.close()
     }
     await rename(draft, path)
-    flushFolder(folder)
+    await flush(folder)
     return bytes + DIGEST_BYTES
   } catch (error) {
     await rm(draft, { force: true })
     throw error
+  }
+}
+
+/** Not at once: this thread has more to do than to wait for a disk. */
+async function flush(folder: string): Promise<void> {
+  const handle = await open(folder, constants.O_RDONLY | constants.O_DIRECTORY)
+  try {
+    await handle.sync()
+  } finally {
+    await handle.close()
   }
 }
 

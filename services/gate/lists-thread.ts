@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { Worker } from 'node:worker_threads'
 import { SluiceError } from '../domain/errors.ts'
+import { inTime } from '../platform/in-time.ts'
 import { releaseMemory } from '../platform/release-memory.ts'
 import type { Settings } from '../platform/settings.ts'
 import { unpackError } from '../platform/thread-error.ts'
@@ -13,6 +14,8 @@ const AGAIN_MS = 1000
 /** One that has said nothing for this long hangs: to prove and index ten million entries takes less than a minute. */
 const HANGS_MS = 300_000
 const LOOK_MS = 5000
+/** One that waits for a disk does not end before that answers. */
+const TERMINATE_MS = 10_000
 /** By then whoever took the index before has done with it. */
 const RELEASE_MS = 60_000
 
@@ -90,7 +93,7 @@ export function collectInThread(
     const sentence = 'the thread that reads the hash lists is of no use any more; another one is started'
     onTrouble(new SluiceError('LISTS_INCOMPLETE', sentence, { cause }))
     // Not before: the two would need memory for both.
-    await old.terminate()
+    await inTime(old.terminate(), TERMINATE_MS).catch(() => undefined)
     await sleep(AGAIN_MS, undefined, { signal: stopping.signal }).catch(() => undefined)
     if (!stopping.signal.aborted) worker = use(startListsThread())
   }

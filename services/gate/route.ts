@@ -15,6 +15,7 @@ import type {
 import { DOOR, type Topic } from '../domain/topics.ts'
 import { schemaType } from '../platform/avro.ts'
 import type { Registry } from '../platform/registry.ts'
+import type { FileStore } from '../platform/stores/file-store.ts'
 import type { Store, StoredObject } from '../platform/stores/store.ts'
 import type { Examined } from './examine.ts'
 
@@ -70,8 +71,8 @@ export function createKeep(stores: Readonly<Record<LaneStore, Pick<Store, 'write
  */
 export function createRoute(parts: {
   registry: Registry
-  intake: Store
-  held: Store
+  intake: FileStore
+  held: FileStore
   policyHash: string
   now: () => number
 }) {
@@ -158,7 +159,7 @@ export function createRoute(parts: {
       return payload.sha256
     }
     try {
-      return await parts.held.writeStream(parts.intake.stream(reference, LONGEST_COPY))
+      return await parts.held.copy(parts.intake, reference, LONGEST_COPY)
     } catch (error) {
       if (error instanceof SluiceError && error.fault === 'item') return null
       throw error

@@ -114,7 +114,7 @@ test('results that are not the records that were read are never committed', asyn
   const bench = await openBench(t, { partitions: 1 })
   await bench.produce(
     'crawl.items',
-    Array.from({ length: 10 }, (_, n) => ({ key: `${n}`, value: 'x', partition: 0 })),
+    Array.from({ length: 4 }, (_, n) => ({ key: `${n}`, value: 'x', partition: 0 })),
   )
   let wrong = 0
   const lanes = await lanesWith(t, bench, (records, signal) => {

@@ -81,11 +81,11 @@ test('an object of any size is copied piece by piece, and gets the name that its
   const root = folder(t)
   const [intake, held] = [await made(root), await made(root, 'held')]
   await intake.write(name, bytes)
-  assert.equal(await held.writeStream(intake.stream(name, 100)), name)
+  assert.equal(await held.copy(intake, name, 100), name)
   assert.deepEqual(await held.read(name, 100), bytes)
-  await assert.rejects(held.writeStream(intake.stream(absent, 100)), code('PAYLOAD_MISSING'))
-  await assert.rejects(held.writeStream(intake.stream('../x', 100)), code('REFERENCE_INVALID'))
-  await assert.rejects(held.writeStream(intake.stream(name, 5)), code('PAYLOAD_TOO_LARGE'))
+  await assert.rejects(held.copy(intake, absent, 100), code('PAYLOAD_MISSING'))
+  await assert.rejects(held.copy(intake, '../x', 100), code('REFERENCE_INVALID'))
+  await assert.rejects(held.copy(intake, name, 5), code('PAYLOAD_TOO_LARGE'))
   assert.deepEqual(readdirSync(join(root, 'held')), ['.sluice-store', name.slice(0, 2)], 'no draft is left behind')
 })
 

@@ -1,21 +1,26 @@
-import { createHash } from 'node:crypto'
 import { join } from 'node:path'
 import { SluiceError } from '../../domain/errors.ts'
 import { createFileThreads, type FileThreads } from './file-threads.ts'
 import type { FileTasks } from './object-files.ts'
 import type { Store, StoredObject, StoreName } from './store.ts'
 
-/** What is streamed is read so many bytes at a time. */
-const PART_BYTES = 1_048_576
 /** So many calls may wait for a slow disk at the same time. */
 const THREADS = 4
 
 /** A store in a folder, which has to be made once. */
 export type FileStore = Store & {
+  folder: string
   /** Makes the store where there is none yet. @throws {SluiceError} STORE_UNREACHABLE */
   make(): Promise<void>
   /** Sees that the store is there. @throws {SluiceError} STORE_UNREACHABLE */
   find(): Promise<void>
+  /**
+   * Copies an object of any size from another store: under the sha256 that its bytes deserve, whatever it is called there.
+   * @param limit bytes
+   * @returns that sha256
+   * @throws {SluiceError} REFERENCE_INVALID, PAYLOAD_MISSING, PAYLOAD_TOO_LARGE (the item's fault); STORE_UNREACHABLE
+   */
+  copy(from: FileStore, sha256: string, limit: number): Promise<string>
 }
 
 /**
@@ -53,46 +58,16 @@ export function createFileStore(
   }
 
   return {
-    write: (sha256, bytes) => writeAll([{ sha256, bytes }]),
-    writeAll,
-
+    folder,
     make: () => ask('made', 'make', { folder }),
     find: () => ask('read', 'find', { folder }),
-
-    async writeStream(source) {
-      const digest = createHash('sha256')
-      const draft = await ask('written', 'begin', { folder })
-      try {
-        for await (const piece of source) {
-          digest.update(piece)
-          const bytes = new Uint8Array(piece)
-          await ask('written', 'append', { draft, bytes }, [bytes.buffer])
-        }
-      } catch (error) {
-        await ask('written', 'discard', { draft })
-        throw error
-      }
-      const sha256 = digest.digest('hex')
-      await ask('written', 'place', { folder, draft, sha256 })
-      return sha256
-    },
+    write: (sha256, bytes) => writeAll([{ sha256, bytes }]),
+    writeAll,
+    copy: (from, sha256, limit) => ask('written', 'copy', { folder, from: from.folder, sha256, limit }),
 
     async read(sha256, limit) {
       const { buffer, byteOffset, byteLength } = await ask('read', 'read', { folder, sha256, limit })
       return Buffer.from(buffer, byteOffset, byteLength)
-    },
-
-    async *stream(sha256, limit) {
-      const { file } = await ask('read', 'open', { folder, sha256, limit })
-      try {
-        for (;;) {
-          const part = await ask('read', 'readPart', { file, length: PART_BYTES })
-          if (part.length === 0) return
-          yield part
-        }
-      } finally {
-        await ask('read', 'close', { file })
-      }
     },
   }
 }

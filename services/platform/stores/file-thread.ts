@@ -18,7 +18,7 @@ function answer<Name extends keyof FileTasks>({ name, task }: FileCall<Name>): F
 parentPort?.on('message', (call: FileCall<keyof FileTasks>) => {
   const said = answer(call)
   // Left to the collector, what was written would pile up.
-  const written = 'objects' in call.task ? call.task.objects : 'bytes' in call.task ? [call.task] : []
+  const written = 'objects' in call.task ? call.task.objects : []
   for (const { bytes } of written) if (bytes.buffer instanceof ArrayBuffer) bytes.buffer.transfer(0)
   const bytes = 'result' in said && said.result instanceof Uint8Array ? [said.result.buffer] : []
   parentPort?.postMessage(said, bytes)

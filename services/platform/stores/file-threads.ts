@@ -22,17 +22,19 @@ export type FileThreads = {
 /** A disk that answers no sooner is not there. */
 const PATIENCE_MS = 60_000
 
-type Waiting = {
+type Asked = {
   call: FileCall<keyof FileTasks>
   given: readonly ArrayBuffer[]
   /** An answer is that to the task which was asked, so it is what the asker takes it for. */
   resolve: (result: never) => void
   reject: (error: Error) => void
 }
+/** What a thread is at; `isLate`: nobody waits for it any more. */
+type UnderWay = { asked: Asked; timer: NodeJS.Timeout; isLate: boolean }
 
 /**
- * Threads for a disk, started as they are needed; they keep no process running but while they have something to do. An operating system may wait
- * for a disk for ever, and a thread with it: nobody else waits for it longer than `patienceMs`.
+ * Threads for a disk, started as they are needed; they keep no process running but while somebody waits for them. An operating system may wait
+ * for a disk for ever, and a thread with it: nobody else waits for it longer than `patienceMs`, and for none of them once all are late.
  * @param most threads at the same time
  * @param entry the program that a thread runs, if not ours
  */
@@ -45,12 +47,16 @@ export function createFileThreads({
   patienceMs?: number
   entry?: URL
 }): FileThreads {
-  const queue = new Set<Waiting>()
+  const queue: Asked[] = []
   const idle: Worker[] = []
-  const busy = new Map<Worker, Waiting>()
+  const busy = new Map<Worker, UnderWay>()
 
   function start(): Worker {
     const thread = new Worker(entry)
+    const fail = (cause: unknown): void => {
+      finish(thread)?.reject(new Error('a thread for files has failed', { cause }))
+      void thread.terminate()
+    }
     thread.on('message', (answer: { result: never } | { error: ThreadError }) => {
       const asked = finish(thread)
       idle.push(thread)
@@ -58,7 +64,8 @@ export function createFileThreads({
       else asked?.resolve(answer.result)
       next()
     })
-    thread.on('error', (error) => finish(thread)?.reject(error instanceof Error ? error : new Error(String(error))))
+    thread.on('messageerror', fail)
+    thread.on('error', fail)
     thread.on('exit', (code) => {
       finish(thread)?.reject(new Error(`a thread for files has ended with code ${code}`))
       const at = idle.indexOf(thread)
@@ -68,46 +75,47 @@ export function createFileThreads({
     return thread
   }
 
-  function finish(thread: Worker): Waiting | undefined {
-    const asked = busy.get(thread)
+  function finish(thread: Worker): Asked | undefined {
+    const underWay = busy.get(thread)
+    clearTimeout(underWay?.timer)
     busy.delete(thread)
     thread.unref()
-    return asked
+    return underWay?.asked
   }
 
   function next(): void {
-    for (const waiting of queue) {
-      if (idle.length === 0 && busy.size >= most) return
-      queue.delete(waiting)
+    while (queue.length > 0 && (idle.length > 0 || busy.size < most)) {
+      const asked = queue.shift()
+      if (asked === undefined) return
       const thread = idle.pop() ?? start()
-      busy.set(thread, waiting)
+      const underWay: UnderWay = { asked, isLate: false, timer: setTimeout(() => giveUp(thread), patienceMs) }
+      busy.set(thread, underWay)
       thread.ref()
-      thread.postMessage(waiting.call, [...waiting.given])
+      thread.postMessage(asked.call, [...asked.given])
     }
+    // What would be begun when the disk is there again would be begun for nothing, and many such could come together.
+    if (busy.size >= most && [...busy.values()].every(({ isLate }) => isLate)) {
+      for (const asked of queue.splice(0)) asked.reject(late())
+    }
+  }
+
+  function giveUp(thread: Worker): void {
+    const underWay = busy.get(thread)
+    if (underWay === undefined) return
+    underWay.isLate = true
+    underWay.asked.reject(late())
+    thread.unref()
+    next()
+  }
+
+  function late(): Error {
+    return new Error(`no answer within ${patienceMs / 1000} s`)
   }
 
   return {
     call(name, task, given = []) {
       return new Promise((resolve, reject) => {
-        const waiting: Waiting = {
-          call: { name, task },
-          given,
-          resolve(result) {
-            clearTimeout(timer)
-            resolve(result)
-          },
-          reject(error) {
-            clearTimeout(timer)
-            reject(error)
-          },
-        }
-        const timer = setTimeout(() => {
-          // Not begun, it would be begun for nothing: until the disk is there again, many such could come together.
-          queue.delete(waiting)
-          for (const [thread, asked] of busy) if (asked === waiting) thread.unref()
-          reject(new Error(`no answer within ${patienceMs / 1000} s`))
-        }, patienceMs)
-        queue.add(waiting)
+        queue.push({ call: { name, task }, given, resolve, reject })
         next()
       })
     },

@@ -23,18 +23,6 @@ export type Store = {
    * @throws {SluiceError} REFERENCE_INVALID, PAYLOAD_MISSING, PAYLOAD_TOO_LARGE (the item's fault); STORE_UNREACHABLE
    */
   read(sha256: string, limit: number): Promise<Buffer>
-  /**
-   * The bytes under `sha256`, piece by piece, for objects too large to hold in memory.
-   * @param limit bytes
-   * @throws {SluiceError} REFERENCE_INVALID, PAYLOAD_MISSING, PAYLOAD_TOO_LARGE; STORE_UNREACHABLE
-   */
-  stream(sha256: string, limit: number): AsyncIterable<Uint8Array>
-  /**
-   * Keeps what comes piece by piece under the sha256 that it turns out to have.
-   * @returns that sha256
-   * @throws {SluiceError} STORE_UNREACHABLE, or what the source throws
-   */
-  writeStream(source: AsyncIterable<Uint8Array>): Promise<string>
 }
 
 const reference = /^[0-9a-f]{64}$/
