@@ -5,13 +5,14 @@ import { HashListCollector, type KnownList, type SavedLists } from '../domain/ha
 import type { PackedEntries } from '../domain/packed-entries.ts'
 import type { HashListManifest, HashListRecord } from '../domain/records.ts'
 import { prefixed } from '../domain/topics.ts'
+import { codeOf } from '../platform/error-code.ts'
 import { inTime } from '../platform/in-time.ts'
 import { withAdmin } from '../platform/kafka/client.ts'
 import { HASH_ENTRIES } from '../platform/kafka/follow-hash-lists.ts'
 import type { ReadMark } from '../platform/kafka/follow-topic.ts'
 import { withPartitionReader } from '../platform/kafka/partition-reader.ts'
 import type { Registry } from '../platform/registry.ts'
-import { codeOf, type ListsSnapshot, readSnapshot, removeSnapshot, writeSnapshot } from './lists-snapshot.ts'
+import { type ListsSnapshot, readSnapshot, removeSnapshot, writeSnapshot } from './lists-snapshot.ts'
 
 /** Ten million entries are most of a gigabyte: not with every import of a busy day. What has come since is read from the topic. */
 const WRITE_EVERY_MS = 600_000

@@ -7,6 +7,7 @@ import { z } from 'zod'
 import { ENGINE_VERSION } from '../domain/engine.ts'
 import type { SavedLists } from '../domain/hash-list-state.ts'
 import { PACKED_LAYOUT, PackedEntries } from '../domain/packed-entries.ts'
+import { codeOf } from '../platform/error-code.ts'
 import type { ReadMark } from '../platform/kafka/follow-topic.ts'
 
 /*
@@ -150,12 +151,6 @@ export async function readSnapshot(
 /** Removes a topic's snapshot, if there is one. @throws {Error} what the operating system says */
 export async function removeSnapshot(folder: string, topic: string): Promise<void> {
   await rm(pathOf(folder, topic), { force: true })
-}
-
-/** What the operating system calls a failure; null for one that is not its own. */
-export function codeOf(error: unknown): string | null {
-  const code: unknown = Reflect.get(Object(error), 'code')
-  return typeof code === 'string' ? code : null
 }
 
 function pathOf(folder: string, topic: string): string {

@@ -58,7 +58,7 @@ export function createKeep(stores: Readonly<Record<LaneStore, Pick<Store, 'write
     await Promise.all(
       laneStores.map(async (name) => {
         const some = objects.filter(({ store }) => store === name)
-        if (some.length > 0) await stores[name].writeAll(some.map(({ sha256, bytes }) => ({ sha256, bytes })))
+        if (some.length > 0) await stores[name].writeAll(some)
       }),
     )
   }

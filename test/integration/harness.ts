@@ -292,3 +292,15 @@ function inParts(messages: readonly Message[]): Message[][] {
 function tail(text: string): string {
   return text.split('\n').slice(-60).join('\n')
 }
+
+/** A producer of transactions on this bench, disconnected after the test. */
+export async function openWriter(t: Pick<Scope, 'after'>, bench: Bench): Promise<Producer> {
+  const producer = createKafka(bench.settings, 'writer').producer({
+    transactionalId: `${bench.settings.prefix}writer`,
+    maxInFlightRequests: 1,
+    idempotent: true,
+  })
+  t.after(() => producer.disconnect())
+  await producer.connect()
+  return producer
+}

@@ -10,7 +10,7 @@ import { keepSnapshot, LEAST_ENTRIES, type SnapshotEvent } from '../../services/
 import { followKnownLists, type KnownLists } from '../../services/gate/known-lists.ts'
 import { type ListsSnapshot, readSnapshot, writeSnapshot } from '../../services/gate/lists-snapshot.ts'
 import { createKafka, withAdmin } from '../../services/platform/kafka/client.ts'
-import { type Bench, openBench } from '../integration/harness.ts'
+import { type Bench, openBench, openWriter } from '../integration/harness.ts'
 import { crawlItem, sha256, tinyPicture } from '../integration/items.ts'
 import { waitFor } from '../integration/waiting.ts'
 
@@ -242,13 +242,7 @@ test('what is missing behind a snapshot, or does not add up, has the topic read 
   await second.stop()
 
   // A transaction leaves an offset without a record, as compaction does.
-  const producer = createKafka(bench.settings, 'writer').producer({
-    transactionalId: `${bench.settings.prefix}writer`,
-    maxInFlightRequests: 1,
-    idempotent: true,
-  })
-  t.after(() => producer.disconnect())
-  await producer.connect()
+  const producer = await openWriter(t, bench)
   const transaction = await producer.transaction()
   await transaction.send({ topic: bench.topic(topic), messages: [{ key: 'stand-in/entry/a', value: null }] })
   await transaction.commit()

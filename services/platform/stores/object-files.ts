@@ -14,6 +14,7 @@ import {
 } from 'node:fs'
 import { basename, dirname, join } from 'node:path'
 import { SluiceError } from '../../domain/errors.ts'
+import { codeOf } from '../error-code.ts'
 import { isReference, type StoredObject } from './store.ts'
 
 /*
@@ -245,10 +246,6 @@ function shardOf(folder: string, sha256: string): string {
 /** Neither reading nor writing makes a store: what is not there is a lost disk and not an empty store. */
 function findStore(folder: string): void {
   statSync(join(folder, MARKER))
-}
-
-function codeOf(error: unknown): unknown {
-  return error instanceof Error && 'code' in error ? error.code : undefined
 }
 
 function flush(folder: string): void {

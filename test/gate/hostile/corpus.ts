@@ -1,5 +1,6 @@
 import sharp from 'sharp'
-import { photograph } from '../inspect-made.ts'
+import { photograph } from '../../integration/items.ts'
+
 import { besidePictures } from './beside.ts'
 import { bombs } from './bombs.ts'
 import { colourTricks } from './colours.ts'

@@ -1,5 +1,6 @@
 import sharp, { type Sharp } from 'sharp'
-import { animatedPng, photograph, photographs } from '../inspect-made.ts'
+import { photograph, photographs } from '../../integration/items.ts'
+import { animatedPng } from '../inspect-made.ts'
 import { drawing, image } from './drawings.ts'
 import { exif, jpegSegment, pageOf, pngChunk, tiff, withChunks, withSegments } from './parts.ts'
 

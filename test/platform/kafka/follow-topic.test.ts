@@ -10,7 +10,7 @@ import {
   followTopic,
   type ReadMark,
 } from '../../../services/platform/kafka/follow-topic.ts'
-import { type Bench, openBench } from '../../integration/harness.ts'
+import { type Bench, openBench, openWriter } from '../../integration/harness.ts'
 import { waitFor } from '../../integration/waiting.ts'
 
 function follow(
@@ -74,13 +74,7 @@ test('all partitions are read from the beginning, each record once, nulls and em
 
 test('control records at the end and aborted records do not keep the end away, and are not handed over', async (t) => {
   const bench = await openBench(t, { partitions: 2 })
-  const producer = createKafka(bench.settings, 'writer').producer({
-    transactionalId: `${bench.settings.prefix}writer`,
-    maxInFlightRequests: 1,
-    idempotent: true,
-  })
-  t.after(() => producer.disconnect())
-  await producer.connect()
+  const producer = await openWriter(t, bench)
   for (const [key, partition, isKept] of [
     ['kept', 0, true],
     ['dropped', 0, false],
