@@ -26,7 +26,7 @@ async function* everyThird(folder: string, onProgress: (hashed: number) => void)
   let pictures = 0
   let hashed = 0
   for await (const found of readFolder(folder)) {
-    if (found.kind === 'bad' || hashed === AT_MOST) continue
+    if (found.kind !== 'item' || hashed === AT_MOST) continue
     const { envelope, payload } = found.collected
     if (!looksLikePicture(payload)) continue
     if (pictures++ % EVERY !== 0) continue

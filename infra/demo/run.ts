@@ -51,7 +51,7 @@ async function main(corpus: string | undefined): Promise<number> {
   steps.title('The hash list, the items, the gate')
   await steps.sluice(['lists', 'import', list, '--list', LIST])
   // Of somebody's own pictures a few may have a sidecar that is wrong; that was told.
-  await steps.sluice(['crawl', 'folder', pictures], { goOnAt: 1 })
+  await steps.sluice(['crawl', 'folder', pictures, '--all'], { goOnAt: 1 })
   const tally = await steps.gate()
 
   steps.title('What happened')

@@ -1,81 +1,91 @@
-import { Command } from 'commander'
+import { Command, Option } from 'commander'
 import { showProgress } from '../platform/progress.ts'
 import { readSettings } from '../platform/settings.ts'
 import { asTable } from '../platform/table.ts'
+import { visible } from '../platform/visible.ts'
+import { openCheckpoint } from './checkpoint.ts'
 import { folderImporter } from './folder.ts'
-import type { Found, Importer } from './importer.ts'
+import { type Import, type ImportCounts, noCounts, publishAll } from './import.ts'
+import type { Importer } from './importer.ts'
 import { createProducer } from './producer.ts'
 
 /** Every importer; a further one is a file and a line here. */
 const importers: readonly Importer[] = [folderImporter]
 
-type Bad = Omit<Extract<Found, { kind: 'bad' }>, 'kind'>
-type Summary = { published: number; bytes: number; inline: number; byReference: number; bad: Bad[] }
-
-/** `sluice crawl IMPORTER SOURCE [--json]`. */
+/** `sluice crawl IMPORTER SOURCE... [--all] [--json]`. */
 export function crawlCommand(): Command {
   const crawl = new Command('crawl')
     .summary('publish items to the door topic')
     .description('Publishes items, each with what is known about it, to the door topic crawl.items.')
     .addHelpText('after', `\nExample:\n  ${importers[0]?.example}`)
-  for (const importer of importers) {
-    crawl
-      .command(importer.name)
-      .summary(importer.summary)
-      .description(importer.description)
-      .argument(`<${importer.argument}>`, importer.argumentMeaning)
-      .option('--json', 'print one JSON object: {published, bytes, inline, byReference, bad}')
-      .addHelpText(
-        'after',
-        `\nExit code 1 when an item could not be published for what it is.\n\nExample:\n  ${importer.example}`,
-      )
-      .action(async (source: string, { json }: { json?: true }) => {
-        const summary = await publishAll(importer, source)
-        process.stdout.write(json ? `${JSON.stringify(summary)}\n` : `${summaryTable(summary)}\n`)
-        if (summary.bad.length > 0) process.exitCode = 1
-      })
-  }
+  for (const importer of importers) crawl.addCommand(importCommand(importer))
   return crawl
 }
 
-async function publishAll(importer: Importer, source: string): Promise<Summary> {
-  const summary: Summary = { published: 0, bytes: 0, inline: 0, byReference: 0, bad: [] }
-  const found = importer.read(source)[Symbol.asyncIterator]()
+const help = `
+What the gate can not inspect yet is left out and counted. An import that was cut off goes on where it was when it is called again with the same words;
+what was under way is published again, with the same ids. Exit code 1 when something could not be published for what it is.
+`
+
+function importCommand(importer: Importer): Command {
+  const command = new Command(importer.name)
+    .summary(importer.summary)
+    .description(importer.description)
+    .argument(`<${importer.argument}>`, importer.argumentMeaning)
+    .addOption(new Option('--all', 'publish also what the gate can not inspect yet; it will be held'))
+    .addOption(
+      new Option('--json', 'print one JSON object: {published, bytes, inline, byReference, leftOut, bad, badList}'),
+    )
+    .addHelpText('after', `${help}\nExample:\n  ${importer.example}`)
+  for (const option of importer.options()) command.addOption(option)
+  return command.action(async (named: string | string[], { all, json, ...options }: CommandOptions) => {
+    const counts = await run({ importer, sources: [named].flat(), options, all: all === true })
+    process.stdout.write(json ? `${JSON.stringify(counts)}\n` : `${countsTable(counts)}\n`)
+    if (counts.bad > 0) process.exitCode = 1
+  })
+}
+
+type CommandOptions = { all?: true; json?: true } & Record<string, unknown>
+
+async function run(what: Import): Promise<ImportCounts> {
   // Before anything is connected, so that a wrong source is told at once.
-  let next = await found.next()
-  const producer = await createProducer(readSettings(), { source: `/sluice/crawl/${importer.name}` })
-  const stopProgress = showProgress(() => `${summary.published} published, ${megabytes(summary.bytes)}`)
+  for await (const _ of what.importer.parts(what.sources, what.options)) break
+  const settings = readSettings()
+  const checkpoint = await openCheckpoint(what, settings)
+  const counts = checkpoint.before ?? noCounts()
+  if (checkpoint.before !== null)
+    process.stderr.write(`going on after a former import that was cut off: ${counts.published} were published\n`)
+  const publisher = await createProducer(settings, { source: `/sluice/crawl/${what.importer.name}` })
+  const stopProgress = showProgress(() => `${counts.published} published, ${megabytes(counts.bytes)}`)
   try {
-    for (; !next.done; next = await found.next()) {
-      if (next.value.kind === 'bad') {
-        const { file, field, expected } = next.value
-        summary.bad.push({ file, field, expected })
-        continue
-      }
-      const { collected } = next.value
-      const { carriage } = await producer.publish(collected)
-      summary.published++
-      summary.bytes += collected.payload.length
-      if (carriage === 'inline') summary.inline++
-      else summary.byReference++
-    }
+    await publishAll(what, publisher, checkpoint, counts)
   } finally {
     try {
-      await producer.close()
+      await publisher.close()
     } finally {
       stopProgress()
     }
   }
-  return summary
+  return counts
 }
 
-function summaryTable({ published, bytes, inline, byReference, bad }: Summary): string {
-  const head = ['published', 'size', 'inline', 'by reference', 'bad']
-  const counts = asTable(head, [[published, megabytes(bytes), inline, byReference, bad.length]])
-  const lines = bad.map(
-    ({ file, field, expected }) => `bad: ${file}${field === '' ? '' : `, field ${field}`}: ${expected}`,
-  )
-  return [counts, ...lines].join('\n')
+function countsTable({ published, bytes, inline, byReference, leftOut, bad, badList }: ImportCounts): string {
+  const out = Object.entries(leftOut).sort(([a], [b]) => (a < b ? -1 : 1))
+  const leftOutCount = out.reduce((sum, [, count]) => sum + count, 0)
+  const head = ['published', 'size', 'inline', 'by reference', 'left out', 'bad']
+  const lines = [asTable(head, [[published, megabytes(bytes), inline, byReference, leftOutCount, bad]])]
+  if (out.length > 0)
+    lines.push(
+      asTable(
+        ['left out', 'count'],
+        out.map(([reason, count]) => [visible(reason), count]),
+      ),
+    )
+  for (const { file, field, expected } of badList) {
+    lines.push(visible(`bad: ${file}${field === '' ? '' : `, field ${field}`}: ${expected}`))
+  }
+  if (bad > badList.length) lines.push(`and ${bad - badList.length} more`)
+  return lines.join('\n')
 }
 
 function megabytes(bytes: number): string {

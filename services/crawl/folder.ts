@@ -3,7 +3,7 @@ import type { Dirent } from 'node:fs'
 import { open, readdir, realpath, stat } from 'node:fs/promises'
 import { join, sep } from 'node:path'
 import { SluiceError } from '../domain/errors.ts'
-import type { Found, Importer } from './importer.ts'
+import type { Found, Importer, Part } from './importer.ts'
 import { envelopeFromSidecar, SidecarError } from './sidecar.ts'
 
 const SIDECAR = '.json'
@@ -23,8 +23,12 @@ export const folderImporter: Importer = {
     'Payloads up to SLUICE_INLINE_BYTES travel in the message, longer ones by reference into the intake store.',
   argument: 'DIR',
   argumentMeaning: 'folder to publish',
+  options: () => [],
   example: 'sluice crawl folder ./pictures',
-  read: readFolder,
+  recognises: async (path) => (await stat(path).catch(() => null))?.isDirectory() ?? false,
+  async *parts([folder = '']) {
+    yield await folderPart(folder)
+  },
 }
 
 /**
@@ -32,13 +36,18 @@ export const folderImporter: Importer = {
  * @throws {SluiceError} USAGE when the folder can't be read
  */
 export async function* readFolder(folder: string): AsyncGenerator<Found> {
+  yield* (await folderPart(folder)).read()
+}
+
+/** One part: files may come and go while it is read. */
+async function folderPart(folder: string): Promise<Part> {
   const root = await realpath(folder).catch((cause: unknown) => {
     throw new SluiceError('USAGE', `there is no folder ${folder}: name one that exists`, { cause })
   })
   const entries = await readdir(root, { withFileTypes: true }).catch((cause: unknown) => {
     throw new SluiceError('USAGE', `${folder} can't be read as a folder: name a folder that you may read`, { cause })
   })
-  yield* walk(root, '', entries)
+  return { name: folder, identity: null, read: () => walk(root, '', entries) }
 }
 
 /** @param path of the folder that holds `entries`, below the root, with / between names and at the end */

@@ -46,6 +46,8 @@ const acquisition: Group<AcquisitionGroup> = z.object({
   fetchedSha256: hex(64),
   warcFile: text,
   warcOffset: wholeNumber,
+  warcRecordId: text,
+  truncated: text,
 })
 const origin: Group<OriginGroup> = z.object({
   pageUrl: text,
@@ -115,6 +117,7 @@ export function envelopeFromSidecar(id: string, json: string | null): Envelope {
   const { item: told, payload: claims, extra, ...known } = parsed.data
   return {
     ...known,
+    amendments: [],
     item: { mediaTypeClaimed: null, collectedAt: null, ...told, id },
     payload: claims === null ? null : { ...claims, reference: null },
     extra: { ...unknownFields(raw), ...extra },

@@ -1,4 +1,13 @@
-import type { Envelope, TrainingView } from './records.ts'
+import type {
+  AcquisitionGroup,
+  Envelope,
+  LivenessGroup,
+  OriginGroup,
+  RightsGroup,
+  SupplyGroup,
+  SyntheticGroup,
+  TrainingView,
+} from './records.ts'
 
 const itemId = /^[A-Za-z0-9._-]{1,64}$/
 
@@ -18,8 +27,62 @@ export function emptyEnvelope(): Envelope {
     rights: null,
     synthetic: null,
     liveness: null,
+    amendments: [],
     extra: {},
   }
+}
+
+/** The group acquisition with what is given, and nothing else; the other groups alike. */
+export function acquisition(known: Partial<AcquisitionGroup>): AcquisitionGroup {
+  return {
+    crawler: null,
+    run: null,
+    requestedUrl: null,
+    finalUrl: null,
+    redirects: [],
+    status: null,
+    responseHeaders: [],
+    remoteAddress: null,
+    fetchedAt: null,
+    fetchedMd5: null,
+    fetchedSha1: null,
+    fetchedSha256: null,
+    warcFile: null,
+    warcOffset: null,
+    warcRecordId: null,
+    truncated: null,
+    ...known,
+  }
+}
+
+export function origin(known: Partial<OriginGroup>): OriginGroup {
+  return {
+    pageUrl: null,
+    pageTitle: null,
+    caption: null,
+    uploaderId: null,
+    uploaderHandle: null,
+    uploaderProfileUrl: null,
+    uploadedAtClaimed: null,
+    platform: null,
+    ...known,
+  }
+}
+
+export function supply(known: Partial<SupplyGroup> & Pick<SupplyGroup, 'kind'>): SupplyGroup {
+  return { supplier: null, contract: null, dataset: null, version: null, shard: null, row: null, ...known }
+}
+
+export function rights(known: Partial<RightsGroup>): RightsGroup {
+  return { licence: null, robots: null, tdmOptOut: null, ...known }
+}
+
+export function synthetic(known: Partial<SyntheticGroup>): SyntheticGroup {
+  return { generator: null, digitalSourceType: null, ...known }
+}
+
+export function liveness(known: Partial<LivenessGroup>): LivenessGroup {
+  return { lastSeenAt: null, status: null, ...known }
 }
 
 /** What training may see of an envelope: no URL, uploader, address or title. */

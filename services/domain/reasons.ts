@@ -101,7 +101,7 @@ export const itemFaults = {
 } as const satisfies Readonly<Record<string, Explanation>>
 export type ItemFault = keyof typeof itemFaults
 
-/** What matching found, with the least outcome that it leads to unless policy says more. */
+/** What matching found, and what policy found in the envelope. */
 export const findings = {
   KNOWN_EXACT: {
     meaning: 'a digest of the payload is on an enforced list',
@@ -120,6 +120,24 @@ export const findings = {
   KNOWN_SHADOW: {
     meaning: 'there is a match on a list that policy runs in shadow; it has no effect on the outcome',
     action: 'Nothing tonight: such a list is on trial. Its owner decides whether policy shall enforce it.',
+  },
+  PROVENANCE_INCOMPLETE: {
+    meaning: 'facts about where the item comes from, which policy requires, are missing; the verdict names them',
+    action:
+      'Nothing tonight. Ask its supplier: `sluice provenance report --supplier NAME --rows` lists the gaps to send; `sluice crawl amend` brings the answer.',
+  },
+  PROVENANCE_SHADOW: {
+    meaning: 'facts about where the item comes from are missing, by a rule that policy runs in shadow; no effect',
+    action: 'Nothing tonight: such a rule is on trial.',
+  },
+  RIGHTS_RESERVED: {
+    meaning:
+      'its owner reserved the right to train on it (robots or text-and-data-mining signals), and policy heeds that',
+    action: 'Nothing tonight. When many come from one crawl: the crawler should heed such signals itself.',
+  },
+  RIGHTS_SHADOW: {
+    meaning: 'its owner reserved the right to train on it; policy runs that rule in shadow; no effect',
+    action: 'Nothing tonight: such a rule is on trial.',
   },
 } as const satisfies Readonly<Record<string, Explanation>>
 export type Finding = keyof typeof findings

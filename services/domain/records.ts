@@ -124,6 +124,10 @@ export type AcquisitionGroup = {
   warcFile: null | string
   /** Byte offset of the record in that WARC file. */
   warcOffset: null | number
+  /** WARC-Record-ID of the capture, as it stands there. */
+  warcRecordId: null | string
+  /** Why the capture holds only the beginning of what was served (WARC-Truncated: length, time, disconnect, unspecified); null where it was not cut. */
+  truncated: null | string
 }
 
 /** Where the item was found and who put it there. */
@@ -190,6 +194,20 @@ export type LivenessGroup = {
   status: null | string
 }
 
+/** Facts that were added to an envelope after the item had been collected. */
+export type Amendment = {
+  /** The fields that were filled in, as dotted paths, e.g. acquisition.requestedUrl. */
+  fields: Array<string>
+  /** Where the facts came from, e.g. the supplier's answer of a day. */
+  source: string
+  /** Who added them. */
+  addedBy: string
+  /** When they were added; milliseconds since the epoch, UTC. */
+  addedAt: number
+  /** Coordinates of the door record that was amended: cluster/topic/partition/offset. */
+  original: string
+}
+
 /** What is known about an item without its content. Every group may be null: suppliers differ, and what is missing is counted. */
 export type Envelope = {
   /** Identity. Filled by the crawler. */
@@ -208,6 +226,8 @@ export type Envelope = {
   synthetic: null | SyntheticGroup
   /** Liveness. Filled by the crawler. */
   liveness: null | LivenessGroup
+  /** What was added since the item was collected, oldest first. Filled by sluice crawl amend. */
+  amendments: Array<Amendment>
   /** Fields that the gate's schema does not know, by dotted path, each value as JSON text. Also free fields of importers. */
   extra: Record<string, string>
 }
@@ -312,6 +332,14 @@ export type Match = {
   classification: null | string
 }
 
+/** A provenance fact that policy asks for and the envelope lacks. */
+export type MissingFact = {
+  /** Name of the fact (domain/judge/provenance), e.g. placeFound. */
+  fact: string
+  /** Whether policy holds the item for it; false where it is only counted or the rule runs in shadow. */
+  enforced: boolean
+}
+
 /** A hash list and the version of it that was in force. */
 export type ListVersion = {
   /** Name of the hash list. */
@@ -332,6 +360,8 @@ export type HeldItem = {
   reasons: Array<string>
   /** All matches, ascending by class and distance. */
   matches: Array<Match>
+  /** Provenance facts that the envelope lacks, in alphabetical order. */
+  missing: Array<MissingFact>
   /** sha256 of the policy in force, lower-case hex. */
   policyHash: string
   /** Every list in force, by name. */
@@ -444,6 +474,8 @@ export type VerdictRecord = {
   reasons: Array<string>
   /** All matches, ascending by class and distance. */
   matches: Array<Match>
+  /** Provenance facts that the envelope lacks, in alphabetical order. */
+  missing: Array<MissingFact>
   /** sha256 of the policy in force, lower-case hex. */
   policyHash: string
   /** Every list in force, by name. */

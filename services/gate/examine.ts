@@ -78,7 +78,7 @@ export function createExamine(parts: {
       faults.push(...inspection.faults)
     }
     const matches = await timed('match', () => matchInSlices(fingerprint, lists))
-    const judgement = judge({ faults, matches, policy })
+    const judgement = judge({ faults, matches, envelope: item.readable ? item.envelope : null, policy })
     return { record, item, payload, mediaType, fingerprint, listVersions: lists.versions, judgement }
   }
 

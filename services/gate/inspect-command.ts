@@ -72,7 +72,13 @@ async function inspectFile(file: string, policy: Policy, index: MatchIndex, scan
     faults.push(...inspection.faults)
     signals.push(...inspection.fingerprint, ...payload.signals)
   }
-  const { outcome, reasons, matches } = judge({ faults, matches: index.match(signals, policy.pdq), policy })
+  // A file by hand has no envelope to ask for.
+  const { outcome, reasons, matches } = judge({
+    faults,
+    matches: index.match(signals, policy.pdq),
+    envelope: null,
+    policy,
+  })
   return {
     file,
     mediaType,

@@ -86,6 +86,7 @@ export function createRoute(parts: {
       outcome: judgement.outcome,
       reasons: judgement.reasons,
       matches: judgement.matches,
+      missing: judgement.missing,
       policyHash: parts.policyHash,
       listVersions: examined.listVersions,
       engineVersion: ENGINE_VERSION,

@@ -51,7 +51,11 @@ async function everything(root: string): Promise<Found[]> {
 test('every file is found once, in order of paths; sidecars, hidden files and links that lead out are not items', async () => {
   const found = await everything(folder)
   const texts = found.map((one) =>
-    one.kind === 'item' ? Buffer.from(one.collected.payload).toString() : `${one.file} ${one.field}`,
+    one.kind === 'item'
+      ? Buffer.from(one.collected.payload).toString()
+      : one.kind === 'bad'
+        ? `${one.file} ${one.field}`
+        : one.reason,
   )
   assert.deepEqual(texts, [
     'bytes of B',
@@ -68,7 +72,7 @@ test('every file is found once, in order of paths; sidecars, hidden files and li
 test('a sidecar tells of the file that it stands beside', async () => {
   const told = new Map<string, string | undefined>()
   for await (const one of readFolder(folder)) {
-    if (one.kind === 'bad') continue
+    if (one.kind !== 'item') continue
     const { envelope, payload } = one.collected
     const text = Buffer.from(payload).toString()
     told.set(text, told.get(text) ?? envelope.origin?.platform ?? envelope.supply?.kind)

@@ -33,6 +33,8 @@ test('nothing of where an item was found, or who uploaded it, is in its training
       fetchedSha256: secret,
       warcFile: secret,
       warcOffset: 1,
+      warcRecordId: secret,
+      truncated: secret,
     },
     origin: {
       pageUrl: secret,

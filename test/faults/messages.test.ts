@@ -2,10 +2,11 @@ import assert from 'node:assert/strict'
 import { randomInt } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import { test } from 'node:test'
+import { acquisition } from '../../services/domain/envelope.ts'
 import { produceForeign, type RawRecord, readStore, skipWithoutPython } from '../foreign/foreign.ts'
 import { audit } from '../integration/audit.ts'
 import { type Bench, openBench } from '../integration/harness.ts'
-import { acquired, crawlItem, sha256, tinyPicture } from '../integration/items.ts'
+import { crawlItem, sha256, tinyPicture } from '../integration/items.ts'
 import { waitFor } from '../integration/waiting.ts'
 import { type Mutable, mutations } from './mutations.ts'
 import { type Chance, createChance } from './seeded.ts'
@@ -35,7 +36,7 @@ async function validItems(
       const content = n % 2 === 0 ? { inline: picture } : { reference: digest }
       const item = crawlItem(id, content, { sha256: digest, size: picture.length })
       const url = `https://example.org/${SECRET}`
-      item.envelope.acquisition = acquired({
+      item.envelope.acquisition = acquisition({
         crawler: SECRET,
         requestedUrl: url,
         redirects: [url, url],

@@ -4,12 +4,13 @@ import { mkdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { test } from 'node:test'
 import avro from 'avsc'
+import { acquisition } from '../../services/domain/envelope.ts'
 import type { ItemFault } from '../../services/domain/reasons.ts'
 import type { CrawlItem } from '../../services/domain/records.ts'
 import { produceForeign, type RawRecord, readStore, skipWithoutPython } from '../foreign/foreign.ts'
 import { audit } from './audit.ts'
 import { type Bench, openBench } from './harness.ts'
-import { acquired, crawlItem, photograph, sha256, tinyPicture } from './items.ts'
+import { crawlItem, photograph, sha256, tinyPicture } from './items.ts'
 import { waitFor } from './waiting.ts'
 
 const LONGEST_PAYLOAD = 2_000_000
@@ -89,7 +90,7 @@ async function badInputs(bench: Bench): Promise<BadInput[]> {
     withId(goodValue.readInt32BE(1), randomBytes(300)),
   )
   const numbered = crawlItem('good', { inline: good })
-  numbered.envelope.acquisition = acquired({ status: UNLIKELY })
+  numbered.envelope.acquisition = acquisition({ status: UNLIKELY })
   add(
     'a number beyond 32 bits where the schema has 32',
     ['MESSAGE_UNDECODABLE'],

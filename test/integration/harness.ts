@@ -8,6 +8,7 @@ import { registerSchemas } from '../../services/cluster/registered-schemas.ts'
 import { applyTopics } from '../../services/cluster/topics.ts'
 import { parseTopicsFile } from '../../services/cluster/wanted-topics.ts'
 import { entryFromRow } from '../../services/domain/hash-list.ts'
+import { type Policy, parsePolicy } from '../../services/domain/judge/policy.ts'
 import { PackedList } from '../../services/domain/packed-entries.ts'
 import { prefixed, type Topic, topics } from '../../services/domain/topics.ts'
 import { importList } from '../../services/lists/import.ts'
@@ -21,6 +22,7 @@ import { type GateProcess, type SluiceProcess, startGateProcess, startSluice } f
 import { sharedStack } from './shared-stack.ts'
 
 const TOPICS_FILE = join(import.meta.dirname, '../../infra/topics.yaml')
+const POLICY_FILE = join(import.meta.dirname, '../../infra/policy.yaml')
 
 /** Hash lists of a test's policy: name to what policy says of it. */
 export type PolicyLists = Readonly<Record<string, { mode: 'enforce' | 'shadow'; maxAgeHours: number }>>
@@ -36,6 +38,8 @@ export type BenchOptions = {
   pixels?: number
   /** longest time for one attempt to inspect an item; default 30 */
   scanSeconds?: number
+  /** what must be known of an item; default: nothing */
+  provenance?: Policy['provenance']
   /** default: the stack that all tests share */
   cluster?: { bootstrap: readonly string[]; registry: string }
 }
@@ -263,6 +267,7 @@ function policyText({
   payloadBytes = 8_388_608,
   pixels = 50_000_000,
   scanSeconds = 30,
+  provenance = askNothing,
 }: BenchOptions): string {
   // JSON is YAML.
   return JSON.stringify({
@@ -270,7 +275,20 @@ function policyText({
     limits: { payloadBytes, pixels, frames: 50, scanSeconds },
     pdq: { near: { distance: 31, quality: 50 }, wide: { distance: 47, quality: 0 } },
     lists,
+    provenance,
+    rights: { robots: 'off', tdmOptOut: 'off' },
   })
+}
+
+/** Provenance rules under which any item passes. */
+export const askNothing: Policy['provenance'] = {
+  supplyKind: 'count',
+  kinds: { 'web-crawl': {}, licensed: {}, purchased: {}, partner: {}, synthetic: {} },
+}
+
+/** The provenance rules that are shipped. */
+export function shippedProvenance(): Policy['provenance'] {
+  return parsePolicy(readFileSync(POLICY_FILE, 'utf8'), POLICY_FILE).policy.provenance
 }
 
 /** Few and small enough for one request each. */

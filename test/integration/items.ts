@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import sharp from 'sharp'
 import { emptyEnvelope } from '../../services/domain/envelope.ts'
 import { pdqHashes } from '../../services/domain/pdq.ts'
-import type { AcquisitionGroup, CrawlItem, PayloadGroup } from '../../services/domain/records.ts'
+import type { CrawlItem, PayloadGroup } from '../../services/domain/records.ts'
 
 const packages = join(import.meta.dirname, '../../node_modules/@stdlib')
 
@@ -72,26 +72,5 @@ export function crawlItem(
       payload,
     },
     inline: content.inline ?? null,
-  }
-}
-
-/** How an item was fetched: what is given, and nothing else. */
-export function acquired(known: Partial<AcquisitionGroup>): AcquisitionGroup {
-  return {
-    crawler: null,
-    run: null,
-    requestedUrl: null,
-    finalUrl: null,
-    redirects: [],
-    status: null,
-    responseHeaders: [],
-    remoteAddress: null,
-    fetchedAt: null,
-    fetchedMd5: null,
-    fetchedSha1: null,
-    fetchedSha256: null,
-    warcFile: null,
-    warcOffset: null,
-    ...known,
   }
 }

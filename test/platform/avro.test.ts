@@ -2,15 +2,15 @@ import assert from 'node:assert/strict'
 import test from 'node:test'
 import avro from 'avsc'
 import fc from 'fast-check'
+import { acquisition } from '../../services/domain/envelope.ts'
 import { assertBounded, schemaType } from '../../services/platform/avro.ts'
-import { acquired } from '../integration/items.ts'
 
 const item = schemaType('crawl-item')
 const sample = item.toBuffer({
   envelope: {
     item: { id: 'a', mediaTypeClaimed: null, collectedAt: 1 },
     payload: { reference: null, size: 3, md5: null, sha1: null, sha256: null },
-    acquisition: acquired({
+    acquisition: acquisition({
       crawler: 'c',
       redirects: ['x', 'y'],
       status: 200,

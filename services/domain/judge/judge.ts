@@ -1,6 +1,8 @@
 import { type Finding, type ItemFault, type Outcome, outcomes, type Reason } from '../reasons.ts'
-import type { Match } from '../records.ts'
+import type { Envelope, Match, MissingFact } from '../records.ts'
 import type { Policy } from './policy.ts'
+import { lacks, missingFacts } from './provenance.ts'
+import { reservedRights } from './rights.ts'
 
 /** What each class of match on an enforced list means. */
 const findingByClass: Readonly<Record<string, Finding>> = {
@@ -15,6 +17,10 @@ const outcomeByFinding: Readonly<Record<Finding, Outcome>> = {
   KNOWN_NEAR: 'quarantine',
   KNOWN_WIDE: 'review',
   KNOWN_SHADOW: 'clean',
+  PROVENANCE_INCOMPLETE: 'quarantine',
+  PROVENANCE_SHADOW: 'clean',
+  RIGHTS_RESERVED: 'quarantine',
+  RIGHTS_SHADOW: 'clean',
 }
 
 /** What the judge decided, and on what. */
@@ -24,26 +30,40 @@ export type Judgement = {
   reasons: Reason[]
   /** the matches as given, with `enforced` set by policy */
   matches: Match[]
+  /** the provenance facts that policy asks for and the envelope lacks, in alphabetical order */
+  missing: MissingFact[]
 }
 
 /**
  * Decides where an item goes. Quarantine beats review beats clean; any fault is quarantine; a match on a list in shadow is recorded without
- * effect. A list that policy does not name is enforced. A match of a class that is not known here counts as near.
+ * effect. A list that policy does not name is enforced. A match of a class that is not known here counts as near. What lacks
+ * provenance that policy requires is quarantined.
  */
 export function judge(input: {
   faults: readonly ItemFault[]
   matches: readonly Match[]
-  policy: Pick<Policy, 'lists'>
+  /** null where the message could not be read: there is nothing to ask for */
+  envelope: Envelope | null
+  policy: Pick<Policy, 'lists' | 'provenance' | 'rights'>
 }): Judgement {
-  const matches = input.matches.map((match) => ({ ...match, enforced: isEnforced(input.policy, match.list) }))
+  const { envelope, policy } = input
+  const matches = input.matches.map((match) => ({ ...match, enforced: isEnforced(policy, match.list) }))
   const found = matches.map((match): Finding => {
     return match.enforced ? (findingByClass[match.class] ?? 'KNOWN_NEAR') : 'KNOWN_SHADOW'
   })
+  const lacking = envelope === null ? [] : lacks(envelope, policy.provenance)
+  if (lacking.some(({ mode }) => mode === 'enforce')) found.push('PROVENANCE_INCOMPLETE')
+  if (lacking.some(({ mode }) => mode === 'shadow')) found.push('PROVENANCE_SHADOW')
+  for (const signal of envelope === null ? [] : reservedRights(envelope)) {
+    const mode = policy.rights[signal]
+    if (mode !== 'off') found.push(mode === 'enforce' ? 'RIGHTS_RESERVED' : 'RIGHTS_SHADOW')
+  }
   const led: Outcome[] = [...input.faults.map((): Outcome => 'quarantine'), ...found.map((f) => outcomeByFinding[f])]
   return {
     outcome: outcomes.findLast((outcome) => led.includes(outcome)) ?? 'clean',
     reasons: [...new Set<Reason>([...input.faults, ...found])].sort(),
     matches,
+    missing: missingFacts(lacking),
   }
 }
 

@@ -2,9 +2,14 @@ import { createHash } from 'node:crypto'
 import { z } from 'zod'
 import { parseCheckedYaml } from '../checked-yaml.ts'
 import { LIST_NAME } from '../hash-list.ts'
+import { type FactName, facts, ruleModes, supplyKinds } from './provenance.ts'
+import { rightsSignals } from './rights.ts'
 
 const positive = z.number().int().positive()
 const quality = z.number().int().min(0).max(100)
+const rule = z.enum(ruleModes)
+const factNames = Object.keys(facts) as FactName[]
+const rightsMode = z.enum(['off', 'shadow', 'enforce'])
 
 /** The policy file's shape; `schemas/policy.schema.json` is written from it. Every key is required and unknown keys are errors. */
 export const policySchema = z.strictObject({
@@ -48,6 +53,21 @@ export const policySchema = z.strictObject({
     .refine((lists) => Object.keys(lists).length > 0, 'expected at least one list')
     .describe(
       'The hash lists that the gate requires, by name; a list that is not named here is enforced, not required',
+    ),
+  provenance: z
+    .strictObject({
+      supplyKind: rule.describe('For an item whose supply kind is not told, or is none of the kinds'),
+      kinds: z
+        .record(z.enum(supplyKinds), z.partialRecord(z.enum(factNames), rule))
+        .describe('For each supply kind the facts that are asked for'),
+    })
+    .describe(
+      'What must be known of an item. enforce: what lacks it is quarantined; shadow: what would be is marked; count: it is counted',
+    ),
+  rights: z
+    .record(z.enum(rightsSignals), rightsMode)
+    .describe(
+      'What follows from a signal by which an owner reserves rights: off, shadow (marked) or enforce (quarantined)',
     ),
 })
 

@@ -1,5 +1,6 @@
 import sharp, { type SharpOptions } from 'sharp'
 import type { InspectLimits } from '../../domain/fingerprint.ts'
+import type { inspectedMediaTypes } from '../../domain/media-types.ts'
 
 /** The name that sharp gives each media type: what it takes for something else is not decoded. */
 export const formats: Readonly<Record<string, string>> = {
@@ -11,7 +12,7 @@ export const formats: Readonly<Record<string, string>> = {
   'image/tiff': 'tiff',
   'image/avif': 'heif',
   'image/svg+xml': 'svg',
-}
+} satisfies Record<(typeof inspectedMediaTypes)[number], string>
 const loaders = ['Jpeg', 'Png', 'Webp', 'Nsgif', 'Tiff', 'Heif', 'Svg'].map((name) => `VipsForeignLoad${name}`)
 
 /** Frames are decoded in groups of about this many pixels, so that memory stays bounded. */

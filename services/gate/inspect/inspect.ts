@@ -1,7 +1,7 @@
 import type { Inspection, InspectLimits } from '../../domain/fingerprint.ts'
+import { sniffMediaType } from '../../platform/sniff-media-type.ts'
 import { formats } from './decode.ts'
 import { inspectPicture } from './picture.ts'
-import { sniffMediaType } from './sniff.ts'
 
 /** Looks into payloads of one media family. Throws only on faults of its own: the scanner dies of it. */
 type Inspector = (

@@ -1,5 +1,6 @@
 import { type Inspection, type InspectLimits, WITH_GAMMA, WITHOUT_PROFILE } from '../../domain/fingerprint.ts'
 import type { ItemFault } from '../../domain/reasons.ts'
+import { sniffMediaType } from '../../platform/sniff-media-type.ts'
 import { apngFrames } from './apng.ts'
 import type { Container } from './containers/container.ts'
 import { readContainer } from './containers/read-container.ts'
@@ -8,7 +9,6 @@ import { decode, formats, groupPixels, type Header, type Raw, readHeader, releas
 import { type Embedded, findEmbedded } from './embedded.ts'
 import { bitsApart, hashAsItStands, hashFrame } from './hash-frame.ts'
 import { exifTurns, withGamma } from './pixels.ts'
-import { sniffMediaType } from './sniff.ts'
 import { readPlainSvg } from './svg/plain-svg.ts'
 import { drawSvg, drawsOutside } from './svg/svg-views.ts'
 

@@ -1,12 +1,24 @@
 import assert from 'node:assert/strict'
 import test from 'node:test'
 import fc from 'fast-check'
+import { acquisition, emptyEnvelope, rights, supply, synthetic } from '../../../services/domain/envelope.ts'
 import { judge } from '../../../services/domain/judge/judge.ts'
 import type { Policy } from '../../../services/domain/judge/policy.ts'
 import { type ItemFault, itemFaults, outcomes } from '../../../services/domain/reasons.ts'
-import type { Match } from '../../../services/domain/records.ts'
+import type { Envelope, Match } from '../../../services/domain/records.ts'
 
-const policy: Pick<Policy, 'lists'> = {
+const policy: Pick<Policy, 'lists' | 'provenance' | 'rights'> = {
+  provenance: {
+    supplyKind: 'enforce',
+    kinds: {
+      'web-crawl': { placeFound: 'enforce', fetchedAt: 'shadow', uploader: 'count' },
+      licensed: { supplier: 'enforce', contract: 'shadow' },
+      purchased: {},
+      partner: {},
+      synthetic: { generator: 'enforce' },
+    },
+  },
+  rights: { robots: 'enforce', tdmOptOut: 'shadow' },
   lists: { known: { mode: 'enforce', maxAgeHours: 24 }, trial: { mode: 'shadow', maxAgeHours: 24 } },
 }
 
@@ -51,7 +63,7 @@ const cases: Array<{ faults?: ItemFault[]; matches?: Match[]; outcome: string; r
 for (const { faults = [], matches = [], outcome, reasons } of cases) {
   const what = [...faults, ...matches.map((found) => `${found.class} on ${found.list}`)].join(', ') || 'nothing'
   test(`${what} makes ${outcome}`, () => {
-    const judgement = judge({ faults, matches, policy })
+    const judgement = judge({ faults, matches, envelope: null, policy })
     assert.deepEqual({ outcome: judgement.outcome, reasons: judgement.reasons }, { outcome, reasons })
   })
 }
@@ -60,6 +72,7 @@ test('matches say whether policy enforced them', () => {
   const { matches } = judge({
     faults: [],
     matches: [match('known', 'near'), match('trial', 'near'), match('new', 'near')],
+    envelope: null,
     policy,
   })
   assert.deepEqual(
@@ -83,8 +96,13 @@ const someMatches = fc.array(
 test('adding a fault or a match never makes the outcome milder, nor loses a reason', () => {
   fc.assert(
     fc.property(someFaults, someFaults, someMatches, someMatches, (faults, moreFaults, matches, moreMatches) => {
-      const before = judge({ faults, matches, policy })
-      const after = judge({ faults: [...faults, ...moreFaults], matches: [...matches, ...moreMatches], policy })
+      const before = judge({ faults, matches, envelope: null, policy })
+      const after = judge({
+        faults: [...faults, ...moreFaults],
+        matches: [...matches, ...moreMatches],
+        envelope: null,
+        policy,
+      })
       assert.ok(outcomes.indexOf(after.outcome) >= outcomes.indexOf(before.outcome))
       for (const reason of before.reasons) assert.ok(after.reasons.includes(reason))
     }),
@@ -93,6 +111,119 @@ test('adding a fault or a match never makes the outcome milder, nor loses a reas
 
 test('a fault is never clean', () => {
   for (const fault of Object.keys(itemFaults) as ItemFault[]) {
-    assert.equal(judge({ faults: [fault], matches: [], policy }).outcome, 'quarantine')
+    assert.equal(judge({ faults: [fault], matches: [], envelope: null, policy }).outcome, 'quarantine')
   }
+})
+
+const web: Envelope = { ...emptyEnvelope(), supply: supply({ kind: 'web-crawl' }) }
+const found: Envelope = { ...web, acquisition: acquisition({ finalUrl: 'https://example.org/a.png', fetchedAt: 1 }) }
+const provenanceCases: Array<{
+  what: string
+  envelope: Envelope
+  outcome?: string
+  reasons?: string[]
+  missing?: Array<[fact: string, enforced: boolean]>
+}> = [
+  {
+    what: 'an envelope that tells nothing',
+    envelope: emptyEnvelope(),
+    outcome: 'quarantine',
+    reasons: ['PROVENANCE_INCOMPLETE'],
+    missing: [['supplyKind', true]],
+  },
+  {
+    what: 'a supply kind that is not known',
+    envelope: { ...found, supply: supply({ kind: 'borrowed', supplier: 's', contract: 'c' }) },
+    outcome: 'quarantine',
+    reasons: ['PROVENANCE_INCOMPLETE'],
+    missing: [['supplyKind', true]],
+  },
+  {
+    what: 'a supply kind that is a property of every object',
+    envelope: { ...found, supply: supply({ kind: 'constructor' }) },
+    outcome: 'quarantine',
+    reasons: ['PROVENANCE_INCOMPLETE'],
+    missing: [['supplyKind', true]],
+  },
+  {
+    what: 'a crawl without place and time',
+    envelope: web,
+    outcome: 'quarantine',
+    reasons: ['PROVENANCE_INCOMPLETE', 'PROVENANCE_SHADOW'],
+    missing: [
+      ['fetchedAt', false],
+      ['placeFound', true],
+      ['uploader', false],
+    ],
+  },
+  { what: 'a crawl with what is required', envelope: found, missing: [['uploader', false]] },
+  {
+    what: 'a crawl whose place is no URL',
+    envelope: { ...web, acquisition: acquisition({ finalUrl: 'n/a', fetchedAt: 1 }) },
+    outcome: 'quarantine',
+    reasons: ['PROVENANCE_INCOMPLETE'],
+    missing: [
+      ['placeFound', true],
+      ['uploader', false],
+    ],
+  },
+  {
+    what: 'a licence with a blank supplier',
+    envelope: { ...emptyEnvelope(), supply: supply({ kind: 'licensed', supplier: '  ', contract: 'c' }) },
+    outcome: 'quarantine',
+    reasons: ['PROVENANCE_INCOMPLETE'],
+    missing: [['supplier', true]],
+  },
+  {
+    what: 'a rule in shadow',
+    envelope: { ...emptyEnvelope(), supply: supply({ kind: 'licensed', supplier: 's' }) },
+    reasons: ['PROVENANCE_SHADOW'],
+    missing: [['contract', false]],
+  },
+  {
+    what: 'a generated item',
+    envelope: {
+      ...emptyEnvelope(),
+      supply: supply({ kind: 'synthetic' }),
+      synthetic: synthetic({ generator: 'generator/1' }),
+    },
+  },
+  {
+    what: 'an owner who says noai',
+    envelope: { ...emptyEnvelope(), supply: supply({ kind: 'partner' }), rights: rights({ robots: 'otherbot: NoAI' }) },
+    outcome: 'quarantine',
+    reasons: ['RIGHTS_RESERVED'],
+  },
+  {
+    what: 'an opt-out in shadow',
+    envelope: {
+      ...emptyEnvelope(),
+      supply: supply({ kind: 'partner' }),
+      rights: rights({ robots: 'index, follow', tdmOptOut: 'tdm-reservation: 1' }),
+    },
+    reasons: ['RIGHTS_SHADOW'],
+  },
+  {
+    what: 'an owner who permits',
+    envelope: {
+      ...emptyEnvelope(),
+      supply: supply({ kind: 'partner' }),
+      rights: rights({ tdmOptOut: 'tdm-reservation: 0; content-usage: train-ai=y' }),
+    },
+  },
+]
+for (const { what, envelope, outcome = 'clean', reasons = [], missing = [] } of provenanceCases) {
+  test(`${what} makes ${outcome}`, () => {
+    const judgement = judge({ faults: [], matches: [], envelope, policy })
+    assert.deepEqual(
+      { outcome: judgement.outcome, reasons: judgement.reasons, missing: judgement.missing },
+      { outcome, reasons, missing: missing.map(([fact, enforced]) => ({ fact, enforced })) },
+    )
+  })
+}
+
+test('what a person would have to look at is quarantined before, when its provenance is not complete', () => {
+  const { outcome, reasons } = judge({ faults: [], matches: [match('known', 'wide')], envelope: web, policy })
+  assert.equal(outcome, 'quarantine')
+  assert.deepEqual(reasons, ['KNOWN_WIDE', 'PROVENANCE_INCOMPLETE', 'PROVENANCE_SHADOW'])
 })

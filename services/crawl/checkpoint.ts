@@ -1,0 +1,82 @@
+import { createHash } from 'node:crypto'
+import { mkdir, open, readFile, rename, rm } from 'node:fs/promises'
+import { dirname, join } from 'node:path'
+import { z } from 'zod'
+import { DATA_FOLDER, type Settings } from '../platform/settings.ts'
+import type { Import, ImportCounts } from './import.ts'
+import type { Part } from './importer.ts'
+
+const counts = z.object({
+  published: z.number(),
+  bytes: z.number(),
+  inline: z.number(),
+  byReference: z.number(),
+  leftOut: z.record(z.string(), z.number()),
+  bad: z.number(),
+  badList: z.array(z.object({ file: z.string(), field: z.string(), expected: z.string() })),
+}) satisfies z.ZodType<ImportCounts>
+/** A part's identity, and how many of the things found in it are written or counted. */
+const place = z.object({ identity: z.string(), found: z.union([z.number(), z.literal('all')]) })
+const file = z.object({ parts: z.record(z.string(), place), counts })
+
+/** How far an import has come, in a file that outlives a crash. */
+export type Checkpoint = {
+  /** what the runs before this one did; null where there was none */
+  before: ImportCounts | null
+  /** How many of the things found in a part need not be published again. */
+  foundIn(part: Part): number | 'all'
+  /** Remembers, durably, that so many of the things found in the part are written or counted. */
+  save(part: Part, found: number | 'all', counts: ImportCounts): Promise<void>
+  /** The import is done: the next one begins at the beginning. */
+  remove(): Promise<void>
+}
+
+/**
+ * The checkpoint of an import: the same importer, sources and options into the same topic of the same cluster. A damaged one counts as
+ * none: then everything is published again, with the same ids.
+ */
+export async function openCheckpoint(what: Import, settings: Settings): Promise<Checkpoint> {
+  const { importer, sources, options, all } = what
+  const target = [settings.brokers, settings.prefix, settings.stores]
+  const name = createHash('sha256').update(
+    JSON.stringify([importer.name, sources, options, all, target, process.cwd()]),
+  )
+  const path = join(DATA_FOLDER, 'crawl', `${name.digest('hex').slice(0, 32)}.json`)
+  const text = await readFile(path, 'utf8').catch(() => null)
+  const found = text === null ? null : parse(text)
+  const places = new Map(Object.entries(found?.parts ?? {}))
+  return {
+    before: found?.counts ?? null,
+    foundIn({ name, identity }) {
+      const known = places.get(name)
+      return known !== undefined && known.identity === identity ? known.found : 0
+    },
+    async save({ name, identity }, found, counts) {
+      if (identity === null) return
+      places.set(name, { identity, found })
+      await writeDurably(path, JSON.stringify({ parts: Object.fromEntries(places), counts }))
+    },
+    remove: () => rm(path, { force: true }),
+  }
+}
+
+function parse(text: string): z.infer<typeof file> | null {
+  try {
+    return file.parse(JSON.parse(text))
+  } catch {
+    return null
+  }
+}
+
+async function writeDurably(path: string, text: string): Promise<void> {
+  await mkdir(dirname(path), { recursive: true })
+  const beside = `${path}.${process.pid}`
+  const handle = await open(beside, 'w')
+  try {
+    await handle.writeFile(text)
+    await handle.sync()
+  } finally {
+    await handle.close()
+  }
+  await rename(beside, path)
+}
