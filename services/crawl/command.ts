@@ -1,15 +1,18 @@
 import { Command, Option } from 'commander'
+import { SluiceError } from '../domain/errors.ts'
+import { parsePolicy } from '../domain/judge/policy.ts'
 import { showProgress } from '../platform/progress.ts'
-import { readSettings } from '../platform/settings.ts'
+import { policyFile, readSettings, readTextFile } from '../platform/settings.ts'
 import { asTable } from '../platform/table.ts'
 import { visible } from '../platform/visible.ts'
+import { type CheckCounts, checkAll } from './check.ts'
 import { openCheckpoint } from './checkpoint.ts'
 import { folderImporter } from './folder.ts'
 import { type Import, type ImportCounts, noCounts, publishAll } from './import.ts'
 import type { Importer } from './importer.ts'
 import { createProducer } from './producer.ts'
 
-/** Every importer; a further one is a file and a line here. */
+/** Every importer; a further one is a file and a line here, before the folder, which takes everything. */
 const importers: readonly Importer[] = [folderImporter]
 
 /** `sluice crawl IMPORTER SOURCE... [--all] [--json]`. */
@@ -19,7 +22,93 @@ export function crawlCommand(): Command {
     .description('Publishes items, each with what is known about it, to the door topic crawl.items.')
     .addHelpText('after', `\nExample:\n  ${importers[0]?.example}`)
   for (const importer of importers) crawl.addCommand(importCommand(importer))
+  crawl.addCommand(checkCommand())
   return crawl
+}
+
+/** `sluice crawl check PATH`, or `sluice crawl check IMPORTER SOURCE...` with that importer's options. */
+function checkCommand(): Command {
+  const check = new Command('check')
+    .summary('say what an import would publish, without Kafka')
+    .description(
+      'Reads sources as an import would, publishes nothing, and says what it would publish, which facts are missing, and what policy would\n' +
+        'say of that. What kind of source PATH is, is seen from its files; to name it, or to give its options: sluice crawl check IMPORTER SOURCE.',
+    )
+    .argument('[path]', 'source to check')
+    .option('--json', 'print one JSON object')
+    .addHelpText(
+      'after',
+      '\nExit code 1 when something is bad or would be held.\n\nExample:\n  sluice crawl check crawl-00001.warc.gz',
+    )
+    .action(async (path: string | undefined, { json }: CommandOptions) => {
+      if (path === undefined) return check.help({ error: true })
+      const importer = await importerFor(path)
+      await printCheck({ importer, sources: [path], options: defaultsOf(importer), all: false }, json === true)
+    })
+  for (const importer of importers) {
+    const command = new Command(importer.name)
+      .summary(importer.summary)
+      .argument(`<${importer.argument}>`, importer.argumentMeaning)
+      .addOption(allOption())
+      .option('--json', 'print one JSON object')
+    for (const option of importer.options()) command.addOption(option)
+    check.addCommand(
+      command.action(async (named: string | string[], { all, json, ...options }: CommandOptions) => {
+        await printCheck({ importer, sources: [named].flat(), options, all: all === true }, json === true)
+      }),
+    )
+  }
+  return check
+}
+
+/** The first importer of the table that takes a path for a source of its own; a folder is taken last. */
+async function importerFor(path: string): Promise<Importer> {
+  for (const importer of importers) if (await importer.recognises(path)) return importer
+  const names = importers.map(({ name }) => name).join(', ')
+  throw new SluiceError(
+    'USAGE',
+    `${path} is no source that an importer knows: name one that is there, or its importer (${names})`,
+  )
+}
+
+function defaultsOf(importer: Importer): Record<string, unknown> {
+  return Object.fromEntries(
+    importer.options().flatMap((option) => {
+      return option.defaultValue === undefined ? [] : [[option.attributeName(), option.defaultValue]]
+    }),
+  )
+}
+
+async function printCheck(what: Import, json: boolean): Promise<void> {
+  const file = policyFile()
+  const { policy } = parsePolicy(readTextFile('POLICY_INVALID', file), file)
+  let found = 0
+  const stopProgress = showProgress(() => `${found} items read`)
+  try {
+    const counts = await checkAll(what, policy, ({ published }) => {
+      found = published
+    })
+    process.stdout.write(json ? `${JSON.stringify(counts)}\n` : `${checkTable(what, counts)}\n`)
+    if (counts.bad > 0 || counts.held > 0) process.exitCode = 1
+  } finally {
+    stopProgress()
+  }
+}
+
+function checkTable({ importer }: Import, counts: CheckCounts): string {
+  const { published, held } = counts
+  const missing = Object.entries(counts.missing).sort(([a], [b]) => (a < b ? -1 : 1))
+  const row = [published, megabytes(counts.bytes), leftOutCount(counts), counts.bad]
+  const lines = [`as ${importer.name}:`, asTable(['items', 'size', 'left out', 'bad'], [row]), ...notPublished(counts)]
+  if (missing.length > 0) {
+    const rows = missing.map(([name, { items, enforced }]) => [visible(name), items, enforced ? 'held' : 'counted'])
+    lines.push(asTable(['supply kind: missing', 'items', 'policy'], rows))
+  }
+  const names = Object.keys(counts.reasons).sort().join(', ')
+  lines.push(
+    `Of ${published} items policy would hold ${held} for their provenance${names === '' ? '' : ` (${names})`}.`,
+  )
+  return lines.join('\n')
 }
 
 const help = `
@@ -32,7 +121,7 @@ function importCommand(importer: Importer): Command {
     .summary(importer.summary)
     .description(importer.description)
     .argument(`<${importer.argument}>`, importer.argumentMeaning)
-    .addOption(new Option('--all', 'publish also what the gate can not inspect yet; it will be held'))
+    .addOption(allOption())
     .addOption(
       new Option('--json', 'print one JSON object: {published, bytes, inline, byReference, leftOut, bad, badList}'),
     )
@@ -43,6 +132,10 @@ function importCommand(importer: Importer): Command {
     process.stdout.write(json ? `${JSON.stringify(counts)}\n` : `${countsTable(counts)}\n`)
     if (counts.bad > 0) process.exitCode = 1
   })
+}
+
+function allOption(): Option {
+  return new Option('--all', 'also what the gate can not inspect yet; it will be held')
 }
 
 type CommandOptions = { all?: true; json?: true } & Record<string, unknown>
@@ -69,11 +162,21 @@ async function run(what: Import): Promise<ImportCounts> {
   return counts
 }
 
-function countsTable({ published, bytes, inline, byReference, leftOut, bad, badList }: ImportCounts): string {
-  const out = Object.entries(leftOut).sort(([a], [b]) => (a < b ? -1 : 1))
-  const leftOutCount = out.reduce((sum, [, count]) => sum + count, 0)
+function countsTable(counts: ImportCounts): string {
+  const { published, bytes, inline, byReference, bad } = counts
   const head = ['published', 'size', 'inline', 'by reference', 'left out', 'bad']
-  const lines = [asTable(head, [[published, megabytes(bytes), inline, byReference, leftOutCount, bad]])]
+  const row = [published, megabytes(bytes), inline, byReference, leftOutCount(counts), bad]
+  return [asTable(head, [row]), ...notPublished(counts)].join('\n')
+}
+
+function leftOutCount({ leftOut }: ImportCounts): number {
+  return Object.values(leftOut).reduce((sum, count) => sum + count, 0)
+}
+
+/** What was left out, and what was bad. */
+function notPublished({ leftOut, bad, badList }: ImportCounts): string[] {
+  const out = Object.entries(leftOut).sort(([a], [b]) => (a < b ? -1 : 1))
+  const lines: string[] = []
   if (out.length > 0)
     lines.push(
       asTable(
@@ -85,7 +188,7 @@ function countsTable({ published, bytes, inline, byReference, leftOut, bad, badL
     lines.push(visible(`bad: ${file}${field === '' ? '' : `, field ${field}`}: ${expected}`))
   }
   if (bad > badList.length) lines.push(`and ${bad - badList.length} more`)
-  return lines.join('\n')
+  return lines
 }
 
 function megabytes(bytes: number): string {

@@ -82,7 +82,7 @@ export async function take(
   found: Found,
   all: boolean,
   counts: ImportCounts,
-  publish: (collected: Collected) => Promise<void>,
+  publish: (collected: Collected) => Promise<void> | void,
 ): Promise<void> {
   if (found.kind === 'bad') return countBad(counts, { file: found.file, field: found.field, expected: found.expected })
   if (found.kind === 'left-out') return countLeftOut(counts, found.reason)

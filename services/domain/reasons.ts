@@ -35,6 +35,11 @@ export const itemFaults = {
     action:
       'Nothing tonight. When many come: the producer must derive ids of that form, for example by hashing its own.',
   },
+  ENVELOPE_TOO_LONG: {
+    meaning:
+      'a text of the envelope has more than 65536 characters, or a list more than 1000 entries; it is cut where it is shown, and whole in the held store',
+    action: 'Nothing tonight. When many come from one crawler: it takes whole pages for captions or titles.',
+  },
   PAYLOAD_MISSING: {
     meaning: 'there is no payload: neither inline nor under the reference in the intake store',
     action:

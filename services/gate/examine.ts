@@ -1,5 +1,6 @@
 import { setImmediate as immediate } from 'node:timers/promises'
 import pLimit from 'p-limit'
+import { capEnvelope } from '../domain/cap-envelope.ts'
 import type { Fingerprint } from '../domain/fingerprint.ts'
 import { type Judgement, judge } from '../domain/judge/judge.ts'
 import type { Policy } from '../domain/judge/policy.ts'
@@ -58,8 +59,10 @@ export function createExamine(parts: {
 
   /** @param take told the length of the payload as soon as it is in memory */
   async function examineOne(record: DoorRecord, lists: ListsInForce, take: (bytes: number) => void): Promise<Examined> {
-    const item = await readItem(registry, record)
-    const faults: ItemFault[] = [...item.faults]
+    const read = await readItem(registry, record)
+    const { envelope, cut } = capEnvelope(read.envelope)
+    const item = { ...read, envelope }
+    const faults: ItemFault[] = cut ? [...item.faults, 'ENVELOPE_TOO_LONG'] : [...item.faults]
     let payload: Payload | null = null
     if (item.readable) {
       const resolved = await timed('resolve', () => resolvePayload(item, intake, policy.limits.payloadBytes))

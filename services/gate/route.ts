@@ -10,6 +10,7 @@ import type {
   EnvelopeRecord,
   HeldItem,
   HeldOriginal,
+  MissingFact,
   VerdictRecord,
 } from '../domain/records.ts'
 import { DOOR, type Topic } from '../domain/topics.ts'
@@ -27,6 +28,7 @@ export type Routed = {
   offset: number
   outcome: string
   reasons: Reason[]
+  missing: MissingFact[]
   payloadBytes: number
   messages: Outgoing[]
   /** what must lie in the stores before the messages say so */
@@ -138,6 +140,7 @@ export function createRoute(parts: {
       offset: input.offset,
       outcome: judgement.outcome,
       reasons: judgement.reasons,
+      missing: judgement.missing,
       payloadBytes: payload?.bytes.length ?? 0,
       messages,
       objects,

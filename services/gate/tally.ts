@@ -26,10 +26,11 @@ export function createTally(metrics: Metrics, now: () => number = () => performa
     begin(): void {
       firstWork ??= now()
     },
-    add(routed: ReadonlyArray<Pick<Routed, 'outcome' | 'reasons' | 'payloadBytes'>>): void {
-      for (const { outcome, reasons, payloadBytes } of routed) {
+    add(routed: ReadonlyArray<Pick<Routed, 'outcome' | 'reasons' | 'missing' | 'payloadBytes'>>): void {
+      for (const { outcome, reasons, missing, payloadBytes } of routed) {
         metrics.items.inc({ outcome })
         metrics.payloadBytes.inc(payloadBytes)
+        for (const { fact } of missing) metrics.missing.inc({ outcome, fact })
         total.items += 1
         total.outcomes[outcome] = (total.outcomes[outcome] ?? 0) + 1
         for (const reason of reasons) {

@@ -27,6 +27,12 @@ export function createMetrics() {
       labelNames: ['outcome', 'reason'],
       registers,
     }),
+    missing: new Counter({
+      name: 'sluice_missing_facts_total',
+      help: 'Provenance facts that policy asks for and that items lacked, whether policy holds items for it or only counts',
+      labelNames: ['outcome', 'fact'],
+      registers,
+    }),
     payloadBytes: new Counter({ name: 'sluice_payload_bytes_total', help: 'Payload bytes judged', registers }),
     lag: new Gauge({
       name: 'sluice_lag_items',

@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { Command, CommanderError } from 'commander'
 import { SluiceError } from '../domain/errors.ts'
+import { codeOf } from './error-code.ts'
 import { settingsHelp } from './settings.ts'
 
 export type CommandTable = Record<string, { summary: string; load: () => Promise<Command> }>
@@ -17,8 +18,6 @@ const WRONG_USE = 2
 export async function runCli(table: CommandTable): Promise<void> {
   const program = new Command('sluice')
     .description('The gate between crawlers and a training store.')
-    // Options behind a command's word are that command's, also where its own subcommands have the same.
-    .enablePositionalOptions()
     .version(version())
     .addHelpText('after', `\nSettings (environment):\n${settingsText()}\n\nExample:\n  sluice gate --until-caught-up`)
   const name = process.argv.slice(2).find((word) => !word.startsWith('-'))
@@ -26,7 +25,12 @@ export async function runCli(table: CommandTable): Promise<void> {
     if (word === name) program.addCommand(await entry.load())
     else program.addCommand(new Command(word).summary(entry.summary).description(entry.summary))
   }
-  makeThrowing(program)
+  prepare(program)
+  // Who pipes into `head` has seen enough.
+  process.stdout.on('error', (error) => {
+    if (codeOf(error) !== 'EPIPE') throw error
+    process.exit(PROBLEMS)
+  })
   try {
     await program.parseAsync()
   } catch (error) {
@@ -34,12 +38,16 @@ export async function runCli(table: CommandTable): Promise<void> {
   }
 }
 
-/** Commander ends the process by itself unless each command is told to throw. */
-function makeThrowing(command: Command): void {
+/**
+ * Commander ends the process by itself unless each command is told to throw. Options behind a command's word are that command's, also where
+ * its own subcommands have the same.
+ */
+function prepare(command: Command): void {
+  command.enablePositionalOptions()
   command.exitOverride()
   command.showSuggestionAfterError()
   command.configureOutput({ outputError: () => undefined })
-  for (const inner of command.commands) makeThrowing(inner)
+  for (const inner of command.commands) prepare(inner)
 }
 
 function report(error: unknown): number {

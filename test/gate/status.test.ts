@@ -196,7 +196,7 @@ test('every list that policy names or the topic has is told of, with its own pro
 test('the rate is that of the last minute', () => {
   const clock = { now: 5_000_000 }
   const tally = createTally(createMetrics(), () => clock.now)
-  const routed = { outcome: 'clean' as const, reasons: [], payloadBytes: 1 }
+  const routed = { outcome: 'clean' as const, reasons: [], missing: [], payloadBytes: 1 }
   const ten = Array.from({ length: 10 }, () => routed)
   tally.begin()
   clock.now += 10_000

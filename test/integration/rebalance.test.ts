@@ -37,6 +37,7 @@ const judged: LaneParts['process'] = (records) =>
       offset: input.offset,
       outcome: 'clean',
       reasons: [],
+      missing: [],
       payloadBytes: 0,
       objects: [],
       bytes: 1,
