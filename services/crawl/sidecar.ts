@@ -12,11 +12,14 @@ import type {
   SupplyGroup,
   SyntheticGroup,
 } from '../domain/records.ts'
+import { LARGEST_LONG } from '../platform/avro.ts'
 
 const optional = <Kind extends z.ZodType>(kind: Kind) => kind.nullable().default(null)
 const text = optional(z.string())
-const wholeNumber = optional(z.int().min(0))
-const milliseconds = optional(z.int({ error: 'expected a whole number: milliseconds since the epoch, UTC' }))
+const wholeNumber = optional(z.int().min(0).max(LARGEST_LONG))
+const milliseconds = optional(
+  z.int({ error: 'expected a whole number: milliseconds since the epoch, UTC' }).min(-LARGEST_LONG).max(LARGEST_LONG),
+)
 const hex = (digits: number) =>
   optional(z.string().regex(new RegExp(`^[0-9a-f]{${digits}}$`), `expected ${digits} lower-case hex digits`))
 const header = z.strictObject({ name: z.string(), value: z.string() })

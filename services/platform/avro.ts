@@ -18,13 +18,16 @@ export function schemaType(name: string): avro.Type {
  * Checks that `bytes` from `offset` on have the shape of one value of `type`, with no length or count beyond the bytes that
  * are there, and no number beyond its type. The library believes counts: ten hostile bytes that announce two thousand million
  * strings would keep it busy until memory ends. And it reads 32-bit numbers of any size, but does not write them again: a lane
- * would stand before such a message for ever. This walk touches each byte at most once.
+ * would stand before such a message for ever. Longs beyond LARGEST_LONG it would read wrongly. This walk touches each byte at most once.
  * @throws {RangeError} where they have not
  */
 export function assertBounded(type: avro.Type, bytes: Buffer, offset: number): void {
   const end = walkOf(type)(bytes, offset)
   if (end !== bytes.length) throw new RangeError(`${bytes.length - end} bytes left over`)
 }
+
+/** Beyond it the library reads and writes longs with another value, negative ones even with another sign. */
+export const LARGEST_LONG = 2 ** 52 - 1
 
 /** Over one value: from where it begins to where it ends. */
 type Walk = (bytes: Buffer, from: number) => number
@@ -67,7 +70,7 @@ function makeWalk(type: avro.Type): Walk {
   }
   if (is(type, avro.types.MapType)) {
     const walk = walkOf(type.valuesType)
-    return (bytes, from) => walkBlocks(bytes, from, (at) => walk(bytes, walkLengthPrefixed(bytes, at)))
+    return (bytes, from) => walkBlocks(bytes, from, (at) => walk(bytes, walkKey(bytes, at)))
   }
   if (is(type, avro.types.FixedType)) {
     const { size } = type
@@ -93,7 +96,11 @@ function makeWalk(type: avro.Type): Walk {
         return at
       }
     default:
-      return (bytes, from) => varint(bytes, from)[1]
+      return (bytes, from) => {
+        const [value, at] = varint(bytes, from)
+        if (Math.abs(value) > LARGEST_LONG) throw new RangeError('a number is beyond 52 bits')
+        return at
+      }
   }
 }
 
@@ -105,6 +112,17 @@ function walkLengthPrefixed(bytes: Buffer, from: number): number {
   const [length, at] = varint(bytes, from)
   if (length < 0) throw new RangeError('a length is negative')
   return within(bytes, at + length)
+}
+
+const LOST_KEY = Buffer.from('__proto__')
+
+/** The library would silently drop an entry of that name. */
+function walkKey(bytes: Buffer, from: number): number {
+  const end = walkLengthPrefixed(bytes, from)
+  if (bytes.subarray(end - LOST_KEY.length, end).equals(LOST_KEY) && end - from === LOST_KEY.length + 1) {
+    throw new RangeError('a map has a key that can not be kept')
+  }
+  return end
 }
 
 function walkBlocks(bytes: Buffer, from: number, walkOne: (at: number) => number): number {

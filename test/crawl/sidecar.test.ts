@@ -2,25 +2,9 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
 import { envelopeFromSidecar } from '../../services/crawl/sidecar.ts'
+import { acquisition } from '../../services/domain/envelope.ts'
 import { SluiceError } from '../../services/domain/errors.ts'
 import { schemaType } from '../../services/platform/avro.ts'
-
-const noAcquisition = {
-  crawler: null,
-  run: null,
-  requestedUrl: null,
-  finalUrl: null,
-  redirects: [],
-  status: null,
-  responseHeaders: [],
-  remoteAddress: null,
-  fetchedAt: null,
-  fetchedMd5: null,
-  fetchedSha1: null,
-  fetchedSha256: null,
-  warcFile: null,
-  warcOffset: null,
-}
 
 test('without a sidecar only the item id is known and every other group is null', () => {
   const envelope = envelopeFromSidecar('some-id', null)
@@ -33,6 +17,7 @@ test('without a sidecar only the item id is known and every other group is null'
     rights: null,
     synthetic: null,
     liveness: null,
+    amendments: [],
     extra: {},
   })
 })
@@ -51,11 +36,10 @@ test('groups that a sidecar tells are taken over, and fields that it leaves out 
   assert.deepEqual(envelope.item, { id: 'some-id', mediaTypeClaimed: 'image/jpeg', collectedAt: null })
   assert.equal(envelope.payload?.md5, 'd41d8cd98f00b204e9800998ecf8427e')
   assert.equal(envelope.payload?.reference, null)
-  assert.deepEqual(envelope.acquisition, {
-    ...noAcquisition,
-    status: 200,
-    responseHeaders: [{ name: 'etag', value: '"1"' }],
-  })
+  assert.deepEqual(
+    envelope.acquisition,
+    acquisition({ status: 200, responseHeaders: [{ name: 'etag', value: '"1"' }] }),
+  )
   assert.equal(envelope.supply?.row, 7)
   assert.equal(envelope.rights, null)
   assert.deepEqual(envelope.extra, {})

@@ -23,6 +23,7 @@ const held = z.object({
   outcome: z.string(),
   reasons: z.array(z.string()),
   matches: z.array(match),
+  missing: z.array(z.object({ fact: z.string(), enforced: z.boolean() })),
   heldReference: z.string(),
   payloadReference: z.string().nullable(),
 })
@@ -30,6 +31,7 @@ const clean = z.object({
   input: coordinates,
   id: z.string(),
   payload: z.object({ reference: z.string(), size: z.number(), mediaType: z.string() }),
+  training: z.record(z.string(), z.unknown()),
 })
 const verdict = z.object({
   input: coordinates,
@@ -37,6 +39,7 @@ const verdict = z.object({
   outcome: z.string(),
   reasons: z.array(z.string()),
   matches: z.array(match),
+  missing: z.array(z.object({ fact: z.string(), enforced: z.boolean() })),
   sha256: z.string().nullable(),
   size: z.number().nullable(),
   heldReference: z.string().nullable(),

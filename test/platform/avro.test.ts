@@ -3,7 +3,7 @@ import test from 'node:test'
 import avro from 'avsc'
 import fc from 'fast-check'
 import { acquisition } from '../../services/domain/envelope.ts'
-import { assertBounded, schemaType } from '../../services/platform/avro.ts'
+import { assertBounded, LARGEST_LONG, schemaType } from '../../services/platform/avro.ts'
 
 const item = schemaType('crawl-item')
 const sample = item.toBuffer({
@@ -74,6 +74,40 @@ test('ten bytes that announce two thousand million items are refused, also where
     const list = avro.Type.forSchema({ type: 'array', items })
     const bytes = Buffer.concat([avro.Type.forSchema('long').toBuffer(2_000_000_000), Buffer.alloc(5)])
     assert.throws(() => assertBounded(list, bytes, 0), /beyond the bytes/)
+  }
+})
+
+test('a long that passes is read as it was written; beyond 52 bits, where the library is wrong, it is refused', () => {
+  const long = avro.Type.forSchema('long')
+  fc.assert(
+    fc.property(fc.bigInt(-(2n ** 63n), 2n ** 63n - 1n), fc.nat(62), (any, shift) => {
+      const value = any >> BigInt(shift)
+      const bytes = varint(value)
+      if (value > BigInt(LARGEST_LONG) || value < -BigInt(LARGEST_LONG)) {
+        assert.throws(() => assertBounded(long, bytes, 0), /beyond 52 bits/)
+      } else {
+        assertBounded(long, bytes, 0)
+        assert.equal(BigInt(long.fromBuffer(bytes)), value)
+        assert.deepEqual(long.toBuffer(long.fromBuffer(bytes)), bytes)
+      }
+    }),
+    {
+      examples: [
+        [BigInt(LARGEST_LONG), 0],
+        [-BigInt(LARGEST_LONG), 0],
+        [-BigInt(LARGEST_LONG) - 1n, 0],
+      ],
+    },
+  )
+})
+
+test('a map with a key that the library would drop is refused', () => {
+  const map = avro.Type.forSchema({ type: 'map', values: 'string' })
+  const written = (key: string): Buffer => map.toBuffer(JSON.parse(JSON.stringify({ [key]: 'x' })))
+  assert.throws(() => assertBounded(map, written('__proto__'), 0), /can not be kept/)
+  for (const key of ['proto', '__proto__x', 'x__proto__', '']) {
+    assertBounded(map, written(key), 0)
+    assert.deepEqual(map.fromBuffer(written(key)), { [key]: 'x' })
   }
 })
 
