@@ -11,9 +11,10 @@ import { folderImporter } from './folder.ts'
 import { type Import, type ImportCounts, noCounts, publishAll } from './import.ts'
 import type { Importer } from './importer.ts'
 import { createProducer } from './producer.ts'
+import { warcImporter } from './warc.ts'
 
 /** Every importer; a further one is a file and a line here, before the folder, which takes everything. */
-const importers: readonly Importer[] = [folderImporter]
+const importers: readonly Importer[] = [warcImporter, folderImporter]
 
 /** `sluice crawl IMPORTER SOURCE... [--all] [--json]`. */
 export function crawlCommand(): Command {

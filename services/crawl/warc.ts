@@ -1,0 +1,58 @@
+import { constants } from 'node:fs'
+import { access, stat } from 'node:fs/promises'
+import { basename } from 'node:path'
+import { Option } from 'commander'
+import { z } from 'zod'
+import { SluiceError } from '../domain/errors.ts'
+import type { Found, Importer, Part } from './importer.ts'
+import { readWarc, type Supplied } from './warc/read-warc.ts'
+
+/** `sluice crawl warc FILE...`: what crawlers have captured. */
+export const warcImporter: Importer = {
+  name: 'warc',
+  summary: 'publish what WARC files hold',
+  description:
+    'Publishes the responses with status 200 and the resources of each WARC 1.0 or 1.1, plain or gzip, with what its records tell:\n' +
+    'how it was fetched, over which redirects, from which address, on which page it was shown, and which rights were signalled.\n' +
+    'A page tells of pictures that stand behind it in the same file. What is damaged is told with file and offset, and the rest is published.',
+  argument: 'FILE...',
+  argumentMeaning: 'WARC files to publish',
+  options: () => [
+    new Option('--supplier <name>', 'who supplied all of it, where it was not crawled by yourselves'),
+    new Option('--dataset <name>', 'dataset that it belongs to, e.g. the crawl'),
+    new Option('--dataset-version <version>', 'version of that dataset'),
+  ],
+  example: 'sluice crawl warc crawl-00000.warc.gz crawl-00001.warc.gz --dataset autumn-crawl',
+  recognises: async (path) => /\.warc(\.gz)?$/i.test(path) && ((await stat(path).catch(() => null))?.isFile() ?? false),
+  async *parts(files, options) {
+    const { supplier, dataset, datasetVersion: version } = ownOptions.parse(options)
+    for (const file of files) yield await warcPart(file, { supplier, dataset, version })
+  },
+}
+
+const named = z.string().nullable().default(null)
+const ownOptions = z.object({ supplier: named, dataset: named, datasetVersion: named })
+
+async function warcPart(file: string, supplied: Supplied): Promise<Part> {
+  const found = await stat(file).catch(() => null)
+  const readable =
+    found?.isFile() &&
+    (await access(file, constants.R_OK).then(
+      () => true,
+      () => false,
+    ))
+  if (found === null || !readable)
+    throw new SluiceError('USAGE', `there is no file ${file} that can be read: name WARC files`)
+  return { name: file, identity: `${found.size} ${found.mtimeMs}`, read: () => read(file, supplied) }
+}
+
+async function* read(file: string, supplied: Supplied): AsyncGenerator<Found> {
+  try {
+    yield* readWarc(file, { file: basename(file), supplied })
+  } catch (cause) {
+    if (cause instanceof SluiceError) throw cause
+    throw new SluiceError('USAGE', `${file} can't be read any further: look at the disk, then call this again`, {
+      cause,
+    })
+  }
+}
