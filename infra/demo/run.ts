@@ -1,7 +1,8 @@
 import { existsSync, statSync } from 'node:fs'
-import { mkdir, writeFile } from 'node:fs/promises'
+import { mkdir, readFile, writeFile } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
 import { SluiceError } from '../../services/domain/errors.ts'
+import { parsePolicy } from '../../services/domain/judge/policy.ts'
 import { createKafka } from '../../services/platform/kafka/client.ts'
 import { createRegistry } from '../../services/platform/registry.ts'
 import { DATA_FOLDER, readSettings } from '../../services/platform/settings.ts'
@@ -14,6 +15,8 @@ import { CommandFailed, createSteps, type Steps } from './steps.ts'
 
 const FOLDER = join(DATA_FOLDER, 'demo')
 const LIST = 'stand-in'
+const POLICY = 'infra/policy.yaml'
+const OWN_POLICY = join(FOLDER, 'own-policy.yaml')
 
 /** `run.ts [CORPUS]`: the whole way of some pictures through the gate, each step a command that anyone could type. */
 async function main(corpus: string | undefined): Promise<number> {
@@ -29,7 +32,7 @@ async function main(corpus: string | undefined): Promise<number> {
     SLUICE_STORES: stores,
     // It starts one gate, once.
     SLUICE_SNAPSHOTS: 'off',
-    SLUICE_POLICY: 'infra/policy.yaml',
+    SLUICE_POLICY: own === null ? POLICY : OWN_POLICY,
     SLUICE_LISTEN: '127.0.0.1:0',
     SLUICE_LOG: 'info',
   }
@@ -90,10 +93,24 @@ async function ownPictures(steps: Steps, folder: string): Promise<Source> {
     steps.say(
       `Your own pictures. For the demo's sake every ${every} of them counts as known: ${listed}, hashes in ${list}.`,
     )
+    await writeFile(OWN_POLICY, withProvenanceInShadow(await readFile(POLICY, 'utf8')))
+    steps.say(
+      'Where they come from is hardly told: the rules for provenance run in shadow, and mark what they would hold.',
+    )
     return { pictures: folder, list, items: null }
   } finally {
     progress.stop()
   }
+}
+
+/** The policy as it is, but that nothing is held for what is not known of it. */
+function withProvenanceInShadow(text: string): string {
+  const { policy } = parsePolicy(text, POLICY)
+  // JSON is YAML.
+  return JSON.stringify(policy, (key, value) => {
+    if (key !== 'provenance') return value
+    return JSON.parse(JSON.stringify(value).replaceAll('"enforce"', '"shadow"'))
+  })
 }
 
 function summaryOf(result: Result, seconds: number) {
