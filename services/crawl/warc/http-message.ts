@@ -161,7 +161,7 @@ function joinChunks(body: Buffer): Body | null {
   for (let at = 0; ; ) {
     const end = body.subarray(at, at + LONGEST_CHUNK_LINE).indexOf(LF)
     const line = end < 0 ? '' : body.toString('latin1', at, at + end)
-    const size = /^\s*([0-9a-f]{1,8})\s*(;.*)?$/i.exec(line)?.[1]
+    const size = /^\s*([0-9a-f]{1,8})\s*(;[^\n]*)?$/i.exec(line)?.[1]
     if (size === undefined) return at === 0 ? null : done(true)
     const length = Number.parseInt(size, 16)
     if (length === 0) return done(false)

@@ -1,4 +1,4 @@
-import { type Field, fieldOf, parseFields, textOf } from './fields.ts'
+import { type Field, fieldOf, fieldsOf, parseFields, textOf } from './fields.ts'
 import { openUnpacked, type Place, RECORD_END, RECORD_START, type Unpacked } from './unpacked.ts'
 
 /** A record as it stands in a WARC 1.0 or 1.1. */
@@ -16,7 +16,10 @@ export type WarcRecord = {
 /** Something that is no whole record: where it begins, which field is wrong (empty: all of it), and what was expected. */
 export type Unreadable = { kind: 'unreadable'; place: Place; field: string; expected: string }
 
+/** Fields that stand twice only where a head was cut and the next one follows at once. */
+const once = ['WARC-Type', 'WARC-Record-ID', 'WARC-Date', 'Content-Length']
 const LONGEST_HEAD = 65_536
+const notARecord = 'expected a record, beginning with WARC/1.0 or WARC/1.1'
 const CR = 13
 const LF = 10
 /** A block's memory is asked for little by little: its length is only a claim. */
@@ -65,11 +68,14 @@ async function readNext(bytes: Unpacked, longest: (type: string) => number): Pro
     return damage === null ? null : unreadable({ offset: damage.offset, within: 0 }, damage.expected)
   }
   const place = bytes.place()
-  if (!(await bytes.startsWith(RECORD_START)))
-    return unreadable(place, 'expected a record, beginning with WARC/1.0 or WARC/1.1')
+  if (!(await bytes.startsWith(RECORD_START))) return unreadable(place, notARecord)
   const lines = await readHead(bytes)
   if (typeof lines === 'string') return unreadable(place, lines)
+  if (!/^WARC\/1\.\d$/.test(lines[0] ?? '')) return unreadable(place, notARecord)
   const fields = parseFields(lines.slice(1))
+  const repeated = once.find((name) => fieldsOf(fields, name.toLowerCase()).length > 1)
+  if (repeated !== undefined)
+    return unreadable(place, 'expected the field once: another record may begin in this head', repeated)
   const type = fieldOf(fields, 'warc-type')?.toLowerCase()
   if (type === undefined) return unreadable(place, 'expected a type of record', 'WARC-Type')
   const claimed = fieldOf(fields, 'content-length') ?? ''

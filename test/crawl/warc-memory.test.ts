@@ -1,0 +1,52 @@
+import assert from 'node:assert/strict'
+import { execFile } from 'node:child_process'
+import { randomFillSync } from 'node:crypto'
+import { mkdtemp, open, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { after, before, test } from 'node:test'
+import { promisify } from 'node:util'
+import { packed, response } from './warc-files.ts'
+
+const MIB = 1_048_576
+const READER = join(import.meta.dirname, 'read-warc-alone.ts')
+
+let folder = ''
+before(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'sluice-warc-'))
+})
+after(() => rm(folder, { recursive: true, force: true }))
+
+/** Pages, each with twenty pictures behind it. */
+async function write(mebibytes: number, pack: boolean): Promise<string> {
+  const path = join(folder, `${mebibytes}.warc${pack ? '.gz' : ''}`)
+  const file = await open(path, 'w')
+  const picture = randomFillSync(Buffer.alloc(50_000))
+  let written = 0
+  for (let n = 0; written < mebibytes * MIB; n++) {
+    const url = `http://example.org/${n}`
+    const isPage = n % 21 === 0
+    const html = Array.from({ length: 20 }, (_, at) => `<img src="/${n + 1 + at}" alt="picture ${at}">`).join('\n')
+    const made = isPage ? response(url, html, {}, 'Content-Type: text/html') : response(url, picture)
+    const bytes = pack ? packed(made) : made
+    await file.write(bytes)
+    written += bytes.length
+  }
+  await file.close()
+  return path
+}
+
+/** Reads a file in a process of its own. @returns the most memory that it held, in MiB */
+async function peakOf(path: string): Promise<{ items: number; peak: number }> {
+  const { stdout } = await promisify(execFile)(process.execPath, [READER, path])
+  return JSON.parse(stdout)
+}
+
+for (const pack of [false, true]) {
+  test(`ten times as much is read in the same memory, ${pack ? 'packed' : 'plain'}`, async () => {
+    const small = await peakOf(await write(12, pack))
+    const large = await peakOf(await write(120, pack))
+    assert.ok(large.items > 9 * small.items)
+    assert.ok(large.peak <= 1.2 * small.peak, `${large.peak} MiB against ${small.peak} MiB`)
+  })
+}
