@@ -7,14 +7,16 @@ import { asTable } from '../platform/table.ts'
 import { visible } from '../platform/visible.ts'
 import { type CheckCounts, checkAll } from './check.ts'
 import { openCheckpoint } from './checkpoint.ts'
+import { deliveryImporter } from './delivery.ts'
 import { folderImporter } from './folder.ts'
+import { img2datasetImporter } from './img2dataset.ts'
 import { type Import, type ImportCounts, noCounts, publishAll } from './import.ts'
 import type { Importer } from './importer.ts'
 import { createProducer } from './producer.ts'
 import { warcImporter } from './warc.ts'
 
 /** Every importer; a further one is a file and a line here, before the folder, which takes everything. */
-const importers: readonly Importer[] = [warcImporter, folderImporter]
+const importers: readonly Importer[] = [warcImporter, img2datasetImporter, deliveryImporter, folderImporter]
 
 /** `sluice crawl IMPORTER SOURCE... [--all] [--json]`. */
 export function crawlCommand(): Command {

@@ -1,16 +1,14 @@
 import { createHash } from 'node:crypto'
 import type { Dirent } from 'node:fs'
-import { open, readdir, realpath, stat } from 'node:fs/promises'
-import { join, sep } from 'node:path'
+import { readdir, realpath, stat } from 'node:fs/promises'
+import { join } from 'node:path'
 import { SluiceError } from '../domain/errors.ts'
 import type { Found, Importer, Part } from './importer.ts'
+import { LONGEST_PAYLOAD, leadsToFileInside, readWhole } from './payload-file.ts'
 import { envelopeFromSidecar, SidecarError } from './sidecar.ts'
 
 const SIDECAR = '.json'
-const MIB = 1024 * 1024
-/** A payload is held in memory while it is published. */
-const LONGEST_PAYLOAD = 1024 * MIB
-const LONGEST_SIDECAR = MIB
+const LONGEST_SIDECAR = 1024 * 1024
 
 /** `sluice crawl folder DIR`: every file below a folder. */
 export const folderImporter: Importer = {
@@ -74,13 +72,6 @@ function isSidecar(name: string, names: ReadonlySet<string>): boolean {
   return names.has(told) && !isSidecar(told, names)
 }
 
-/** For a link; a pipe, a socket or a device is no file either. */
-async function leadsToFileInside(root: string, path: string): Promise<boolean> {
-  const real = await realpath(path).catch(() => null)
-  if (real === null || !real.startsWith(root.endsWith(sep) ? root : root + sep)) return false
-  return (await stat(real)).isFile()
-}
-
 async function readItem(root: string, file: string, hasSidecar: boolean): Promise<Found> {
   const payload = await readWhole(join(root, file), LONGEST_PAYLOAD)
   if (typeof payload === 'string') return { kind: 'bad', file, field: '', expected: payload }
@@ -105,20 +96,4 @@ export function folderItemId(path: string, payload: Uint8Array): string {
   const sha256 = createHash('sha256').update(payload).digest('hex')
   const digest = createHash('sha256').update(`folder\n${path}\n${sha256}`).digest('hex')
   return `folder-${digest.slice(0, 40)}`
-}
-
-/** @returns the bytes, or a sentence on what was expected instead */
-async function readWhole(path: string, limit: number): Promise<Buffer | string> {
-  try {
-    const file = await open(path, 'r')
-    try {
-      const { size } = await file.stat()
-      return size > limit ? `expected at most ${limit} bytes` : await file.readFile()
-    } finally {
-      await file.close()
-    }
-  } catch (error) {
-    const code = error instanceof Error && 'code' in error ? ` (${String(error.code)})` : ''
-    return `expected a file that can be read${code}`
-  }
 }

@@ -111,7 +111,14 @@ export class SidecarError extends SluiceError {
  */
 export function envelopeFromSidecar(id: string, json: string | null): Envelope {
   if (json === null) return { ...emptyEnvelope(), item: { id, mediaTypeClaimed: null, collectedAt: null } }
-  const raw = parseObject(json)
+  return envelopeFromGroups(id, parseObject(json))
+}
+
+/**
+ * The envelope of groups that are told as objects; else as `envelopeFromSidecar`.
+ * @throws {SidecarError} code SIDECAR_INVALID
+ */
+export function envelopeFromGroups(id: string, raw: Readonly<Record<string, unknown>>): Envelope & { item: ItemGroup } {
   const parsed = sidecar.safeParse(raw)
   if (!parsed.success) {
     const issue = parsed.error.issues[0]
@@ -139,7 +146,7 @@ function parseObject(json: string): Record<string, unknown> {
   return object.data
 }
 
-function unknownFields(raw: Record<string, unknown>): Record<string, string> {
+function unknownFields(raw: Readonly<Record<string, unknown>>): Record<string, string> {
   const shapes = new Map<string, object>(Object.entries(groups).map(([name, { shape }]) => [name, shape]))
   const found: [string, string][] = []
   for (const [name, value] of Object.entries(raw)) {
