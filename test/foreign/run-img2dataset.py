@@ -1,15 +1,14 @@
-"""Runs img2dataset over pictures that this script serves itself, and writes a JSON line that says what was asked for.
+"""Runs img2dataset over pictures that this script serves itself, and says what pyarrow finds in the Parquet that it wrote.
 
-Words: the output folder, and what img2dataset shall be told beside it, as JSON: {"output_format": "webdataset", ...}. `rows` in that JSON says how many
-pictures there are (default 12); `columns` are further columns for all rows, name to list of values. Beside the pictures there are always
-four rows that come to nothing: a 404, a text that is no picture, an answer that takes too long, and a picture that must not be used (X-Robots-Tag).
-The second picture is reached by a redirect. The line: {"served": {path: sha256}, "columns": [...]}
+Words: the output folder, and what img2dataset shall be told beside what is told here, as JSON: {"output_format": "webdataset", ...}. In that JSON `rows`
+says how many pictures there are (default 12), and `columns` are further columns of the user, name to the value of all rows or to a list of values. Behind
+the pictures four rows come to nothing: a 404, a text that is no picture, an answer that takes too long, and a picture that must not be used (X-Robots-Tag).
+The second picture is reached by a redirect. A JSON line for each row that img2dataset wrote: {"row": {column: JSON text}, "shard": "00000"}
 """
 
 import contextlib
-import hashlib
+import glob
 import http.server
-import io
 import json
 import os
 import sys
@@ -21,7 +20,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from parquet_rows import print_rows
+
 TOO_LONG = 3
+# No look for newer versions of a library, here or in the processes that are started.
+os.environ["NO_ALBUMENTATIONS_UPDATE"] = "1"
 
 
 def picture(number):
@@ -63,6 +66,19 @@ def serve(pictures):
     return server
 
 
+@contextlib.contextmanager
+def to_stderr():
+    """What is said in here, by the processes that it starts too."""
+    sys.stdout.flush()
+    kept = os.dup(1)
+    os.dup2(2, 1)
+    try:
+        yield
+    finally:
+        sys.stdout.flush()
+        os.dup2(kept, 1)
+
+
 def main():
     folder, words = sys.argv[1], json.loads(sys.argv[2])
     count, columns = words.pop("rows", 12), words.pop("columns", {})
@@ -74,7 +90,7 @@ def main():
     table = {
         "url": [f"http://127.0.0.1:{server.server_port}{path}" for path in paths],
         "alt": [f"caption {at}: \"ünïcode\", 'quotes'\nand lines" if at else None for at in range(len(paths))],
-        **{name: values * len(paths) if len(values) == 1 else values for name, values in columns.items()},
+        **{name: value if isinstance(value, list) else [value] * len(paths) for name, value in columns.items()},
     }
     os.makedirs(folder, exist_ok=True)
     rows = os.path.join(folder, "..", f"{os.path.basename(folder)}-rows.parquet")
@@ -82,8 +98,7 @@ def main():
 
     from img2dataset import download
 
-    said = io.StringIO()
-    with contextlib.redirect_stdout(said):
+    with to_stderr():
         download(
             **{
                 "url_list": rows,
@@ -101,8 +116,8 @@ def main():
                 **words,
             }
         )
-    served = {path: hashlib.sha256(content).hexdigest() for path, content in pictures.items()}
-    print(json.dumps({"served": served, "columns": list(table)}))
+    for path in sorted(glob.glob(os.path.join(folder, "*.parquet"))):
+        print_rows(path, shard=os.path.basename(path).removesuffix(".parquet"))
 
 
 if __name__ == "__main__":
