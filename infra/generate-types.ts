@@ -1,11 +1,12 @@
 /**
  * Writes `services/domain/records.ts`, the TypeScript types of every schema in `schemas/`, so that the Avro files stay
- * the only truth; `schemas/policy.schema.json` from the policy's zod schema; and the tables of `services/gate/on-call.md` from
+ * the only truth; `schemas/policy.schema.json` and `schemas/crawl-item.schema.json` from their zod schemas; and the tables of `services/gate/on-call.md` from
  * the codes. `--check` writes nothing and exits 1 when one of them is out of date.
  */
 import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { z } from 'zod'
+import { crawlItemJson } from '../services/domain/envelope-json.ts'
 import { surroundings } from '../services/domain/errors.ts'
 import { policySchema } from '../services/domain/judge/policy.ts'
 import { type Explanation, findings, itemFaults } from '../services/domain/reasons.ts'
@@ -64,15 +65,43 @@ function onCallPage(page: string): string {
   return `${page.split(mark)[0]}${mark}\n${made.join('\n')}`
 }
 
+type JsonSchema = {
+  description?: string
+  properties?: Record<string, JsonSchema>
+  anyOf?: JsonSchema[]
+  items?: JsonSchema
+}
+
+/** Says in a JSON schema what the Avro schema of the same shape says of each field. */
+function describe(json: JsonSchema, schema: Schema): void {
+  if (typeof schema === 'string') return
+  if (Array.isArray(schema)) {
+    for (const branch of schema) describe(json, branch)
+    return
+  }
+  if (typeof schema.type !== 'string') describe(json, schema.type)
+  for (const inner of json.anyOf ?? []) describe(inner, schema)
+  if (json.items && schema.items) describe(json.items, schema.items)
+  for (const { name, type, doc } of json.properties === undefined ? [] : (schema.fields ?? [])) {
+    const property = json.properties?.[name]
+    if (property === undefined) throw new Error(`the JSON form of ${schema.name} lacks the field ${name}`)
+    if (doc !== undefined) property.description ??= doc
+    describe(property, type)
+  }
+}
+
 const root = join(import.meta.dirname, '..')
 const declarations = new Map<string, string>()
 for (const file of readdirSync(join(root, 'schemas')).sort()) {
   if (file.endsWith('.avsc')) typeOf(JSON.parse(readFileSync(join(root, 'schemas', file), 'utf8')), declarations)
 }
 const policyJsonSchema = { title: 'Policy of the gate', ...z.toJSONSchema(policySchema) }
+const itemJsonSchema = { title: 'Item of the door as JSON', ...z.toJSONSchema(crawlItemJson, { io: 'input' }) }
+describe(itemJsonSchema as JsonSchema, JSON.parse(readFileSync(join(root, 'schemas/crawl-item.avsc'), 'utf8')))
 const generated = {
   'services/domain/records.ts': `// Generated from schemas/*.avsc by \`make types\`; do not edit.\n\n${[...declarations.values()].join('\n')}`,
   'services/gate/on-call.md': onCallPage(readFileSync(join(root, 'services/gate/on-call.md'), 'utf8')),
+  'schemas/crawl-item.schema.json': `${JSON.stringify(itemJsonSchema, null, 2)}\n`,
   'schemas/policy.schema.json': `${JSON.stringify(policyJsonSchema, null, 2)}\n`,
 }
 

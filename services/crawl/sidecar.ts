@@ -1,87 +1,25 @@
 import { z } from 'zod'
 import { emptyEnvelope } from '../domain/envelope.ts'
+import { envelopeGroups, LARGEST_LONG, optional, unknownFields } from '../domain/envelope-json.ts'
 import { SluiceError } from '../domain/errors.ts'
-import type {
-  AcquisitionGroup,
-  Envelope,
-  ItemGroup,
-  LivenessGroup,
-  OriginGroup,
-  PayloadGroup,
-  RightsGroup,
-  SupplyGroup,
-  SyntheticGroup,
-} from '../domain/records.ts'
-import { LARGEST_LONG } from '../platform/avro.ts'
+import type { Envelope, ItemGroup } from '../domain/records.ts'
 
-const optional = <Kind extends z.ZodType>(kind: Kind) => kind.nullable().default(null)
-const text = optional(z.string())
-const wholeNumber = optional(z.int().min(0).max(LARGEST_LONG))
-const milliseconds = optional(
-  z.int({ error: 'expected a whole number: milliseconds since the epoch, UTC' }).min(-LARGEST_LONG).max(LARGEST_LONG),
-)
+/* Stricter than the schema of the door, where the gate checks what is claimed: what a person has written is told to them while they are there. */
+const count = optional(z.int().min(0).max(LARGEST_LONG))
 const hex = (digits: number) =>
   optional(z.string().regex(new RegExp(`^[0-9a-f]{${digits}}$`), `expected ${digits} lower-case hex digits`))
-const header = z.strictObject({ name: z.string(), value: z.string() })
 
-/** One group of the envelope; a field that its type has and this lacks does not compile. */
-type Group<Value> = z.ZodObject<{ [Field in keyof Value]: z.ZodType<Value[Field]> }>
-
-const item: Group<Omit<ItemGroup, 'id'>> = z.object({ mediaTypeClaimed: text, collectedAt: milliseconds })
-const payload: Group<Omit<PayloadGroup, 'reference'>> = z.object({
-  size: wholeNumber,
-  md5: hex(32),
-  sha1: hex(40),
-  sha256: hex(64),
-})
-const acquisition: Group<AcquisitionGroup> = z.object({
-  crawler: text,
-  run: text,
-  requestedUrl: text,
-  finalUrl: text,
-  redirects: z.array(z.string()).default([]),
-  status: optional(z.int32()),
-  responseHeaders: z.array(header).default([]),
-  remoteAddress: text,
-  fetchedAt: milliseconds,
-  fetchedMd5: hex(32),
-  fetchedSha1: hex(40),
-  fetchedSha256: hex(64),
-  warcFile: text,
-  warcOffset: wholeNumber,
-  warcRecordId: text,
-  truncated: text,
-})
-const origin: Group<OriginGroup> = z.object({
-  pageUrl: text,
-  pageTitle: text,
-  caption: text,
-  uploaderId: text,
-  uploaderHandle: text,
-  uploaderProfileUrl: text,
-  uploadedAtClaimed: milliseconds,
-  platform: text,
-})
-const supply: Group<SupplyGroup> = z.object({
-  kind: z.string(),
-  supplier: text,
-  contract: text,
-  dataset: text,
-  version: text,
-  shard: text,
-  row: wholeNumber,
-})
-const rights: Group<RightsGroup> = z.object({ licence: text, robots: text, tdmOptOut: text })
-const synthetic: Group<SyntheticGroup> = z.object({ generator: text, digitalSourceType: text })
-const liveness: Group<LivenessGroup> = z.object({ lastSeenAt: milliseconds, status: text })
-
-const groups = { item, payload, acquisition, origin, supply, rights, synthetic, liveness }
+const { item, payload, acquisition, origin, supply, rights, synthetic, liveness } = envelopeGroups
 const sidecar = z.object({
-  item: optional(item),
-  payload: optional(payload),
-  acquisition: optional(acquisition),
+  item: optional(item.omit({ id: true })),
+  payload: optional(
+    payload.omit({ reference: true }).extend({ size: count, md5: hex(32), sha1: hex(40), sha256: hex(64) }),
+  ),
+  acquisition: optional(
+    acquisition.extend({ warcOffset: count, fetchedMd5: hex(32), fetchedSha1: hex(40), fetchedSha256: hex(64) }),
+  ),
   origin: optional(origin),
-  supply: optional(supply),
+  supply: optional(supply.extend({ row: count })),
   rights: optional(rights),
   synthetic: optional(synthetic),
   liveness: optional(liveness),
@@ -130,7 +68,7 @@ export function envelopeFromGroups(id: string, raw: Readonly<Record<string, unkn
     amendments: [],
     item: { mediaTypeClaimed: null, collectedAt: null, ...told, id },
     payload: claims === null ? null : { ...claims, reference: null },
-    extra: { ...unknownFields(raw), ...extra },
+    extra: { ...unknownFields(sidecar, raw), ...extra },
   }
 }
 
@@ -144,20 +82,4 @@ function parseObject(json: string): Record<string, unknown> {
   const object = anyObject.safeParse(value)
   if (!object.success) throw new SidecarError('', 'expected a JSON object of envelope groups')
   return object.data
-}
-
-function unknownFields(raw: Readonly<Record<string, unknown>>): Record<string, string> {
-  const shapes = new Map<string, object>(Object.entries(groups).map(([name, { shape }]) => [name, shape]))
-  const found: [string, string][] = []
-  for (const [name, value] of Object.entries(raw)) {
-    const shape = shapes.get(name)
-    if (shape === undefined) {
-      if (name !== 'extra') found.push([name, JSON.stringify(value)])
-      continue
-    }
-    for (const [field, inner] of Object.entries(value ?? {})) {
-      if (!Object.hasOwn(shape, field)) found.push([`${name}.${field}`, JSON.stringify(inner)])
-    }
-  }
-  return Object.fromEntries(found)
 }

@@ -13,9 +13,10 @@ export const itemFaults = {
       'Nothing tonight. When many come: find their crawler by the coordinates on gate.verdicts; it publishes empty messages.',
   },
   MESSAGE_UNDECODABLE: {
-    meaning: 'the value is not Avro in the Confluent wire format, or does not fit the schema that it names',
+    meaning:
+      'the value is neither Avro in the Confluent wire format nor, by its content type, JSON, or does not fit its schema',
     action:
-      "Nothing tonight. When many come: the producer does not write the door's schema; `sluice crawl` does, and schemas/crawl-item.avsc says how.",
+      "Nothing tonight. When many come: the producer does not write the door's schema; `sluice crawl` does, and services/crawl/README.md says how.",
   },
   SCHEMA_FOREIGN: {
     meaning: "the value's schema id is not one of the door topic's subject",
@@ -29,6 +30,10 @@ export const itemFaults = {
   KEY_MISMATCH: {
     meaning: 'the message key is not the item id of its envelope',
     action: 'Nothing tonight. When many come: the producer must use one id as message key and in the envelope.',
+  },
+  SUBJECT_MISMATCH: {
+    meaning: 'the message says that it is about another item (CloudEvents subject) than its envelope does',
+    action: 'Nothing tonight. When many come: the producer must use the item id as `ce_subject`, or leave that out.',
   },
   ITEM_ID_INVALID: {
     meaning: 'the envelope has no item id, or one that is not [A-Za-z0-9._-]{1,64}',

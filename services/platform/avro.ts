@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import avro from 'avsc'
+import { LARGEST_LONG } from '../domain/envelope-json.ts'
 
 const schemasFolder = join(import.meta.dirname, '../../schemas')
 
@@ -25,9 +26,6 @@ export function assertBounded(type: avro.Type, bytes: Buffer, offset: number): v
   const end = walkOf(type)(bytes, offset)
   if (end !== bytes.length) throw new RangeError(`${bytes.length - end} bytes left over`)
 }
-
-/** Beyond it the library reads and writes longs with another value, negative ones even with another sign. */
-export const LARGEST_LONG = 2 ** 52 - 1
 
 /** Over one value: from where it begins to where it ends. */
 type Walk = (bytes: Buffer, from: number) => number

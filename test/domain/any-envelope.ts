@@ -1,6 +1,6 @@
 import fc from 'fast-check'
+import { LARGEST_LONG } from '../../services/domain/envelope-json.ts'
 import type { Envelope } from '../../services/domain/records.ts'
-import { LARGEST_LONG } from '../../services/platform/avro.ts'
 
 /** What strangers may put where text belongs: any characters, and what steers terminals, breaks lines, forges JSON or names prototypes. */
 const anyText = fc.oneof(

@@ -103,6 +103,10 @@ export const mutations: Readonly<Record<string, Mutation>> = {
     const count = chance.next() < 0.02 ? 5000 : chance.between(10, 100)
     for (let n = 0; n < count; n++) message.headers.push(['ce_id', Buffer.of(n % 256)])
   },
+  'another content type': (message, chance) => {
+    const type = chance.pick(['application/json', 'application/cloudevents+json', 'text/html'])
+    message.headers.push(['content-type', Buffer.from(type)])
+  },
   'a header that is long': (message, chance) => {
     const length = chance.next() < 0.05 ? LONGEST_HEADER : chance.between(100, 5000)
     const isName = chance.next() < 0.5

@@ -115,6 +115,16 @@ async function badInputs(bench: Bench): Promise<BadInput[]> {
   add('a malformed id', ['ITEM_ID_INVALID'], 'a b/../c', await encode(crawlItem('a b/../c', { inline: good })))
   add('the schema id of another subject', ['SCHEMA_FOREIGN'], 'foreign', withId(foreignId, goodValue.subarray(5)))
   add('an unknown schema id', ['SCHEMA_FOREIGN'], 'unknown', withId(2_147_483_647, goodValue.subarray(5)))
+  const jsonType: RawRecord['headers'] = [['content-type', Buffer.from('application/json')]]
+  add(
+    'JSON without content type',
+    ['MESSAGE_UNDECODABLE'],
+    'json',
+    Buffer.from('{"envelope": {"item": {"id": "json"}}}'),
+  )
+  add('Avro that is called JSON', ['MESSAGE_UNDECODABLE'], 'good', goodValue, jsonType)
+  add('half a message of JSON', ['MESSAGE_UNDECODABLE'], 'json', Buffer.from('{"envelope": {"item":'), jsonType)
+  add('an event about another item', ['SUBJECT_MISMATCH'], 'good', goodValue, [['ce_subject', Buffer.from('other')]])
   await addItem('a payload of no bytes', ['PAYLOAD_EMPTY'], { inline: Buffer.alloc(0) })
   await addItem('a wrong sha256', ['DIGEST_MISMATCH'], { inline: good }, { sha256: sha256(text) })
   await addItem('a wrong md5', ['DIGEST_MISMATCH'], { inline: good }, { md5: '0'.repeat(32) })

@@ -3,7 +3,8 @@ import test from 'node:test'
 import avro from 'avsc'
 import fc from 'fast-check'
 import { acquisition } from '../../services/domain/envelope.ts'
-import { assertBounded, LARGEST_LONG, schemaType } from '../../services/platform/avro.ts'
+import { LARGEST_LONG } from '../../services/domain/envelope-json.ts'
+import { assertBounded, schemaType } from '../../services/platform/avro.ts'
 
 const item = schemaType('crawl-item')
 const sample = item.toBuffer({
