@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # Makes this checkout ready to run: Java and Maven (asked of the system), npm packages, kernels, the servers' jars; with the word
-# `test` also Python packages, with the word `containers` only a Docker engine and what builds images for it. What is ready is
-# left alone: a second run does nothing and downloads nothing.
-#   infra/setup.sh [test|containers]
+# `test` also Python packages; with the word `containers` only a Docker engine and what builds images for it, with `kernels` only
+# those. What is ready is left alone: a second run does nothing and downloads nothing.
+#   infra/setup.sh [test|containers|kernels]
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -212,6 +212,11 @@ container_packages() {
 
 if [ "${1:-}" = containers ]; then
   container_packages
+  exit
+fi
+
+if [ "${1:-}" = kernels ]; then
+  kernels
   exit
 fi
 

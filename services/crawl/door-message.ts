@@ -15,7 +15,8 @@ export type DoorMessage = { key: string; value: Buffer; headers: Record<string, 
 /** Where door messages come from and go to. */
 export type DoorMessageParts = {
   registry: Registry
-  intake: Store
+  /** null: no payload can travel by reference */
+  intake: Store | null
   /** longest payload that travels in the message, bytes */
   inlineBytes: number
   /** longest batch of messages that the topic takes, bytes */
@@ -52,7 +53,14 @@ export async function doorMessage(
   const key = itemIdOf(collected)
   const sha256 = createHash('sha256').update(payload).digest('hex')
   const inline = carriageOf(collected, inlineBytes) === 'inline'
-  if (!inline) await intake.write(sha256, payload)
+  if (!inline && intake === null) {
+    const sentence = `the payload of item ${key} has ${payload.length} bytes, ${inlineBytes} travel in a message, and there is no intake store`
+    throw new SluiceError(
+      'PAYLOAD_TOO_LARGE',
+      `${sentence}: name the folder of the gate's stores, or raise inlineBytes`,
+    )
+  }
+  if (!inline) await intake?.write(sha256, payload)
   const claimed = envelope.payload
   const described: PayloadGroup = {
     reference: inline ? null : sha256,

@@ -4,7 +4,7 @@ import { DOOR, prefixed } from '../domain/topics.ts'
 import { createKafka, withAdmin } from '../platform/kafka/client.ts'
 import { topicSettings } from '../platform/kafka/topic-settings.ts'
 import { createRegistry } from '../platform/registry.ts'
-import type { Settings } from '../platform/settings.ts'
+import type { GivenSettings } from '../platform/settings.ts'
 import { createFileStore } from '../platform/stores/file-store.ts'
 import { type Carriage, type Collected, carriageOf, doorMessage, itemIdOf } from './door-message.ts'
 import { createSendWindow, type WindowLimits } from './send-window.ts'
@@ -31,6 +31,9 @@ export type Publisher = {
   close(): Promise<void>
 }
 
+/** Of the settings, those that a producer needs. @property stores null: no payload can travel by reference */
+export type ProducerSettings = Required<Omit<GivenSettings, 'stores'>> & { stores: string | null }
+
 export type ProducerOptions = Partial<WindowLimits> & {
   /** `ce_source` of the messages: names the crawler, as a URI reference */
   source?: string
@@ -47,15 +50,15 @@ const REPLAY_HEADROOM = 65_536
  * Connects to the door topic: an idempotent producer whose messages are on all replicas before they count as written.
  * @throws {SluiceError} BROKER_UNREACHABLE, TOPICS_MISSING, REGISTRY_UNREACHABLE
  */
-export async function createProducer(settings: Settings, options: ProducerOptions = {}): Promise<Publisher> {
+export async function createProducer(settings: ProducerSettings, options: ProducerOptions = {}): Promise<Publisher> {
   const { source = '/sluice/crawl', ...limits } = options
   const topic = prefixed(settings.prefix, DOOR)
   const kafka = createKafka(settings, 'sluice-crawl', undefined, RETRY)
   const registry = createRegistry(settings)
-  const intake = createFileStore(settings.stores, 'intake')
+  const intake = settings.stores === null ? null : createFileStore(settings.stores, 'intake')
   const { partitions, topicLimit } = await lookAtTopic(kafka, topic)
   await registry.warm([DOOR])
-  await intake.make()
+  await intake?.make()
   const sender = createSender(kafka, topic)
   await sender.connect()
 

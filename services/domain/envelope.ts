@@ -1,6 +1,7 @@
 import type {
   AcquisitionGroup,
   Envelope,
+  ItemGroup,
   LivenessGroup,
   OriginGroup,
   RightsGroup,
@@ -30,6 +31,16 @@ export function emptyEnvelope(): Envelope {
     amendments: [],
     extra: {},
   }
+}
+
+/** The envelope of an item, with what is given; what is not is null. */
+export function envelope(known: Partial<Envelope> & Pick<Envelope, 'item'>): Envelope {
+  return { ...emptyEnvelope(), ...known }
+}
+
+/** @param known id: `[A-Za-z0-9._-]{1,64}`, derived from the source's own coordinates, so that publishing twice gives the same id */
+export function item(known: Partial<ItemGroup> & Pick<ItemGroup, 'id'>): ItemGroup {
+  return { mediaTypeClaimed: null, collectedAt: null, ...known }
 }
 
 /** The group acquisition with what is given, and nothing else; the other groups alike. */

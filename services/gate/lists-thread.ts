@@ -1,3 +1,4 @@
+import { extname } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { Worker } from 'node:worker_threads'
 import { SluiceError } from '../domain/errors.ts'
@@ -23,7 +24,7 @@ export type ListsThread = Worker
 
 /** Starts a thread for {@link collectInThread}: it loads its code and waits. It keeps no process running. */
 export function startListsThread(): ListsThread {
-  const thread = new Worker(new URL('./lists-worker.ts', import.meta.url))
+  const thread = new Worker(new URL(`lists-worker${extname(import.meta.filename)}`, import.meta.url))
   thread.unref()
   return thread
 }

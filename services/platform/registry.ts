@@ -35,7 +35,7 @@ type Decoder = { writer: avro.Type; resolver: ReturnType<avro.Type['createResolv
  * registry down, known ids go on. With a registry that says something else than before, because it lost its storage and gives
  * ids away anew, nothing goes on: the same id would mean two schemas.
  */
-export function createRegistry(settings: Settings) {
+export function createRegistry(settings: Pick<Settings, 'registry' | 'registryCredentials' | 'prefix'>) {
   const parts = new Map<Topic, ReturnType<typeof createTopicPart>>()
 
   function part(topic: Topic): ReturnType<typeof createTopicPart> {

@@ -7,6 +7,10 @@ import { SluiceError } from '../domain/errors.ts'
 export const DATA_FOLDER = '.sluice'
 
 const positive = z.coerce.number().int().positive()
+const url = z.url({ protocol: /^https?$/, error: 'expected an http(s) URL' })
+const prefix = z.string().regex(/^[A-Za-z0-9._-]{0,64}$/, 'expected at most 64 of A-Z a-z 0-9 . _ -')
+const mechanism = z.enum(['plain', 'scram-sha-256', 'scram-sha-512'])
+const MOST_INLINE_BYTES = 4_000_000
 const hostAndPort = z.string().regex(/^\[?[A-Za-z0-9._:-]+\]?:\d{1,5}$/, 'expected host:port')
 
 /** One line a setting: its environment variable, what it must look like, and what it is when not given. */
@@ -17,22 +21,16 @@ const schema = z.object({
     .pipe(z.array(hostAndPort).min(1))
     .optional()
     .describe('Kafka brokers, host:port, separated by commas; default: the local stack'),
-  SLUICE_REGISTRY: z
-    .url({ protocol: /^https?$/, error: 'expected an http(s) URL' })
+  SLUICE_REGISTRY: url
     .optional()
     .describe('schema registry, URL of its Confluent-compatible API; default: the local stack'),
   SLUICE_KAFKA_TLS: z.enum(['on', 'off']).default('off').describe('speak TLS to the brokers'),
-  SLUICE_KAFKA_SASL: z
-    .enum(['plain', 'scram-sha-256', 'scram-sha-512'])
+  SLUICE_KAFKA_SASL: mechanism
     .optional()
     .describe('SASL mechanism; the credentials come from SLUICE_KAFKA_CREDENTIALS'),
   SLUICE_KAFKA_CREDENTIALS: z.string().optional().describe('file with one line, user:password, for the brokers'),
   SLUICE_REGISTRY_CREDENTIALS: z.string().optional().describe('file with one line, user:password, for the registry'),
-  SLUICE_PREFIX: z
-    .string()
-    .regex(/^[A-Za-z0-9._-]{0,64}$/, 'expected at most 64 of A-Z a-z 0-9 . _ -')
-    .default('')
-    .describe('put before every topic, group and transactional id'),
+  SLUICE_PREFIX: prefix.default('').describe('put before every topic, group and transactional id'),
   SLUICE_STORES: z
     .string()
     .min(1)
@@ -50,7 +48,7 @@ const schema = z.object({
     .transform((text) => (text === 'off' ? null : text))
     .describe('gate: folder of its own for what it knows of the hash lists, for a start in seconds; off: none is kept'),
   SLUICE_INLINE_BYTES: positive
-    .max(4_000_000)
+    .max(MOST_INLINE_BYTES)
     .default(262_144)
     .describe('crawl: payloads up to this many bytes travel in the message, larger ones by reference'),
   SLUICE_SCANNERS: positive.optional().describe('gate: scanner processes; default: one a core'),
@@ -72,7 +70,7 @@ export type Settings = {
   brokers: string[]
   registry: string
   tls: boolean
-  sasl: ({ mechanism: 'plain' | 'scram-sha-256' | 'scram-sha-512' } & Credentials) | null
+  sasl: ({ mechanism: z.infer<typeof mechanism> } & Credentials) | null
   registryCredentials: Credentials | null
   prefix: string
   stores: string
@@ -92,20 +90,59 @@ export const settingsHelp: ReadonlyArray<{ name: string; meaning: string }> = Ob
   ([name, field]) => ({ name, meaning: field.description ?? '' }),
 )
 
+/** Settings that a program may give instead of its environment. */
+export type GivenSettings = Partial<
+  Pick<Settings, 'brokers' | 'registry' | 'tls' | 'sasl' | 'registryCredentials' | 'prefix' | 'stores' | 'inlineBytes'>
+>
+
+const credentials = { username: z.string().min(1), password: z.string() }
+const givenSettings = z.strictObject({
+  brokers: z.array(hostAndPort).min(1).optional(),
+  registry: url.optional(),
+  tls: z.boolean().optional(),
+  sasl: z
+    .strictObject({ mechanism, ...credentials })
+    .nullable()
+    .optional(),
+  registryCredentials: z.strictObject(credentials).nullable().optional(),
+  prefix: prefix.optional(),
+  stores: z.string().min(1).optional(),
+  inlineBytes: z.int().positive().max(MOST_INLINE_BYTES).optional(),
+} satisfies Record<keyof GivenSettings, z.ZodType>)
+
+/**
+ * Checks what a program gives; what it gives as undefined it leaves to the environment.
+ * @throws {SluiceError} CONFIG_INVALID, naming the setting and what was expected
+ */
+export function checkGiven(given: unknown): GivenSettings {
+  const parsed = givenSettings.safeParse(given)
+  if (parsed.success) {
+    return Object.fromEntries(Object.entries(parsed.data).filter(([, value]) => value !== undefined))
+  }
+  const issue = parsed.error.issues[0]
+  const where = issue === undefined || issue.path.length === 0 ? '' : `${issue.path.join('.')}: `
+  throw new SluiceError('CONFIG_INVALID', `the settings that were given are wrong: ${where}${issue?.message}`)
+}
+
 /**
  * The settings of this process, from the environment; brokers and registry default to the running local stack.
+ * @param given takes the place of what the environment says
  * @throws {SluiceError} CONFIG_INVALID, naming the variable, what it holds wrongly and what was expected
  */
-export function readSettings(environment: NodeJS.ProcessEnv = process.env): Settings {
+export function readSettings(environment: NodeJS.ProcessEnv = process.env, given: GivenSettings = {}): Settings {
   const parsed = schema.safeParse(environment)
   if (!parsed.success) {
     const issue = parsed.error.issues[0]
     throw new SluiceError('CONFIG_INVALID', `${String(issue?.path[0])} in the environment is wrong: ${issue?.message}`)
   }
   const values = parsed.data
-  const stack = values.SLUICE_BROKERS && values.SLUICE_REGISTRY ? null : localStack()
-  const brokers = values.SLUICE_BROKERS ?? stack?.brokers
-  const registry = values.SLUICE_REGISTRY ?? stack?.registry
+  const [namedBrokers, namedRegistry] = [
+    given.brokers ?? values.SLUICE_BROKERS,
+    given.registry ?? values.SLUICE_REGISTRY,
+  ]
+  const stack = namedBrokers && namedRegistry ? null : localStack()
+  const brokers = namedBrokers ?? stack?.brokers
+  const registry = namedRegistry ?? stack?.registry
   if (!brokers || !registry) {
     const missing = brokers ? 'SLUICE_REGISTRY' : 'SLUICE_BROKERS'
     throw new SluiceError(
@@ -121,8 +158,6 @@ export function readSettings(environment: NodeJS.ProcessEnv = process.env): Sett
     )
   }
   return {
-    brokers,
-    registry: registry.replace(/\/+$/, ''),
     tls: values.SLUICE_KAFKA_TLS === 'on',
     sasl: values.SLUICE_KAFKA_SASL && credentials ? { mechanism: values.SLUICE_KAFKA_SASL, ...credentials } : null,
     registryCredentials: readCredentials('SLUICE_REGISTRY_CREDENTIALS', values.SLUICE_REGISTRY_CREDENTIALS),
@@ -136,6 +171,9 @@ export function readSettings(environment: NodeJS.ProcessEnv = process.env): Sett
     chunkBytes: values.SLUICE_CHUNK_BYTES,
     listen: splitAddress(values.SLUICE_LISTEN),
     log: values.SLUICE_LOG,
+    ...given,
+    brokers,
+    registry: registry.replace(/\/+$/, ''),
   }
 }
 

@@ -5,14 +5,19 @@ import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
 import { z } from 'zod'
 import type { Collected } from '../../services/crawl/door-message.ts'
-import { createProducer, type ProducerOptions, type Publisher, type Written } from '../../services/crawl/producer.ts'
+import {
+  createProducer,
+  type ProducerOptions,
+  type ProducerSettings,
+  type Publisher,
+  type Written,
+} from '../../services/crawl/producer.ts'
 import { emptyEnvelope } from '../../services/domain/envelope.ts'
 import { SluiceError } from '../../services/domain/errors.ts'
 import type { CrawlItem } from '../../services/domain/records.ts'
 import { DOOR } from '../../services/domain/topics.ts'
 import { createKafka } from '../../services/platform/kafka/client.ts'
 import { type FollowedRecord, followTopic } from '../../services/platform/kafka/follow-topic.ts'
-import type { Settings } from '../../services/platform/settings.ts'
 import { type Bench, openBench } from '../integration/harness.ts'
 
 function collected(id: string, payload: Uint8Array): Collected {
@@ -20,7 +25,11 @@ function collected(id: string, payload: Uint8Array): Collected {
   return { envelope: { ...emptyEnvelope(), item }, payload }
 }
 
-async function openPublisher(t: TestContext, settings: Settings, options?: ProducerOptions): Promise<Publisher> {
+async function openPublisher(
+  t: TestContext,
+  settings: ProducerSettings,
+  options?: ProducerOptions,
+): Promise<Publisher> {
   const publisher = await createProducer(settings, options)
   t.after(() => publisher.close().catch(() => undefined))
   return publisher
@@ -116,6 +125,18 @@ test('an item with a malformed id or a message longer than the topic takes is re
   )
 })
 
+test('with no folder of stores, what is too long for a message is refused, and the next item is written', async (t) => {
+  const bench = await openBench(t, { partitions: 1 })
+  const publisher = await openPublisher(t, { ...bench.settings, stores: null, inlineBytes: 10 })
+  await assert.rejects(publisher.publish(collected('long', Buffer.alloc(11))), hasCode('PAYLOAD_TOO_LARGE'))
+  await publisher.publish(collected('short', Buffer.alloc(10)))
+  await publisher.flush()
+  assert.deepEqual(
+    (await readDoor(bench)).map(({ key }) => String(key)),
+    ['short'],
+  )
+})
+
 test('without the topic, createProducer says so', async (t) => {
   const bench = await openBench(t)
   const settings = { ...bench.settings, prefix: `${bench.settings.prefix}other.` }
@@ -135,10 +156,11 @@ test('sluice crawl folder publishes the same ids each time, lists bad sidecars, 
     bytes: z.literal(1),
     inline: z.literal(1),
     byReference: z.literal(0),
-    bad: z.tuple([z.object({ file: z.literal('b.jpg.json'), field: z.literal('origin'), expected: z.string() })]),
+    bad: z.literal(1),
+    badList: z.tuple([z.object({ file: z.literal('b.jpg.json'), field: z.literal('origin'), expected: z.string() })]),
   })
   for (let time = 0; time < 2; time++) {
-    const { stdout } = await bench.sluice(['crawl', 'folder', folder, '--json'], 1)
+    const { stdout } = await bench.sluice(['crawl', 'folder', folder, '--all', '--json'], 1)
     summary.parse(JSON.parse(stdout()))
   }
   const [first, second] = await readDoor(bench)

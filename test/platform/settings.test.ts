@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import test from 'node:test'
 import { SluiceError } from '../../services/domain/errors.ts'
-import { readSettings } from '../../services/platform/settings.ts'
+import { checkGiven, readSettings } from '../../services/platform/settings.ts'
 
 const good = { SLUICE_BROKERS: 'a:1, b:2', SLUICE_REGISTRY: 'http://r:8080/apis/' }
 
@@ -31,6 +31,35 @@ test('a wrong setting is named with what was expected', () => {
   for (const [wrong, expected] of cases) {
     assert.throws(
       () => readSettings({ ...good, ...wrong }),
+      (error) => error instanceof SluiceError && error.code === 'CONFIG_INVALID' && expected.test(error.message),
+      JSON.stringify(wrong),
+    )
+  }
+})
+
+test('what a program gives takes the place of what its environment says', () => {
+  const given = checkGiven({ brokers: ['c:3'], registry: 'https://r/', tls: true, prefix: undefined, inlineBytes: 5 })
+  const settings = readSettings({ ...good, SLUICE_PREFIX: 'p.' }, given)
+  assert.deepEqual(settings.brokers, ['c:3'])
+  assert.equal(settings.registry, 'https://r')
+  assert.equal(settings.tls, true)
+  assert.equal(settings.prefix, 'p.')
+  assert.equal(settings.inlineBytes, 5)
+  assert.deepEqual(readSettings({}, given).brokers, ['c:3'])
+})
+
+test('a wrong setting of a program is named with what was expected', () => {
+  const cases: Array<[unknown, RegExp]> = [
+    [{ brokers: ['nowhere'] }, /brokers\.0: expected host:port/],
+    [{ brokers: 'a:1' }, /brokers: .*expected array/],
+    [{ broker: ['a:1'] }, /broker/],
+    [{ registry: 'ftp://x' }, /registry: expected an http/],
+    [{ sasl: { mechanism: 'scram-sha-512', username: 'x' } }, /sasl\.password/],
+    [{ inlineBytes: 5_000_000 }, /inlineBytes/],
+  ]
+  for (const [wrong, expected] of cases) {
+    assert.throws(
+      () => checkGiven(wrong),
       (error) => error instanceof SluiceError && error.code === 'CONFIG_INVALID' && expected.test(error.message),
       JSON.stringify(wrong),
     )

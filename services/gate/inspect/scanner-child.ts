@@ -1,5 +1,7 @@
 import { type ChildProcessByStdio, spawn } from 'node:child_process'
-import { readFileSync, realpathSync } from 'node:fs'
+import { existsSync, readFileSync, realpathSync } from 'node:fs'
+import { createRequire } from 'node:module'
+import { basename } from 'node:path'
 import type { Readable, Writable } from 'node:stream'
 import { fileURLToPath } from 'node:url'
 import type { Inspection, InspectLimits } from '../../domain/fingerprint.ts'
@@ -45,11 +47,15 @@ const heapMegabytes = 512
 const neverToDisc = '100g'
 
 const root = new URL('../../../', import.meta.url)
+/** Where packages are looked for: installed as one itself, ours lie beside it, or further up. */
+const packages = (createRequire(import.meta.url).resolve.paths('sharp') ?? []).filter(
+  (folder) => basename(folder) === 'node_modules' && existsSync(folder),
+)
 /** A link to a folder elsewhere is followed. */
-const readable = ['services/', 'node_modules/', 'package.json'].flatMap((path) => {
-  const found = fileURLToPath(new URL(path, root))
-  return [found, realpathSync(found)]
-})
+const readable = [
+  ...['services/', 'package.json'].map((path) => fileURLToPath(new URL(path, root))),
+  ...packages,
+].flatMap((found) => [found, realpathSync(found)])
 
 /**
  * Starts a scanner and waits until it is ready.

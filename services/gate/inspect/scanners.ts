@@ -1,3 +1,4 @@
+import { extname } from 'node:path'
 import { SluiceError } from '../../domain/errors.ts'
 import type { Inspection, InspectLimits } from '../../domain/fingerprint.ts'
 import type { ItemFault } from '../../domain/reasons.ts'
@@ -84,7 +85,7 @@ export function createScanners({
   memoryBytes,
   onRestart,
   itemsEach = 2000,
-  entry = new URL('scanner.ts', import.meta.url),
+  entry = new URL(`scanner${extname(import.meta.filename)}`, import.meta.url),
 }: ScannersOptions): Scanners {
   const slots = Array.from({ length: size }, (_, i): Slot => {
     // They do not all make room at the same time.

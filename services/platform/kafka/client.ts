@@ -13,7 +13,12 @@ import { mendSilentBrokers } from './silent-brokers.ts'
  * map of committed offsets between all that it makes.
  * @param name client id, seen in the brokers' logs
  */
-export function createKafka(settings: Settings, name: string, log?: Log, retry?: KafkaConfig['retry']): Kafka {
+export function createKafka(
+  settings: Pick<Settings, 'brokers' | 'tls' | 'sasl'>,
+  name: string,
+  log?: Log,
+  retry?: KafkaConfig['retry'],
+): Kafka {
   guardRecordBatches()
   mendConsumerStop()
   mendRequestQueue()

@@ -1,3 +1,4 @@
+import { extname } from 'node:path'
 import { Worker } from 'node:worker_threads'
 import { type ThreadError, unpackError } from '../thread-error.ts'
 import type { FileTasks } from './object-files.ts'
@@ -41,7 +42,7 @@ type UnderWay = { asked: Asked; timer: NodeJS.Timeout; isLate: boolean }
 export function createFileThreads({
   most,
   patienceMs = PATIENCE_MS,
-  entry = new URL('file-thread.ts', import.meta.url),
+  entry = new URL(`file-thread${extname(import.meta.filename)}`, import.meta.url),
 }: {
   most: number
   patienceMs?: number
