@@ -77,6 +77,7 @@ export const usageErrors = {
   POLICY_INVALID: 'the policy file is wrong',
   LIST_INVALID: 'the hash list file is wrong',
   SIDECAR_INVALID: 'a sidecar file is wrong',
+  ACCESS_DENIED: 'the brokers do not let this principal do that',
   INSTALL_MISSING: 'something that this command needs is not installed',
 } as const
 export type UsageError = keyof typeof usageErrors

@@ -46,7 +46,7 @@ export const itemFaults = {
     action: 'Nothing tonight. When many come from one crawler: it takes whole pages for captions or titles.',
   },
   PAYLOAD_MISSING: {
-    meaning: 'there is no payload: neither inline nor under the reference in the intake store',
+    meaning: 'there is no payload: neither inline nor under the reference in one of the stores',
     action:
       'Is the intake store mounted and whole? If it is: the crawler sent a reference before it had written the object, or nothing at all.',
   },

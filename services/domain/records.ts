@@ -370,7 +370,7 @@ export type HeldItem = {
   engineVersion: string
   /** Lower-case hex sha256 of the original record in the held store (an Avro container, see held-original). */
   heldReference: string
-  /** Lower-case hex sha256 of the payload in the held store, where the item named its payload by reference and it existed; null otherwise. */
+  /** Lower-case hex sha256 of the payload in the held store; null where there was none that could be read or copied. */
   payloadReference: null | string
 }
 

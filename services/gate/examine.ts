@@ -48,13 +48,14 @@ export type Examine = <Result extends { bytes: number }>(
  */
 export function createExamine(parts: {
   registry: Registry
-  intake: Store
+  /** where a payload by reference is looked up, in this order */
+  payloads: readonly Pick<Store, 'read'>[]
   scanners: Scanners
   policy: Policy
   metrics: Metrics
   concurrency: number
 }): Examine {
-  const { registry, intake, scanners, policy, metrics } = parts
+  const { registry, payloads, scanners, policy, metrics } = parts
   const limit = pLimit(parts.concurrency)
 
   /** @param take told the length of the payload as soon as it is in memory */
@@ -65,7 +66,7 @@ export function createExamine(parts: {
     const faults: ItemFault[] = cut ? [...item.faults, 'ENVELOPE_TOO_LONG'] : [...item.faults]
     let payload: Payload | null = null
     if (item.readable) {
-      const resolved = await timed('resolve', () => resolvePayload(item, intake, policy.limits.payloadBytes))
+      const resolved = await timed('resolve', () => resolvePayload(item, payloads, policy.limits.payloadBytes))
       payload = resolved.payload
       take(payload?.bytes.length ?? 0)
       faults.push(...resolved.faults)

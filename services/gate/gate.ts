@@ -186,9 +186,10 @@ export async function startGate({
     if (first) await Promise.all([intake, clean, held].map((store) => store.make()))
     // Its thread is there then, when the first item is; the others start when something needs them.
     else await clean.find()
-    const route = createRoute({ registry, intake, held, policyHash, now: Date.now })
+    const payloads = [intake, held, clean]
+    const route = createRoute({ registry, payloads, held, policyHash, now: Date.now })
     // For each scanner one item that it is at, one that lies ready for it, and one that is matched or found meanwhile.
-    const examine = createExamine({ registry, intake, scanners, policy, metrics, concurrency: 3 * scanners.size })
+    const examine = createExamine({ registry, payloads, scanners, policy, metrics, concurrency: 3 * scanners.size })
     return {
       process(records, signal) {
         const current = lists.current()

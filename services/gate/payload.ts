@@ -15,20 +15,22 @@ type Digest = Signal & { signal: (typeof digests)[number] }
 
 /**
  * Finds the bytes of an item and checks what the crawler claimed about them.
+ * @param stores where a reference is looked up, one after the other: a message that amends or repeats an earlier one refers to bytes that only the
+ *   gate's own stores may still have
  * @param limit bytes; a longer payload is not read
  * @returns the payload, null where there is none to inspect, and all faults found
  * @throws {SluiceError} STORE_UNREACHABLE
  */
 export async function resolvePayload(
   item: DoorItem,
-  intake: Store,
+  stores: readonly Pick<Store, 'read'>[],
   limit: number,
 ): Promise<{ payload: Payload | null; faults: ItemFault[] }> {
   const claims = item.envelope.payload
   const reference = claims?.reference ?? null
   if (item.inline !== null && reference !== null) return { payload: null, faults: ['PAYLOAD_AMBIGUOUS'] }
   try {
-    const bytes = item.inline ?? (reference === null ? null : await intake.read(reference, limit))
+    const bytes = item.inline ?? (reference === null ? null : await readFirst(stores, reference, limit))
     if (bytes === null) return { payload: null, faults: ['PAYLOAD_MISSING'] }
     if (bytes.length > limit) return { payload: null, faults: ['PAYLOAD_TOO_LARGE'] }
     const payload = digest(bytes)
@@ -37,6 +39,25 @@ export async function resolvePayload(
     if (error instanceof SluiceError && isItemFault(error.code)) return { payload: null, faults: [error.code] }
     throw error
   }
+}
+
+/** From the first store that has the object. One that can't be read is not passed over: it might be the one. */
+async function readFirst(
+  stores: readonly Pick<Store, 'read'>[],
+  reference: string,
+  limit: number,
+): Promise<Buffer | null> {
+  for (const store of stores) {
+    const bytes = await store.read(reference, limit).catch(nullWhenMissing)
+    if (bytes !== null) return bytes
+  }
+  return null
+}
+
+/** @throws {unknown} the error, where it says anything else */
+export function nullWhenMissing(error: unknown): null {
+  if (error instanceof SluiceError && error.code === 'PAYLOAD_MISSING') return null
+  throw error
 }
 
 /** The exact digests of some bytes. */

@@ -1,5 +1,6 @@
 import { hash } from 'node:crypto'
 import avro from 'avsc'
+import { coordinatesText } from '../domain/coordinates.ts'
 import { ENGINE_VERSION } from '../domain/engine.ts'
 import { trainingView } from '../domain/envelope.ts'
 import { SluiceError } from '../domain/errors.ts'
@@ -19,6 +20,7 @@ import type { Registry } from '../platform/registry.ts'
 import type { FileStore } from '../platform/stores/file-store.ts'
 import type { Store, StoredObject } from '../platform/stores/store.ts'
 import type { Examined } from './examine.ts'
+import { nullWhenMissing } from './payload.ts'
 
 /** A message for one of the gate's topics; its partition is that of the input. */
 export type Outgoing = { topic: Topic; key: string; value: Buffer; headers: Record<string, string> }
@@ -51,8 +53,8 @@ const LONGEST_COPY = 1_073_741_824
 const held = schemaType('held-original')
 
 /**
- * Makes the function that writes what items lead to into the stores: the bytes that were checked to clean, or the original record and a
- * referenced payload to held.
+ * Makes the function that writes what items lead to into the stores: the bytes that were checked to clean, or the original record and the
+ * payload to held.
  */
 export function createKeep(stores: Readonly<Record<LaneStore, Pick<Store, 'writeAll'>>>) {
   return async function keep(routed: readonly Routed[]): Promise<void> {
@@ -73,7 +75,8 @@ export function createKeep(stores: Readonly<Record<LaneStore, Pick<Store, 'write
  */
 export function createRoute(parts: {
   registry: Registry
-  intake: FileStore
+  /** where a payload by reference is looked up, in this order */
+  payloads: readonly FileStore[]
   held: FileStore
   policyHash: string
   now: () => number
@@ -104,7 +107,7 @@ export function createRoute(parts: {
     if (judgement.outcome === 'clean') {
       await send('gate.clean', clear(examined, objects))
     } else {
-      const payloadReference = await holdReferenced(examined, objects)
+      const payloadReference = await holdPayload(examined, objects)
       const original = await container(record)
       heldReference = hash('sha256', original)
       objects.push({ store: 'held', sha256: heldReference, bytes: original })
@@ -152,18 +155,23 @@ export function createRoute(parts: {
   }
 
   /**
-   * Copies a payload by reference to held, also one that was not looked at because it is too large or contradicts an inline one.
-   * @returns its name there; null where the item names none, or one that does not exist or can't be copied
+   * Keeps the payload under its own name, an inline one too: a message that amends this one refers to it by that. Also one by reference that was
+   * not looked at because it is too large or contradicts an inline one.
+   * @returns its name there; null where nothing was looked at and the item names none, or one that does not exist or can't be copied
    */
-  async function holdReferenced({ item, payload }: Examined, objects: RoutedObject[]): Promise<string | null> {
-    const reference = item.envelope.payload?.reference ?? null
-    if (reference === null) return null
+  async function holdPayload({ item, payload }: Examined, objects: RoutedObject[]): Promise<string | null> {
     if (payload !== null) {
       objects.push({ store: 'held', sha256: payload.sha256, bytes: payload.bytes })
       return payload.sha256
     }
+    const reference = item.envelope.payload?.reference ?? null
+    if (reference === null) return null
     try {
-      return await parts.held.copy(parts.intake, reference, LONGEST_COPY)
+      for (const store of parts.payloads) {
+        const name = await parts.held.copy(store, reference, LONGEST_COPY).catch(nullWhenMissing)
+        if (name !== null) return name
+      }
+      return null
     } catch (error) {
       if (error instanceof SluiceError && error.fault === 'item') return null
       throw error
@@ -184,11 +192,6 @@ export function createRoute(parts: {
       receipt: null,
     }
   }
-}
-
-/** Cluster, topic, partition and offset in one word: the key of what has no item id of its own. */
-function coordinatesText({ cluster, topic, partition, offset }: Coordinates): string {
-  return `${cluster}/${topic}/${partition}/${offset}`
 }
 
 function disputesKey(reason: Reason): boolean {

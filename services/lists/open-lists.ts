@@ -1,10 +1,11 @@
 import { setTimeout as wait } from 'node:timers/promises'
-import kafkajs, { type Kafka } from 'kafkajs'
+import type { Kafka } from 'kafkajs'
 import { SluiceError } from '../domain/errors.ts'
 import type { HashListCollector, KnownList, ListState } from '../domain/hash-list-state.ts'
 import { prefixed } from '../domain/topics.ts'
 import { withAdmin } from '../platform/kafka/client.ts'
 import { followHashLists, HASH_ENTRIES } from '../platform/kafka/follow-hash-lists.ts'
+import { isPassing } from '../platform/kafka/kafka-failure.ts'
 import type { Registry } from '../platform/registry.ts'
 
 /** How long a broker that has just started, or has just made the topic, may answer that it is not there yet. */
@@ -91,10 +92,4 @@ async function checkTopic(kafka: Kafka, topic: string): Promise<void> {
       )
     }
   })
-}
-
-/** Whether the client library calls a failure, or what caused it, worth another try; the follower makes that try. */
-function isPassing(failure: unknown): boolean {
-  if (!(failure instanceof kafkajs.KafkaJSError)) return false
-  return failure.retriable || isPassing(failure.cause)
 }

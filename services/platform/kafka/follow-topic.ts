@@ -1,8 +1,9 @@
 import { createHash, randomUUID } from 'node:crypto'
 import { once } from 'node:events'
 import { setTimeout as wait } from 'node:timers/promises'
-import kafkajs, { type Admin, type Consumer, type EachBatchPayload, type Kafka, type KafkaMessage } from 'kafkajs'
+import type { Admin, Consumer, EachBatchPayload, Kafka, KafkaMessage } from 'kafkajs'
 import { SluiceError } from '../../domain/errors.ts'
+import { isRefusal } from './kafka-failure.ts'
 import { unreadable } from './record-batches.ts'
 
 const PAUSE_AFTER_TROUBLE_MS = 1000
@@ -173,7 +174,7 @@ export function followTopic({ kafka, topic, after, onRecord, onTrouble }: Follow
       await Promise.race([look, stopped.promise])
       seenAt = performance.now()
     } catch (error) {
-      throw isUnknownTopic(error) && ends !== null ? lose(undefined, error) : error
+      throw isRefusal(error, 'UNKNOWN_TOPIC_OR_PARTITION') && ends !== null ? lose(undefined, error) : error
     } finally {
       stopping.signal.removeEventListener('abort', stop)
       await within(STOP_PATIENCE_MS, closed)
@@ -308,13 +309,6 @@ function digestOf({ offset, timestamp, key, value }: KafkaMessage): string {
   return createHash('sha256')
     .update(JSON.stringify([offset, timestamp, ...texts]))
     .digest('hex')
-}
-
-/** The client library wraps what it has tried several times. */
-function isUnknownTopic(error: unknown): boolean {
-  if (!(error instanceof Error)) return false
-  if (error instanceof kafkajs.KafkaJSProtocolError) return error.type === 'UNKNOWN_TOPIC_OR_PARTITION'
-  return isUnknownTopic(error.cause)
 }
 
 /** Waits for the work, but no longer than this. */
