@@ -37,6 +37,14 @@ await runCli({
     summary: 'judge the items on the door topic',
     load: async () => (await import('./gate/command.ts')).gateCommand(),
   },
+  trace: {
+    summary: 'tell all that is known of an item',
+    load: async () => (await import('./trace/trace-command.ts')).traceCommand(),
+  },
+  provenance: {
+    summary: 'tell how complete what is known of the items is',
+    load: async () => (await import('./trace/provenance-command.ts')).provenanceCommand(),
+  },
   inspect: {
     summary: 'hash and judge files by hand, without Kafka',
     load: async () => (await import('./gate/inspect-command.ts')).inspectCommand(),

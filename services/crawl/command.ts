@@ -5,12 +5,13 @@ import { showProgress } from '../platform/progress.ts'
 import { policyFile, readSettings, readTextFile } from '../platform/settings.ts'
 import { asTable } from '../platform/table.ts'
 import { visible } from '../platform/visible.ts'
+import { amendCommand } from './amend-command.ts'
 import { type CheckCounts, checkAll } from './check.ts'
 import { openCheckpoint } from './checkpoint.ts'
 import { deliveryImporter } from './delivery.ts'
 import { folderImporter } from './folder.ts'
 import { img2datasetImporter } from './img2dataset.ts'
-import { type Import, type ImportCounts, noCounts, publishAll } from './import.ts'
+import { badLines, type Import, type ImportCounts, noCounts, publishAll } from './import.ts'
 import type { Importer } from './importer.ts'
 import { createProducer } from './producer.ts'
 import { warcImporter } from './warc.ts'
@@ -25,6 +26,7 @@ export function crawlCommand(): Command {
     .description('Publishes items, each with what is known about it, to the door topic crawl.items.')
     .addHelpText('after', `\nExample:\n  ${importers[0]?.example}`)
   for (const importer of importers) crawl.addCommand(importCommand(importer))
+  crawl.addCommand(amendCommand())
   crawl.addCommand(checkCommand())
   return crawl
 }
@@ -187,11 +189,7 @@ function notPublished({ leftOut, bad, badList }: ImportCounts): string[] {
         out.map(([reason, count]) => [visible(reason), count]),
       ),
     )
-  for (const { file, field, expected } of badList) {
-    lines.push(visible(`bad: ${file}${field === '' ? '' : `, field ${field}`}: ${expected}`))
-  }
-  if (bad > badList.length) lines.push(`and ${bad - badList.length} more`)
-  return lines
+  return [...lines, ...badLines({ bad, badList })]
 }
 
 function megabytes(bytes: number): string {

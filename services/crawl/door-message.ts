@@ -4,7 +4,7 @@ import { SluiceError } from '../domain/errors.ts'
 import type { CrawlItem, Envelope, PayloadGroup } from '../domain/records.ts'
 import { DOOR } from '../domain/topics.ts'
 import type { Registry } from '../platform/registry.ts'
-import type { Store } from '../platform/stores/store.ts'
+import { isReference, type Store } from '../platform/stores/store.ts'
 
 /** Something collected: what is known about it, and its bytes. */
 export type Collected = { envelope: Envelope; payload: Uint8Array }
@@ -29,7 +29,7 @@ export type DoorMessageParts = {
  * The id under which a collected thing enters.
  * @throws {SluiceError} ITEM_ID_INVALID
  */
-export function itemIdOf({ envelope }: Collected): string {
+export function itemIdOf({ envelope }: Pick<Collected, 'envelope'>): string {
   const id = envelope.item?.id
   if (id === undefined || !isItemId(id)) throw new SluiceError('ITEM_ID_INVALID')
   return id
@@ -47,9 +47,11 @@ export function carriageOf({ payload }: Collected, inlineBytes: number): Carriag
  */
 export async function doorMessage(
   collected: Collected,
-  { registry, intake, inlineBytes, topicLimit, source }: DoorMessageParts,
+  parts: DoorMessageParts,
 ): Promise<{ message: DoorMessage; bytes: number }> {
+  const { intake, inlineBytes } = parts
   const { envelope, payload } = collected
+  // Before anything is written.
   const key = itemIdOf(collected)
   const sha256 = createHash('sha256').update(payload).digest('hex')
   const inline = carriageOf(collected, inlineBytes) === 'inline'
@@ -69,14 +71,36 @@ export async function doorMessage(
     sha1: claimed?.sha1 ?? null,
     sha256: claimed?.sha256 ?? sha256,
   }
-  const item: CrawlItem = {
-    envelope: { ...envelope, payload: described },
-    inline: inline ? Buffer.from(payload.buffer, payload.byteOffset, payload.byteLength) : null,
-  }
+  return await messageOf(
+    {
+      envelope: { ...envelope, payload: described },
+      inline: inline ? Buffer.from(payload.buffer, payload.byteOffset, payload.byteLength) : null,
+    },
+    parts,
+  )
+}
+
+/**
+ * The door topic's message for an item whose payload lies in a store already, under the reference that its envelope names.
+ * @throws {SluiceError} ITEM_ID_INVALID, REFERENCE_INVALID, PAYLOAD_TOO_LARGE for a long envelope, REGISTRY_UNREACHABLE
+ */
+export async function referringMessage(
+  envelope: Envelope,
+  parts: DoorMessageParts,
+): Promise<{ message: DoorMessage; bytes: number }> {
+  if (!isReference(envelope.payload?.reference ?? '')) throw new SluiceError('REFERENCE_INVALID')
+  return await messageOf({ envelope, inline: null }, parts)
+}
+
+async function messageOf(
+  item: CrawlItem,
+  { registry, topicLimit, source }: DoorMessageParts,
+): Promise<{ message: DoorMessage; bytes: number }> {
+  const key = itemIdOf(item)
   const message = { key, value: await registry.encode(DOOR, item), headers: cloudEventsHeaders(key, source) }
   const bytes = sizeInTopic(message)
   if (bytes > topicLimit) {
-    const advice = inline
+    const advice = item.inline
       ? 'lower SLUICE_INLINE_BYTES, so that the payload travels by reference'
       : 'shorten the envelope'
     throw new SluiceError(

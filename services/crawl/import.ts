@@ -1,6 +1,7 @@
 import { SluiceError } from '../domain/errors.ts'
 import { isInspected } from '../domain/media-types.ts'
 import { sniffMediaType } from '../platform/sniff-media-type.ts'
+import { visible } from '../platform/visible.ts'
 import type { Checkpoint } from './checkpoint.ts'
 import type { Collected } from './door-message.ts'
 import type { Found, Importer } from './importer.ts'
@@ -103,7 +104,16 @@ function countLeftOut(counts: ImportCounts, reason: string): void {
   counts.leftOut[reason] = (counts.leftOut[reason] ?? 0) + 1
 }
 
-function countBad(counts: ImportCounts, bad: Bad): void {
+/** The first of them are told one by one. */
+export function countBad(counts: Pick<ImportCounts, 'bad' | 'badList'>, bad: Bad): void {
   counts.bad++
   if (counts.badList.length < LONGEST_BAD_LIST) counts.badList.push(bad)
+}
+
+/** What could not be published, a line each, for a terminal. */
+export function badLines({ bad, badList }: Pick<ImportCounts, 'bad' | 'badList'>): string[] {
+  const lines = badList.map(({ file, field, expected }) =>
+    visible(`bad: ${file}${field === '' ? '' : `, field ${field}`}: ${expected}`),
+  )
+  return bad > badList.length ? [...lines, `and ${bad - badList.length} more`] : lines
 }

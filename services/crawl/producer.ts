@@ -1,12 +1,21 @@
 import kafkajs, { type Kafka, type Message, type Producer, type RecordMetadata } from 'kafkajs'
 import { SluiceError } from '../domain/errors.ts'
+import type { Envelope } from '../domain/records.ts'
 import { DOOR, prefixed } from '../domain/topics.ts'
 import { createKafka, withAdmin } from '../platform/kafka/client.ts'
 import { topicSettings } from '../platform/kafka/topic-settings.ts'
 import { createRegistry } from '../platform/registry.ts'
 import type { GivenSettings } from '../platform/settings.ts'
 import { createFileStore } from '../platform/stores/file-store.ts'
-import { type Carriage, type Collected, carriageOf, doorMessage, itemIdOf } from './door-message.ts'
+import {
+  type Carriage,
+  type Collected,
+  carriageOf,
+  type DoorMessage,
+  doorMessage,
+  itemIdOf,
+  referringMessage,
+} from './door-message.ts'
 import { createSendWindow, type WindowLimits } from './send-window.ts'
 
 /** Where a message stands on the door topic. */
@@ -21,6 +30,12 @@ export type Publisher = {
    * @throws {SluiceError} ITEM_ID_INVALID, PAYLOAD_TOO_LARGE, STORE_UNREACHABLE, REGISTRY_UNREACHABLE, USAGE after close
    */
   publish(collected: Collected): Promise<{ carriage: Carriage; written: Promise<Written> }>
+  /**
+   * Publishes once more, with another envelope, an item whose payload lies in one of the gate's stores under the envelope's reference. As `publish`,
+   * but no store is touched.
+   * @throws {SluiceError} ITEM_ID_INVALID, REFERENCE_INVALID, PAYLOAD_TOO_LARGE, REGISTRY_UNREACHABLE, USAGE after close
+   */
+  publishReferring(envelope: Envelope): Promise<{ written: Promise<Written> }>
   /**
    * Resolves when everything published so far is written.
    * @throws {SluiceError} the first failure since the last flush: BROKER_UNREACHABLE, TOPICS_MISSING or PAYLOAD_TOO_LARGE. What was accepted
@@ -77,15 +92,29 @@ export async function createProducer(settings: ProducerSettings, options: Produc
   )
   let closed = false
 
+  /** @param weight bytes that the item holds in memory until it is written */
+  async function put(
+    id: string,
+    weight: number,
+    make: () => Promise<{ message: DoorMessage; bytes: number }>,
+  ): Promise<{ written: Promise<Written> }> {
+    if (closed) throw new SluiceError('USAGE', 'the producer is closed and publishes nothing more')
+    const partition = partitionOf(id)
+    return await window.put(weight, async () => {
+      const { message, bytes } = await make()
+      return { message: { ...message, partition }, bytes }
+    })
+  }
+
   return {
     async publish(collected) {
-      if (closed) throw new SluiceError('USAGE', 'the producer is closed and publishes nothing more')
-      const partition = partitionOf(itemIdOf(collected))
-      const { written } = await window.put(collected.payload.length, async () => {
-        const { message, bytes } = await doorMessage(collected, parts)
-        return { message: { ...message, partition }, bytes }
-      })
+      const { length } = collected.payload
+      const { written } = await put(itemIdOf(collected), length, () => doorMessage(collected, parts))
       return { carriage: carriageOf(collected, settings.inlineBytes), written }
+    },
+    async publishReferring(envelope) {
+      const { length } = JSON.stringify(envelope)
+      return await put(itemIdOf({ envelope }), length, () => referringMessage(envelope, parts))
     },
     flush: () => window.flush(),
     async close() {

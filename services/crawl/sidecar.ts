@@ -10,19 +10,31 @@ const hex = (digits: number) =>
   optional(z.string().regex(new RegExp(`^[0-9a-f]{${digits}}$`), `expected ${digits} lower-case hex digits`))
 
 const { item, payload, acquisition, origin, supply, rights, synthetic, liveness } = envelopeGroups
+/** The groups of the envelope that a file may tell of, by name. */
+export const groups = {
+  item: item.omit({ id: true }),
+  payload: payload.omit({ reference: true }).extend({ size: count, md5: hex(32), sha1: hex(40), sha256: hex(64) }),
+  acquisition: acquisition.extend({
+    warcOffset: count,
+    fetchedMd5: hex(32),
+    fetchedSha1: hex(40),
+    fetchedSha256: hex(64),
+  }),
+  origin,
+  supply: supply.extend({ row: count }),
+  rights,
+  synthetic,
+  liveness,
+}
 const sidecar = z.object({
-  item: optional(item.omit({ id: true })),
-  payload: optional(
-    payload.omit({ reference: true }).extend({ size: count, md5: hex(32), sha1: hex(40), sha256: hex(64) }),
-  ),
-  acquisition: optional(
-    acquisition.extend({ warcOffset: count, fetchedMd5: hex(32), fetchedSha1: hex(40), fetchedSha256: hex(64) }),
-  ),
-  origin: optional(origin),
-  supply: optional(supply.extend({ row: count })),
-  rights: optional(rights),
-  synthetic: optional(synthetic),
-  liveness: optional(liveness),
+  item: optional(groups.item),
+  payload: optional(groups.payload),
+  acquisition: optional(groups.acquisition),
+  origin: optional(groups.origin),
+  supply: optional(groups.supply),
+  rights: optional(groups.rights),
+  synthetic: optional(groups.synthetic),
+  liveness: optional(groups.liveness),
   extra: optional(z.record(z.string(), z.string())),
 })
 const anyObject = z.record(z.string(), z.unknown())

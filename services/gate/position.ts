@@ -1,9 +1,9 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Admin, Kafka, KafkaMessage } from 'kafkajs'
 import { SluiceError } from '../domain/errors.ts'
+import { timeText } from '../domain/time-text.ts'
 import { orderedHeaders } from '../platform/kafka/header-order.ts'
 import { withPartitionReader } from '../platform/kafka/partition-reader.ts'
-import { timeText } from './route.ts'
 
 /** A partition of the door. */
 export type Place = { cluster: string; topic: string; partition: number }

@@ -14,6 +14,7 @@ import type {
   MissingFact,
   VerdictRecord,
 } from '../domain/records.ts'
+import { timeText } from '../domain/time-text.ts'
 import { DOOR, type Topic } from '../domain/topics.ts'
 import { schemaType } from '../platform/avro.ts'
 import type { Registry } from '../platform/registry.ts'
@@ -196,17 +197,6 @@ export function createRoute(parts: {
 
 function disputesKey(reason: Reason): boolean {
   return reason === 'KEY_MISSING' || reason === 'KEY_MISMATCH'
-}
-
-/** The last moment that a date can be, in milliseconds; a producer's timestamp may be any number. */
-const END_OF_TIME = 8_640_000_000_000_000
-
-/**
- * When a record of the door was appended, as `ce_time` has it.
- * @param timestamp milliseconds since the epoch
- */
-export function timeText(timestamp: number): string {
-  return new Date(Math.max(-END_OF_TIME, Math.min(END_OF_TIME, timestamp))).toISOString()
 }
 
 /** Attributes of the CloudEvents Kafka binding, binary mode. */
