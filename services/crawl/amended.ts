@@ -18,8 +18,9 @@ export function amended(
   const added = new Map<string, Record<string, unknown>>()
   for (const [path, value] of fields) {
     const [group = '', field = ''] = path.split('.')
+    // Decoded records have prototypes of their own, which would count.
     const present: unknown = Reflect.get(Object(Reflect.get(envelope, group)), field)
-    if (isDeepStrictEqual(plain(present), value)) continue
+    if (isDeepStrictEqual(structuredClone(present), value)) continue
     if (isTold(present)) throw new SidecarError(path, 'expected a field that is not told yet: nothing is overwritten')
     added.set(group, { ...added.get(group), [field]: value })
   }
@@ -53,7 +54,7 @@ function merged<Value extends object>(
 ): Value | null {
   const values = added.get(name)
   if (values === undefined) return group
-  const parsed = type.safeParse({ ...group, ...values })
+  const parsed = type.safeParse({ ...structuredClone(group), ...values })
   if (parsed.success) return parsed.data
   const issue = parsed.error.issues[0]
   throw new SidecarError([name, ...(issue?.path ?? [])].join('.'), issue?.message ?? 'expected another value')
@@ -62,9 +63,4 @@ function merged<Value extends object>(
 function isTold(value: unknown): boolean {
   if (typeof value === 'string') return value.trim() !== ''
   return Array.isArray(value) ? value.length > 0 : value !== null && value !== undefined
-}
-
-/** Decoded records have prototypes of their own, which count when values are compared. */
-function plain(value: unknown): unknown {
-  return typeof value === 'object' ? JSON.parse(JSON.stringify(value)) : value
 }
