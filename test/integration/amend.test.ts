@@ -5,6 +5,10 @@ import { test } from 'node:test'
 import { z } from 'zod'
 import { acquisition, supply } from '../../services/domain/envelope.ts'
 import type { CrawlItem } from '../../services/domain/records.ts'
+import { findPassages } from '../../services/trace/find-passages.ts'
+import { printedJson } from '../../services/trace/printed.ts'
+import { toldPassage } from '../../services/trace/told-passage.ts'
+import { parseWanted } from '../../services/trace/wanted.ts'
 import { type Bench, openBench, shippedProvenance } from './harness.ts'
 import { crawlItem, photograph, sha256, tinyPicture } from './items.ts'
 import { waitFor } from './waiting.ts'
@@ -63,8 +67,10 @@ const group = z.looseObject({
 })
 const report = z.object({ items: z.number(), by: z.record(z.string(), z.array(group)) })
 
-async function traced(bench: Bench, wanted: string, ...words: string[]): Promise<z.infer<typeof trace>> {
-  return trace.parse(JSON.parse((await bench.sluice(['trace', wanted, '--json', ...words])).stdout()))
+/** As `sluice trace --json` tells it, without the start of a process. */
+async function passagesOf(bench: Bench, wanted: string): Promise<Array<z.infer<typeof passage>>> {
+  const { passages } = await findPassages(bench, parseWanted(wanted, bench.topic('crawl.items')), () => undefined)
+  return z.array(passage).parse(JSON.parse(printedJson(passages.map((found) => toldPassage(found, false)))))
 }
 
 async function gaps(bench: Bench): Promise<Array<z.infer<typeof gap>>> {
@@ -117,7 +123,7 @@ test('what a supplier left out is listed, asked for, brought in, and judged agai
 
   const lacking = ['lastSeen', 'placeFound', 'remoteAddress', 'uploader']
   await t.test('an item without the place where it was found is held for that, with the fact named', async () => {
-    const { passages } = await traced(bench, 'inline')
+    const passages = await passagesOf(bench, 'inline')
     assert.deepEqual(
       passages.map(({ verdict }) => [verdict.outcome, verdict.reasons, verdict.missing]),
       [['quarantine', ['PROVENANCE_INCOMPLETE'], lacking.map((fact) => ({ fact, enforced: fact === 'placeFound' }))]],
@@ -184,18 +190,17 @@ test('what a supplier left out is listed, asked for, brought in, and judged agai
     ['referred', referred],
   ] as const) {
     await t.test(`the amended message is cleared and both are told, its payload ${id}`, async () => {
-      const { passages, masked, denied } = await traced(bench, id)
-      assert.deepEqual([passages.length, masked, denied], [2, true, []])
-      const [first, second] = passages
+      const [first, second, ...others] = await passagesOf(bench, id)
       assert.ok(first && second)
+      assert.deepEqual(others, [])
       assert.deepEqual([first.verdict.outcome, second.verdict.outcome], ['quarantine', 'clean'])
       assert.deepEqual(second.clean?.reference, sha256(payload))
       assert.deepEqual(second.bytes, { store: 'clean', payload: sha256(payload), original: null })
       assert.deepEqual(first.envelope.amendments, [])
       const { cluster, topic, partition, offset } = first.verdict.input
-      const [{ addedAt, ...amendment } = { addedAt: 0 }, ...others] = second.envelope.amendments
+      const [{ addedAt, ...amendment } = { addedAt: 0 }, ...more] = second.envelope.amendments
       assert.deepEqual(
-        [amendment, others],
+        [amendment, more],
         [
           {
             fields: [
@@ -219,7 +224,7 @@ test('what a supplier left out is listed, asked for, brought in, and judged agai
     'a known picture stays held however much is told of it, and so does a payload that was not as claimed',
     async () => {
       const outcomes = async (id: string) =>
-        (await traced(bench, id)).passages.map(({ verdict }) => [verdict.outcome, verdict.reasons])
+        (await passagesOf(bench, id)).map(({ verdict }) => [verdict.outcome, verdict.reasons])
       assert.deepEqual(await outcomes('known'), [
         ['quarantine', ['KNOWN_EXACT', 'PROVENANCE_INCOMPLETE']],
         ['quarantine', ['KNOWN_EXACT']],
@@ -232,7 +237,7 @@ test('what a supplier left out is listed, asked for, brought in, and judged agai
   )
 
   await t.test('an item that was cleared is amended too, from the bytes in the clean store', async () => {
-    const { passages } = await traced(bench, 'complete')
+    const passages = await passagesOf(bench, 'complete')
     assert.deepEqual(
       passages.map(({ verdict, envelope }) => [verdict.outcome, envelope.amendments.length]),
       [
@@ -268,7 +273,7 @@ test('what a supplier left out is listed, asked for, brought in, and judged agai
       const again = JSON.parse((await amend(1)).stdout())
       assert.deepEqual([again.amended, again.unchanged, again.bad], [0, 5, 1])
       const other = join(bench.folder, 'other.jsonl')
-      const [place] = (await traced(bench, 'inline')).passages.map(({ verdict }) => verdict.input)
+      const [place] = (await passagesOf(bench, 'inline')).map(({ verdict }) => verdict.input)
       assert.ok(place)
       const rows = [
         { itemId: 'referred', 'acquisition.requestedUrl': 'https://elsewhere.example.org/' },
@@ -293,21 +298,21 @@ test('what a supplier left out is listed, asked for, brought in, and judged agai
   await t.test(
     'an item is found by id, sha256 and coordinates alike; what there is not is said, and wrong words are',
     async () => {
-      const byId = await traced(bench, 'referred')
-      const bySha256 = await traced(bench, sha256(referred))
-      assert.deepEqual(bySha256.passages, byId.passages)
-      const [first] = byId.passages
+      const { stdout } = await bench.sluice(['trace', 'referred', '--json'])
+      const { passages: byId, ...rest } = trace.parse(JSON.parse(stdout()))
+      assert.deepEqual(rest, { wanted: 'referred', masked: true, leftOut: 0, denied: [] })
+      assert.deepEqual(await passagesOf(bench, sha256(referred)), byId)
+      const [first] = byId
       assert.ok(first)
       const { cluster, topic, partition, offset } = first.verdict.input
       for (const place of [`${topic}/${partition}/${offset}`, `${cluster}/${topic}/${partition}/${offset}`]) {
-        assert.deepEqual((await traced(bench, place)).passages, [first])
+        assert.deepEqual(await passagesOf(bench, place), [first])
       }
       const none = await bench.sluice(['trace', 'no-such-item'], 1)
       assert.match(none.stderr(), /nothing of that name/)
       assert.equal(none.stdout(), '')
       await bench.sluice(['trace', 'not an id'], 2)
-      await bench.sluice(['trace', 'other.topic/0/1'], 2)
-      await bench.sluice(['provenance', 'report', '--rows'], 2)
+      await assert.rejects(passagesOf(bench, 'other.topic/0/1'), /coordinates of the door topic/)
     },
   )
 
