@@ -51,10 +51,8 @@ export function traceCommand(): Command {
         process.stderr.write(`sluice: the gate has judged nothing of that name: ${printedJson(text)}\n`)
         process.exitCode = 1
       }
-      if (found.denied.includes('gate.envelopes')) {
-        process.stderr.write('sluice: this principal may not read gate.envelopes: the envelope is not told\n')
-        process.exitCode = 1
-      }
+      for (const topic of found.denied) process.stderr.write(`sluice: this principal may not read ${topic}\n`)
+      if (found.denied.includes('gate.envelopes')) process.exitCode = 1
     })
 }
 
@@ -63,7 +61,7 @@ function asJson(wanted: string, { passages, leftOut, denied }: FoundPassages, re
   return printedJson({ wanted, masked: !reveal, leftOut, denied, passages: told })
 }
 
-function asText({ passages, leftOut, denied }: FoundPassages, reveal: boolean): string {
+function asText({ passages, leftOut }: FoundPassages, reveal: boolean): string {
   const told = passages.map((passage, index) => {
     const place = `passage ${index + 1} of ${passages.length}: ${coordinatesText(passage.verdict.input)}`
     return `${place}\n${printedSections(sectionsOf(toldPassage(passage, reveal)))}`
@@ -71,6 +69,5 @@ function asText({ passages, leftOut, denied }: FoundPassages, reveal: boolean): 
   return [
     ...(leftOut === 0 ? [] : [`${leftOut} older passages are not told; ask for one by its coordinates`]),
     ...told,
-    ...denied.map((topic) => `${topic} may not be read by this principal`),
   ].join('\n\n')
 }

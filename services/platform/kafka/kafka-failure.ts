@@ -10,6 +10,11 @@ export function isRefusal(failure: unknown, type: string): boolean {
   return isAny(failure, (error) => error instanceof kafkajs.KafkaJSProtocolError && error.type === type)
 }
 
+/** Whether no broker was found that coordinates a group: brokers are starting, or forbid the group, which the client library does not tell apart. */
+export function isWithoutCoordinator(failure: unknown): boolean {
+  return isAny(failure, (error) => error.name === 'KafkaJSGroupCoordinatorNotFound')
+}
+
 /** Whether the client library calls a failure, or what caused it, worth another try. */
 export function isPassing(failure: unknown): boolean {
   return isAny(failure, (error) => error instanceof kafkajs.KafkaJSError && error.retriable)

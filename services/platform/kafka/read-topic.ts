@@ -3,7 +3,7 @@ import { SluiceError } from '../../domain/errors.ts'
 import { prefixed, type Topic } from '../../domain/topics.ts'
 import type { Registry } from '../registry.ts'
 import { type FollowedRecord, followTopic } from './follow-topic.ts'
-import { isPassing, isRefusal } from './kafka-failure.ts'
+import { isPassing, isRefusal, isWithoutCoordinator } from './kafka-failure.ts'
 
 /** How long brokers may fail to answer, counted from when they last did, before a command gives up. */
 const PATIENCE_MS = 20_000
@@ -71,8 +71,11 @@ export async function readTopic<Value>(options: ReadTopicOptions<Value>): Promis
     onTrouble(cause) {
       const refusal = refusalOf(cause, name)
       if (refusal !== null) return fail(refusal)
-      if (isPassing(cause) && performance.now() - answeredAt < PATIENCE_MS) return
-      fail(cause instanceof SluiceError ? cause : new SluiceError('BROKER_UNREACHABLE', undefined, { cause }))
+      const mayPass = isPassing(cause) || isWithoutCoordinator(cause)
+      if (mayPass && performance.now() - answeredAt < PATIENCE_MS) return
+      fail(
+        cause instanceof SluiceError ? cause : new SluiceError('BROKER_UNREACHABLE', silence(cause, name), { cause }),
+      )
     },
   })
   try {
@@ -81,6 +84,12 @@ export async function readTopic<Value>(options: ReadTopicOptions<Value>): Promis
     isOver = true
     await follower.stop()
   }
+}
+
+/** @returns undefined where there is no more to say than that nobody answers */
+function silence(cause: unknown, name: string): string | undefined {
+  if (!isWithoutCoordinator(cause)) return undefined
+  return `no broker coordinates the consumer groups ${name}-follow-*, by which ${name} is read: has this principal the right to use them?`
 }
 
 /** What the brokers refuse, and would refuse again. */
