@@ -6,7 +6,7 @@ import { type AmendCounts, type AmendWords, amend } from './amend.ts'
 import { badLines } from './import.ts'
 
 const help = `
-FILE is CSV with a header line or, called .jsonl or .ndjson, one JSON object a line. The column itemId, or coordinates (TOPIC/PARTITION/OFFSET on the
+FILE is CSV with a header line, JSON lines (.jsonl, .ndjson) or Parquet. The column itemId, or coordinates (TOPIC/PARTITION/OFFSET on the
 door), names the item; the others are fields of the envelope by their dotted names, such as acquisition.requestedUrl. The list that
 \`sluice provenance report --supplier NAME --rows\` wrote may be filled in and given back: its own columns are passed over.
 A field that tells something already is not overwritten: that row is bad. The bytes need not be at hand: the new message refers to those that the gate has

@@ -16,6 +16,7 @@ import type { Settings } from '../platform/settings.ts'
 import { type Answer, type BadRow, readManifest } from './amend-manifest.ts'
 import { amended } from './amended.ts'
 import { type Bad, countBad, type ImportCounts } from './import.ts'
+import { placeOf } from './manifest.ts'
 import { createProducer, type Publisher } from './producer.ts'
 import { SidecarError } from './sidecar.ts'
 
@@ -52,8 +53,8 @@ type Target = { answer: Answer; newest: Pick<VerdictRecord, 'input' | 'inputTime
  * @throws {SluiceError} USAGE for the manifest; ACCESS_DENIED and the faults of the surroundings
  */
 export async function amend(settings: Settings, words: AmendWords, counts: AmendCounts, now: number): Promise<void> {
-  const targets = createTargets(prefixed(settings.prefix, DOOR), (line, field, expected) =>
-    countBad(counts, { file: `${words.manifest}, line ${line}`, field, expected }),
+  const targets = createTargets(prefixed(settings.prefix, DOOR), (row, field, expected) =>
+    countBad(counts, { file: placeOf(words.manifest, row), field, expected }),
   )
   for await (const row of readManifest(words.manifest)) {
     counts.rows += 1
@@ -136,28 +137,30 @@ function referring(claimed: PayloadGroup | null, sha256: string): PayloadGroup {
  * @param door full name of the door topic
  * @param bad told of every row that can't be used
  */
-function createTargets(door: string, bad: (line: number, field: Bad['field'], expected: Bad['expected']) => void) {
+function createTargets(
+  door: string,
+  bad: (row: Pick<Answer, 'at' | 'line'>, field: Bad['field'], expected: Bad['expected']) => void,
+) {
   const byId = new Map<string, Target>()
   /** rows that name coordinates, by partition and offset, until that message is seen */
   const named = new Map<string, Answer>()
   const namedIn = new Set<number>()
 
-  function reject({ line }: Pick<Answer, 'line'>, field: string, expected: string): void {
-    bad(line, field, expected)
+  function reject(row: Pick<Answer, 'at' | 'line'>, field: string, expected: string): void {
+    bad(row, field, expected)
   }
 
   function put(id: string, answer: Answer): void {
     const before = byId.get(id)
     if (before === undefined) byId.set(id, { answer, newest: null })
-    else reject(answer, '', `expected one row for an item; line ${before.answer.line} is about the same one`)
+    else reject(answer, '', `expected one row for an item; row ${before.answer.at} is about the same one`)
   }
 
   function name(answer: Answer, { topic, partition, offset }: NamedCoordinates): void {
     const place = `${partition}/${offset}`
     const before = named.get(place)
     if (topic !== door) reject(answer, 'coordinates', `expected coordinates of the door topic ${door}`)
-    else if (before !== undefined)
-      reject(answer, '', `expected one row for an item; line ${before.line} names the same`)
+    else if (before !== undefined) reject(answer, '', `expected one row for an item; row ${before.at} names the same`)
     else {
       named.set(place, answer)
       namedIn.add(partition)

@@ -16,7 +16,7 @@ import {
   withOwnNames,
 } from './column-map.ts'
 import type { Found, Importer } from './importer.ts'
-import { type Manifest, type ManifestRow, openManifest } from './manifest.ts'
+import { type Manifest, type ManifestRow, openManifest, placeOf } from './manifest.ts'
 import { LONGEST_PAYLOAD, leadsToFileInside, readWhole } from './payload-file.ts'
 import type { Row } from './row.ts'
 import { SidecarError } from './sidecar.ts'
@@ -118,8 +118,7 @@ async function* readDelivery(delivery: Delivery): AsyncGenerator<Found> {
 }
 
 async function readRow(delivery: Delivery, one: ManifestRow): Promise<Found> {
-  const line = one.line === null ? '' : ` (line ${one.line})`
-  const place = `${basename(delivery.path)}, row ${one.at}${line}`
+  const place = placeOf(basename(delivery.path), one)
   if ('expected' in one) return { kind: 'bad', file: place, field: '', expected: one.expected }
   try {
     return { kind: 'item', collected: await collect(delivery, one.row, one.at) }

@@ -14,6 +14,11 @@ const LONGEST_ROW = 1024 * 1024
 /** A row of a manifest, or what was expected instead; `at` counts both, from 0, `line` is where it ends in a file of lines, from 1. */
 export type ManifestRow = { at: number; line: number | null } & ({ row: Row } | { expected: string })
 
+/** Where a row stands, for a person. */
+export function placeOf(file: string, { at, line }: Pick<ManifestRow, 'at' | 'line'>): string {
+  return `${file}, row ${at}${line === null ? '' : ` (line ${line})`}`
+}
+
 export type Manifest = {
   /** null where rows name their own */
   columns: readonly string[] | null
