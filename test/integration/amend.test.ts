@@ -181,7 +181,9 @@ test('what a supplier left out is listed, asked for, brought in, and judged agai
     amended: 5,
     unchanged: 0,
     bad: 1,
-    badList: [{ file: `${manifest}, line 7`, field: '', expected: 'expected an item that the gate has judged' }],
+    badList: [
+      { file: `${manifest}, row 5 (line 7)`, field: '', expected: 'expected an item that the gate has judged' },
+    ],
   })
   await waitFor('the gate has judged them again', () => bench.caughtUp())
 
