@@ -119,14 +119,13 @@ function note(list: string[], text: string | null): void {
 
 /** @returns null when nothing is left */
 function tidy(text: string | null | undefined): string | null {
-  return (
-    (text ?? '')
-      .slice(0, 4 * LONGEST_TEXT)
-      .replace(/\s+/g, ' ')
-      .trim()
-      .slice(0, LONGEST_TEXT)
-      .toWellFormed() || null
-  )
+  const short = (text ?? '')
+    .slice(0, 4 * LONGEST_TEXT)
+    .replace(/\s+/g, ' ')
+    .trim()
+    .slice(0, LONGEST_TEXT)
+  // A copy: part of a text keeps all of it in memory, here the page.
+  return Buffer.from(short).toString() || null
 }
 
 /** The URLs of srcset attributes. */

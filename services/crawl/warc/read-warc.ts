@@ -16,9 +16,9 @@ const MIB = 1024 * 1024
 /** A payload is held in memory while it is published. */
 const LONGEST_PAYLOAD = 256 * MIB
 const LONGEST_COMPANION = MIB
-/** What is remembered of pages, redirects and runs while a file is read, in bytes: some 40,000 pictures and 20,000 redirects. */
-const PAGES_BUDGET = 16 * MIB
-const REDIRECTS_BUDGET = 8 * MIB
+/** What is remembered of pages, redirects and runs while a file is read, in bytes: some 15,000 pictures and 7,000 redirects. */
+const PAGES_BUDGET = 8 * MIB
+const REDIRECTS_BUDGET = 4 * MIB
 const RUNS_BUDGET = MIB / 4
 const LONGEST_REDIRECTION = 20
 

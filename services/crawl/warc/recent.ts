@@ -32,7 +32,7 @@ export function createRecent<Value>(budget: number, weightOf: (key: string, valu
   }
 }
 
-/** About what a text and its place in such a map take, in bytes. */
+/** About what an entry of such a map takes that holds these texts, in bytes: measured. */
 export function textWeight(...texts: readonly (string | null)[]): number {
-  return texts.reduce((sum, text) => sum + 2 * (text?.length ?? 0) + 48, 96)
+  return texts.reduce((sum, text) => sum + 2 * (text?.length ?? 0), 400)
 }

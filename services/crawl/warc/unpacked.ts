@@ -1,4 +1,5 @@
 import { constants, crc32, createInflateRaw, type InflateRaw, inflateRawSync } from 'node:zlib'
+import { z } from 'zod'
 import { codeOf } from '../../platform/error-code.ts'
 import { type FileWindow, openFileWindow } from './file-window.ts'
 
@@ -45,6 +46,9 @@ const [HEADER_CHECKSUM, EXTRA, NAME, COMMENT, RESERVED] = [2, 4, 8, 16, 0xe0] as
 const GZIP_TRAILER = 8
 const LONGEST_GZIP_HEADER = 4096
 const INFLATE_CHUNK = 65_536
+/** A member of so many bytes is unpacked at once, if it unpacks to no more than so many. */
+const SMALL_MEMBER = 131_072
+const LONGEST_SMALL = 1_048_576
 /** Enough of a member to see what it begins with: they unpack to half a megabyte at most. */
 const TRIED_BYTES = 512
 /** How far before the place where damage was noticed the next member is looked for. Bounded, or members could be made that are tried for ever. */
@@ -188,7 +192,7 @@ function packedSource(window: FileWindow): Source {
 
   async function openMember(): Promise<Member | null> {
     const header = gzipHeaderBytes(await window.at(position, LONGEST_GZIP_HEADER))
-    if (header !== null) return inflateMember(window, position, position + header)
+    if (header !== null) return await inflateMember(window, position, position + header)
     damage = { offset: position, expected: 'expected a gzip member or the end of the file', noticedAt: position }
     return null
   }
@@ -234,10 +238,8 @@ type Member = {
  * @param offset of the gzip member
  * @param data where its deflate stream begins
  */
-function inflateMember(window: FileWindow, offset: number, data: number): Member {
-  const engine = createInflateRaw({ chunkSize: INFLATE_CHUNK })
-  void feed(engine, window, data)
-  const chunks: AsyncIterator<Buffer> = engine[Symbol.asyncIterator]()
+async function inflateMember(window: FileWindow, offset: number, data: number): Promise<Member> {
+  const { engine, chunks } = inflateSmall(await window.at(data, SMALL_MEMBER)) ?? inflateLarge(window, data)
   let checksum = 0
 
   const member: Member = {
@@ -272,6 +274,32 @@ function inflateMember(window: FileWindow, offset: number, data: number): Member
     },
   }
   return member
+}
+
+/** The unpacked bytes of a deflate stream; the engine tells how many it took, once they are read. */
+type Inflating = { engine: { readonly bytesWritten: number }; chunks: AsyncIterator<Buffer> | Iterator<Buffer> }
+
+const inflated = z.object({ buffer: z.instanceof(Buffer), engine: z.object({ bytesWritten: z.number() }) })
+
+/**
+ * At once, where the bytes hold all of a stream that is not long: setting up an engine takes longer than most records do.
+ * @returns null when they do not
+ */
+function inflateSmall(bytes: Buffer): Inflating | null {
+  try {
+    const options = { info: true, chunkSize: INFLATE_CHUNK, maxOutputLength: LONGEST_SMALL }
+    const { buffer, engine } = inflated.parse(inflateRawSync(bytes, options))
+    return { engine, chunks: (buffer.length === 0 ? [] : [buffer]).values() }
+  } catch {
+    // Longer, or damaged: little by little it is seen what it is.
+    return null
+  }
+}
+
+function inflateLarge(window: FileWindow, data: number): Inflating {
+  const engine = createInflateRaw({ chunkSize: INFLATE_CHUNK })
+  void feed(engine, window, data)
+  return { engine, chunks: engine[Symbol.asyncIterator]() }
 }
 
 /** Gives an engine what it asks for, until it has had its stream's last byte. */
