@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict'
+import { randomFillSync } from 'node:crypto'
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -7,6 +8,7 @@ import { after, before, test } from 'node:test'
 import { gzipSync } from 'node:zlib'
 import { WARCRecord, WARCSerializer } from 'warcio'
 import type { Found } from '../../services/crawl/importer.ts'
+import { readWarc } from '../../services/crawl/warc/read-warc.ts'
 import { warcImporter } from '../../services/crawl/warc.ts'
 import { isItemId } from '../../services/domain/envelope.ts'
 import { SluiceError } from '../../services/domain/errors.ts'
@@ -198,6 +200,7 @@ test('what is no item is left out and counted by its reason', async () => {
       record('continuation', {}, 'more'),
       record('novelty', {}, 'new'),
       record('response', { 'WARC-Target-URI': 'dns:example.org', 'Content-Type': 'text/dns' }, '20260101 192.0.2.1'),
+      record('resource', { 'WARC-Target-URI': 'metadata://gnu.org/software/wget/warc/wget.log' }, 'log'),
       request('http://example.org/alone', ''),
       record('resource', { 'WARC-Target-URI': 'ftp://example.org/r.png', 'Content-Type': 'image/png' }, picture),
       response('http://example.org/a.png', picture),
@@ -211,6 +214,7 @@ test('what is no item is left out and counted by its reason', async () => {
     'continuation',
     'record of another type',
     'response of another protocol',
+    "resource of the crawler's own",
     'r.png',
     'a.png',
   ])
@@ -261,6 +265,21 @@ for (const { order, records } of asked) {
     assert.equal(envelope?.extra['warc.requestMethod'], '"GET"')
   })
 }
+
+test('reading may end anywhere, and a request far from its response is forgotten', async () => {
+  const requests = Array.from({ length: 30 }, () => request(A, about))
+  const large = response('http://example.org/large.png', randomFillSync(Buffer.alloc(2_000_000)))
+  const path = await file(
+    packed(...requests, ...Array.from({ length: 9 }, () => record('revisit', {})), large, response(A, picture)),
+  )
+  for await (const { kind } of readWarc(path, {
+    file: 'x',
+    supplied: { supplier: null, dataset: null, version: null },
+  }))
+    if (kind === 'left-out') break
+  const [, a] = envelopesOf(await everything(path))
+  assert.deepEqual(a?.extra, {})
+})
 
 test("another capture's request is not taken", async () => {
   const [envelope] = await envelopes(

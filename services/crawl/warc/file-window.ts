@@ -38,7 +38,8 @@ export async function openFileWindow(path: string): Promise<FileWindow> {
   return {
     size,
     async at(position, least = 1) {
-      if (position < from || position + least > from + filled) await fill(position)
+      const needed = Math.min(least, size - position)
+      if (position < from || position + needed > from + filled) await fill(position)
       return buffer.subarray(position - from, filled)
     },
     async look(position, length) {

@@ -50,8 +50,10 @@ export function createLookAhead() {
     putCompanion(companion: Companion): Capture[] {
       now++
       const found = waiting.findLast(({ capture }) => belongs(companion, capture, capture.companions))
-      if (found === undefined) held.push({ companion, since: now })
-      else found.capture.companions.push(companion)
+      if (found === undefined) {
+        held.push({ companion, since: now })
+        if (held.length > NEARBY_RECORDS) held.shift()
+      } else found.capture.companions.push(companion)
       return ready()
     },
     /** Of something that is no item: its companions belong to nothing else. */

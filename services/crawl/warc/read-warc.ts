@@ -162,6 +162,8 @@ async function readCapture(record: WarcRecord, memory: Memory, longest: number):
   const truncated = told ?? (fieldOf(fields, 'warc-segment-number') === null ? null : 'unspecified')
   const contentType = fieldOf(fields, 'content-type')
   const shared = { ...facts, truncated, run: memory.run(fields), ownSignals: null, companions: [] }
+  if (record.type === 'resource' && facts.uri?.startsWith('metadata:'))
+    return { kind: 'left-out', reason: "resource of the crawler's own" }
   if (record.type === 'resource')
     return { kind: 'capture', capture: { ...shared, status: null, responseFields: [], contentType, payload: block } }
   if (!/^application\/http\b/i.test(contentType ?? 'application/http'))

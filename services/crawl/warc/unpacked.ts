@@ -28,6 +28,8 @@ type Source = {
   damage(): Damage | null
   /** Goes on behind damage, where a record may begin. */
   passDamage(): Promise<void>
+  /** Ends what is under way. */
+  stop(): Promise<void>
 }
 
 /** What a record begins with. */
@@ -164,7 +166,10 @@ export async function openUnpacked(path: string) {
       const start = behind.findIndex((byte, at) => at >= RECORD_END.length && byte !== CR && byte !== LF)
       return start < 0 || RECORD_START.equals(behind.subarray(start, start + RECORD_START.length))
     },
-    close: window.close,
+    async close(): Promise<void> {
+      await source.stop()
+      await window.close()
+    },
   }
 }
 
@@ -181,6 +186,7 @@ function plainSource(window: FileWindow): Source {
     },
     damage: () => null,
     passDamage: async () => {},
+    stop: async () => {},
   }
 }
 
@@ -218,6 +224,9 @@ function packedSource(window: FileWindow): Source {
       position = await findMember(window, Math.max(damage.offset + 1, damage.noticedAt - LOOK_BACK))
       damage = null
     },
+    async stop() {
+      await member?.stop()
+    },
   }
 }
 
@@ -232,6 +241,7 @@ type Member = {
     /** `position` is about where that was noticed */
     | { kind: 'damage'; position: number; expected: string }
   >
+  stop(): Promise<void>
 }
 
 /**
@@ -271,6 +281,9 @@ async function inflateMember(window: FileWindow, offset: number, data: number): 
       if (trailer.readUInt32LE(0) !== checksum || trailer.readUInt32LE(4) !== member.within % 2 ** 32)
         return { kind: 'damage', position, expected: 'expected a gzip member that agrees with its checksum' }
       return { kind: 'end', position: position + GZIP_TRAILER }
+    },
+    async stop() {
+      await chunks.return?.()
     },
   }
   return member
