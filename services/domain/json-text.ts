@@ -2,6 +2,8 @@ import { SluiceError } from './errors.ts'
 
 /** Deeper than any envelope; what is deeper only keeps whoever walks over it busy. */
 const DEEPEST = 16
+/** Many times those of any envelope; a message that is full of them costs a hundred times its length. */
+const MOST_VALUES = 10_000
 const utf8 = new TextDecoder('utf-8', { fatal: true })
 
 // What the language has, and its types do not know yet.
@@ -45,21 +47,25 @@ export function undecodable(expected: string, cause?: unknown): SluiceError {
   return new SluiceError('MESSAGE_UNDECODABLE', `the message is not the JSON of an item: ${expected}`, { cause })
 }
 
-/** Walks over brackets and strings, and leaves all else to the parser: what it would refuse may pass here. */
+/** Walks over brackets, commas and strings, and leaves all else to the parser: what it would refuse may pass here. */
 function assertPlain(text: string): void {
-  const bracketOrString = /[{}[\]"]/g
+  const mark = /[{}[\],"]/g
   /** the names of each object that is open; null for a list */
   const open: (Set<string> | null)[] = []
-  for (let found = bracketOrString.exec(text); found !== null; found = bracketOrString.exec(text)) {
+  let values = 0
+  for (let found = mark.exec(text); found !== null; found = mark.exec(text)) {
     if (found[0] === '"') {
       const end = endOfString(text, found.index)
-      bracketOrString.lastIndex = end
+      mark.lastIndex = end
       const names = open.at(-1)
       if (names && isName(text, end)) addName(names, text.slice(found.index, end))
     } else if (found[0] === '{' || found[0] === '[') {
       open.push(found[0] === '{' ? new Set() : null)
       if (open.length > DEEPEST) throw undecodable(`expected at most ${DEEPEST} brackets in each other`)
-    } else open.pop()
+      values++
+    } else if (found[0] === ',') values++
+    else open.pop()
+    if (values > MOST_VALUES) throw undecodable(`expected at most ${MOST_VALUES} values`)
   }
 }
 

@@ -144,9 +144,14 @@ function base64(part: Buffer | null): string | null {
 }
 
 /** Runs a script of this folder. @returns the lines of its stdout @throws {Error} with what it said when it fails */
-export function run(script: string, words: readonly string[], input = ''): Promise<string[]> {
+export async function run(script: string, words: readonly string[], input = ''): Promise<string[]> {
+  return (await runPython([join(import.meta.dirname, script), ...words], input)).stdout
+}
+
+/** Runs Python. @returns the lines that it wrote @throws {Error} with what it said when it fails */
+export function runPython(words: readonly string[], input = ''): Promise<{ stdout: string[]; stderr: string[] }> {
   return new Promise((resolve, reject) => {
-    const child = spawn(python(), [join(import.meta.dirname, script), ...words])
+    const child = spawn(python(), words)
     const out: Buffer[] = []
     const err: Buffer[] = []
     child.stdout.on('data', (part: Buffer) => out.push(part))
@@ -155,8 +160,9 @@ export function run(script: string, words: readonly string[], input = ''): Promi
     // A script that ends early says why on stderr; the broken pipe says nothing more.
     child.stdin.on('error', () => undefined)
     child.on('close', (code) => {
-      if (code === 0) resolve(Buffer.concat(out).toString().split('\n').filter(Boolean))
-      else reject(new Error(`${script} ended with ${code}: ${Buffer.concat(err)}`))
+      const lines = (parts: Buffer[]) => Buffer.concat(parts).toString().split('\n').filter(Boolean)
+      if (code === 0) resolve({ stdout: lines(out), stderr: lines(err) })
+      else reject(new Error(`${words[0]} ended with ${code}: ${Buffer.concat(err)}`))
     })
     child.stdin.end(input)
   })

@@ -75,11 +75,10 @@ const envelopeRecord = z.object({
 test('the package installs into an empty folder; the crawler of the README compiles there, runs, and the gate has its items', {
   skip: skipWithoutPython(),
 }, async (t) => {
-  const bench = await openBench(t, { partitions: 2 })
-  await bench.importList('stand-in', [{ sha256: '0'.repeat(64) }])
   const folder = await mkdtemp(join(tmpdir(), 'sluice-package-'))
   t.after(() => rm(folder, { recursive: true }))
-  await installPackage(folder)
+  const [bench] = await Promise.all([openBench(t, { partitions: 2 }), installPackage(folder)])
+  await bench.importList('stand-in', [{ sha256: '0'.repeat(64) }])
 
   const [small, large] = [await tinyPicture(1), photograph('nagasaki-boats')]
   assert.ok(large.length > bench.settings.inlineBytes)

@@ -162,6 +162,12 @@ const undecodable: Array<[what: string, value: string | Buffer, told: RegExp]> =
     Buffer.concat([Buffer.from(told(', "x": "').slice(0, -2)), Buffer.from('ff227d7d', 'hex')]),
     /expected UTF-8/,
   ],
+  [
+    'ten thousand redirects and more',
+    told(`, "acquisition": {"redirects": [${'"",'.repeat(10_000)}""]}`),
+    /at most 10000 values/,
+  ],
+  ['a million lists', told(`, "x": [${'[],'.repeat(1_000_000)}0]`), /at most 10000 values/],
   ['UTF-16', Buffer.from(told(''), 'utf16le'), /expected JSON/],
   ['Avro', Buffer.from('000000000102', 'hex'), /expected JSON/],
 ]

@@ -1,0 +1,87 @@
+"""Fetches pictures and publishes them: confluent-kafka and an HTTP client, nothing else.
+
+    python plain_producer.py --brokers localhost:9092 --registry http://localhost:8081 --stores /srv/sluice/stores \\
+        --page https://example.org/boats https://example.org/boats.jpg
+"""
+
+import argparse
+import sys
+import time
+import uuid
+from urllib.parse import urlsplit
+
+import requests
+
+from door import Door, item_id
+
+KEPT_HEADERS = {"content-type", "content-length", "date", "etag", "last-modified", "server", "tdm-reservation", "x-robots-tag"}
+
+
+def parse_arguments():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--brokers", required=True)
+    parser.add_argument("--registry", required=True)
+    parser.add_argument("--stores", help="the folder that the gate's stores are in")
+    parser.add_argument("--prefix", default="")
+    parser.add_argument("--json", action="store_true", help="publish JSON instead of Avro")
+    parser.add_argument("--page", required=True, help="the page that shows the pictures")
+    parser.add_argument("pictures", nargs="+")
+    return parser.parse_args()
+
+
+def fetch(session, url):
+    """What answered for a picture, from which address; None where there is no picture."""
+    with session.get(url, stream=True, timeout=30) as response:
+        if response.status_code != 200:
+            return None
+        # The connection is given back with the last byte.
+        address = response.raw.connection.sock.getpeername()[0]
+        response.content  # reads it
+        return response, address
+
+
+def envelope(url, page, run, response, address):
+    now = int(time.time() * 1000)
+    headers = [(name.lower(), value) for name, value in response.raw.headers.items()]
+    passed = [step.url for step in response.history]
+    return {
+        "item": {"id": item_id("plain", url), "mediaTypeClaimed": response.headers.get("content-type"), "collectedAt": now},
+        "acquisition": {
+            "crawler": f"plain-producer (requests/{requests.__version__})",
+            "run": run,
+            "requestedUrl": url,
+            "redirects": passed[1:],
+            "finalUrl": response.url,
+            "status": response.status_code,
+            "responseHeaders": [{"name": name, "value": value} for name, value in headers if name in KEPT_HEADERS],
+            "remoteAddress": address,
+            "fetchedAt": now,
+        },
+        "origin": {"pageUrl": page, "platform": urlsplit(page).hostname},
+        "supply": {"kind": "web-crawl", "supplier": "crawler.example.org"},
+        "rights": {
+            "robots": "; ".join(value for name, value in headers if name == "x-robots-tag") or None,
+            "tdmOptOut": response.headers.get("tdm-reservation"),
+        },
+        "liveness": {"lastSeenAt": now, "status": "online"},
+    }
+
+
+def main():
+    arguments = parse_arguments()
+    run = str(uuid.uuid4())
+    session = requests.Session()
+    with Door(
+        arguments.brokers, arguments.registry, arguments.stores, arguments.prefix, "/example/plain", arguments.json
+    ) as door:
+        for url in arguments.pictures:
+            fetched = fetch(session, url)
+            if fetched is None:
+                print("left out: a picture that is not there", file=sys.stderr)
+                continue
+            response, address = fetched
+            door.publish(envelope(url, arguments.page, run, response, address), response.content)
+
+
+if __name__ == "__main__":
+    main()
