@@ -1,5 +1,6 @@
 import { coordinatesText, isNamed, type NamedCoordinates } from '../domain/coordinates.ts'
 import { SluiceError } from '../domain/errors.ts'
+import { type Finding, findings, type Reason } from '../domain/reasons.ts'
 import type {
   Amendment,
   Coordinates,
@@ -42,7 +43,8 @@ export type AmendWords = {
 }
 
 /** A row with the newest of its item's messages, as far as has been read. */
-type Target = { answer: Answer; newest: Pick<VerdictRecord, 'input' | 'inputTimestamp' | 'sha256'> | null }
+type Target = { answer: Answer; newest: Newest | null }
+type Newest = Pick<VerdictRecord, 'input' | 'inputTimestamp' | 'sha256' | 'reasons'>
 
 /**
  * Publishes items once more with facts that were missing: each as a new message of the same id, which refers to the payload that the gate has seen
@@ -75,7 +77,7 @@ export async function amend(settings: Settings, words: AmendWords, counts: Amend
   targets.closeSearch()
   if (targets.size() === 0) return
 
-  const publisher = await createProducer(settings, { source: '/sluice/crawl/amend' })
+  const publisher = await createProducer({ ...settings, stores: null }, { source: '/sluice/crawl/amend' })
   try {
     await readTopic<EnvelopeRecord>({
       kafka: createKafka(settings, 'sluice-amend'),
@@ -180,7 +182,7 @@ function createTargets(
     },
 
     /** Takes note of a verdict. */
-    see({ input, inputTimestamp, itemId, sha256 }: VerdictRecord, key: Buffer | null): void {
+    see({ input, inputTimestamp, itemId, sha256, reasons }: VerdictRecord, key: Buffer | null): void {
       const isUndisputed = itemId !== null && key?.toString('utf8') === itemId
       const place = `${input.partition}/${input.offset}`
       const answer = named.get(place)
@@ -191,19 +193,16 @@ function createTargets(
       }
       const target = isUndisputed ? byId.get(itemId) : undefined
       if (target !== undefined && isNewer({ input, inputTimestamp }, target.newest))
-        target.newest = { input, inputTimestamp, sha256 }
+        target.newest = { input, inputTimestamp, sha256, reasons }
     },
 
     /** All verdicts were seen. */
     closeSearch(): void {
       for (const answer of named.values()) reject(answer, '', 'expected an item that the gate has judged')
       for (const [id, { answer, newest }] of byId) {
-        if (newest?.sha256) continue
+        const expected = refusalOf(newest)
+        if (expected === null) continue
         byId.delete(id)
-        const expected =
-          newest === null
-            ? 'expected an item that the gate has judged'
-            : 'expected an item whose bytes the gate has seen; publish it anew'
         reject(answer, '', expected)
       }
     },
@@ -221,6 +220,29 @@ function createTargets(
       for (const { answer } of byId.values()) reject(answer, '', 'expected an item whose envelope the gate has written')
     },
   }
+}
+
+/** What the gate finds again wherever the bytes come from, or does not mind. What was wrong with the message itself would be gone with the message. */
+const foundAgain: ReadonlySet<string> = new Set<Reason>([
+  ...(Object.keys(findings) as Finding[]),
+  'PAYLOAD_EMPTY',
+  'DIGEST_MISMATCH',
+  'SIZE_MISMATCH',
+  'MEDIA_UNSUPPORTED',
+  'MEDIA_UNDECODABLE',
+  'MEDIA_INCOMPLETE',
+  'DIMENSIONS_OVER_LIMIT',
+  'FRAMES_OVER_LIMIT',
+  'SCANNER_CRASHED',
+  'SCANNER_TIMEOUT',
+])
+
+/** @returns what was expected of an item that can't be amended; null for one that can */
+function refusalOf(newest: Newest | null): string | null {
+  if (newest === null) return 'expected an item that the gate has judged'
+  if (newest.sha256 === null) return 'expected an item whose bytes the gate has seen; publish it anew'
+  const other = newest.reasons.find((reason) => !foundAgain.has(reason))
+  return other === undefined ? null : `expected an item without ${other}, which is about its message; publish it anew`
 }
 
 /** In a partition the offset tells; between two, which a crawler may choose as it likes, the brokers' clock does. */

@@ -1,7 +1,8 @@
 import { isDeepStrictEqual } from 'node:util'
 import type { z } from 'zod'
+import { envelopeGroups } from '../domain/envelope-json.ts'
 import type { Amendment, Envelope } from '../domain/records.ts'
-import { groups, SidecarError } from './sidecar.ts'
+import { SidecarError } from './sidecar.ts'
 
 /**
  * The envelope with facts added to it. What it tells already is never overwritten.
@@ -25,17 +26,15 @@ export function amended(
     added.set(group, { ...added.get(group), [field]: value })
   }
   if (added.size === 0) return null
-  const { item } = envelope
-  const itemAdded = merged('item', groups.item, item, added)
   return {
     ...envelope,
-    item: item && { ...item, ...itemAdded },
-    acquisition: merged('acquisition', groups.acquisition, envelope.acquisition, added),
-    origin: merged('origin', groups.origin, envelope.origin, added),
-    supply: merged('supply', groups.supply, envelope.supply, added),
-    rights: merged('rights', groups.rights, envelope.rights, added),
-    synthetic: merged('synthetic', groups.synthetic, envelope.synthetic, added),
-    liveness: merged('liveness', groups.liveness, envelope.liveness, added),
+    item: merged('item', envelopeGroups.item, envelope.item, added),
+    acquisition: merged('acquisition', envelopeGroups.acquisition, envelope.acquisition, added),
+    origin: merged('origin', envelopeGroups.origin, envelope.origin, added),
+    supply: merged('supply', envelopeGroups.supply, envelope.supply, added),
+    rights: merged('rights', envelopeGroups.rights, envelope.rights, added),
+    synthetic: merged('synthetic', envelopeGroups.synthetic, envelope.synthetic, added),
+    liveness: merged('liveness', envelopeGroups.liveness, envelope.liveness, added),
     amendments: [
       ...envelope.amendments,
       {
@@ -46,6 +45,7 @@ export function amended(
   }
 }
 
+/** By the door's own types: what the crawler told need not be as strict as what a person adds. */
 function merged<Value extends object>(
   name: string,
   type: z.ZodType<Value>,

@@ -117,6 +117,10 @@ test('what a supplier left out is listed, asked for, brought in, and judged agai
     await waitFor('the gate has caught up', () => bench.caughtUp())
   }
   const gate = bench.startGate()
+  const strange = await bench.registry.encode('crawl.items', crawlItem('strange', { inline }))
+  await bench.produce('crawl.items', [
+    { key: 'strange', partition: 0, value: strange, headers: { ce_subject: 'other' } },
+  ])
   await publish(items)
   // From now on only the gate's own stores have it.
   await rm(join(bench.storeFolder('intake'), sha256(referred).slice(0, 2)), { recursive: true })
@@ -173,16 +177,22 @@ test('what a supplier left out is listed, asked for, brought in, and judged agai
       `boats-003.tar,4,complete,,uploader,,1767225600000,online`,
       `boats-003.tar,5,lied,placeFound,,${FOUND},,`,
       `boats-003.tar,6,nobody,placeFound,,${FOUND},,`,
+      `,,strange,,,${FOUND},,`,
     ].join('\n'),
   )
   const answered = JSON.parse((await amend(1)).stdout())
   assert.deepEqual(answered, {
-    rows: 6,
+    rows: 7,
     amended: 5,
     unchanged: 0,
-    bad: 1,
+    bad: 2,
     badList: [
       { file: `${manifest}, row 5 (line 7)`, field: '', expected: 'expected an item that the gate has judged' },
+      {
+        file: `${manifest}, row 6 (line 8)`,
+        field: '',
+        expected: 'expected an item without SUBJECT_MISMATCH, which is about its message; publish it anew',
+      },
     ],
   })
   await waitFor('the gate has judged them again', () => bench.caughtUp())
@@ -255,7 +265,7 @@ test('what a supplier left out is listed, asked for, brought in, and judged agai
       ['inline', 'referred', 'known', 'complete', 'lied'].map((id) => [id, []]),
     )
     const found = report.parse(JSON.parse((await bench.sluice(['provenance', 'report', '--json'])).stdout()))
-    assert.equal(found.items, 5)
+    assert.equal(found.items, 6)
     assert.deepEqual(Object.keys(found.by), ['supplier', 'dataset', 'source-domain'])
     const [ofSupplier] = found.by.supplier ?? []
     assert.ok(ofSupplier)
@@ -264,7 +274,10 @@ test('what a supplier left out is listed, asked for, brought in, and judged agai
     assert.deepEqual([facts.placeFound, facts.lastSeen, facts.uploader, facts.supplier], [5, 2, 0, 5])
     assert.deepEqual(
       found.by['source-domain']?.map((each) => [each.name, each.items]),
-      [['pictures.example.org', 5]],
+      [
+        ['pictures.example.org', 5],
+        [null, 1],
+      ],
     )
   })
 
@@ -273,7 +286,7 @@ test('what a supplier left out is listed, asked for, brought in, and judged agai
     async () => {
       const before = await bench.endOf('crawl.items')
       const again = JSON.parse((await amend(1)).stdout())
-      assert.deepEqual([again.amended, again.unchanged, again.bad], [0, 5, 1])
+      assert.deepEqual([again.amended, again.unchanged, again.bad], [0, 5, 2])
       const other = join(bench.folder, 'other.jsonl')
       const [place] = (await passagesOf(bench, 'inline')).map(({ verdict }) => verdict.input)
       assert.ok(place)
