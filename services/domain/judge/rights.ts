@@ -7,7 +7,7 @@ export type RightsSignal = (typeof rightsSignals)[number]
 /** Directives of X-Robots-Tag and the robots meta element that are about training. */
 const reservingDirectives = new Set(['noai', 'noimageai'])
 /** What says, in words of its own, that nothing is reserved. */
-const permission = /^(tdm-reservation\s*[:=]\s*0|(content-usage\s*[:=]\s*)?(train-ai|ai)\s*=\s*y)$/
+const permission = /^(0|tdm-reservation\s*[:=]\s*0|(content-usage\s*[:=]\s*)?(train-ai|ai)\s*=\s*y)$/
 
 /**
  * The rights signals of an envelope that reserve something. What stands in `tdmOptOut` and is no plain permission reserves: it is there
