@@ -17,7 +17,7 @@ test: ## check, then run the whole suite
 	@node --test --test-concurrency=2 --test-timeout=1200000 --test-reporter=spec --test-global-setup=./test/integration/shared-stack.ts \
 	  $$(find test -name '*.test.ts' -not -path 'test/bench/*' | sort)
 
-bench: ## our speed against others', what an item costs, how long nothing is judged when a gate ends; TIMES=5 repetitions, some 45 minutes; figures in .sluice/bench/latest.json
+bench: ## our speed against others', what an item costs, how long nothing is judged when a gate ends; TIMES=5 repetitions, some 50 minutes; figures in .sluice/bench/latest.json
 	@infra/setup.sh test
 	@node test/bench/kernels.ts --times $(or $(TIMES),5)
 	@node test/bench/gate.ts --times $(or $(TIMES),5) --known 1000000 --python
@@ -25,6 +25,7 @@ bench: ## our speed against others', what an item costs, how long nothing is jud
 	@node test/bench/scaling.ts --times $(or $(TIMES),5)
 	@node test/bench/lists.ts --times $(or $(TIMES),5) --known 10000000
 	@node test/bench/gap-table.ts --times $(or $(TIMES),5)
+	@node test/bench/imports.ts --times $(or $(TIMES),5)
 
 soak: ## three gates and three brokers under random faults for MINUTES=30, then everything is counted; JSON=file keeps the figures; before it 20,000 broken messages
 	@infra/setup.sh test
