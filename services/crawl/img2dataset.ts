@@ -344,6 +344,8 @@ function collect({ shard, sample, row, at, stats, table }: Known): Extract<Found
     'acquisition.crawler': 'img2dataset',
     'acquisition.status': 200,
     'acquisition.fetchedAt': fetchedAt,
+    'liveness.lastSeenAt': fetchedAt,
+    'liveness.status': fetchedAt === null ? null : 'online',
     'supply.shard': shard.name,
     'supply.row': rowInShard(shard.name, key) ?? at,
   }

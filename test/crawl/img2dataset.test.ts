@@ -73,6 +73,7 @@ test('every picture is found with its row, and rows that came to nothing are cou
   )
   assert.equal(envelope?.payload, null, 'digests of what was downloaded are no claims about what is stored')
   assert.equal(envelope?.origin?.caption, 'caption 1')
+  assert.deepEqual(envelope?.liveness, { lastSeenAt: 1_767_225_660_500, status: 'online' })
   assert.deepEqual([envelope?.supply?.kind, envelope?.supply?.shard, envelope?.supply?.row], ['web-crawl', '00000', 1])
   assert.deepEqual(envelope?.extra, {
     'img2dataset.key': '"000000001"',
@@ -122,6 +123,7 @@ test('a tar without Parquet is read by the JSON in it, and without statistics no
   assert.equal(envelope?.acquisition?.requestedUrl, second.url)
   assert.equal(envelope?.acquisition?.fetchedAt, null)
   assert.equal(envelope?.item?.collectedAt, null)
+  assert.equal(envelope?.liveness, null)
 })
 
 test('a .tar alone can be named, and shards of a folder are parts in order of their names', async () => {
