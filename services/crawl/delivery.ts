@@ -80,6 +80,8 @@ async function openDelivery(folder: string, options: Readonly<Record<string, unk
   const root = await realpath(folder).catch((cause: unknown) => {
     throw new SluiceError('USAGE', `there is no folder ${folder}: name one that exists`, { cause })
   })
+  if (!(await stat(root)).isDirectory())
+    throw new SluiceError('USAGE', `${folder} is no folder: name the folder that the manifest's files are below`)
   const manifest = await openManifest(path).catch((cause: unknown) => {
     throw cause instanceof SidecarError ? new SluiceError('USAGE', `${path}: ${cause.expected}`, { cause }) : cause
   })

@@ -90,10 +90,10 @@ async function shardsOf(source: string): Promise<Shard[]> {
     })
   })
   if (found.isDirectory()) {
-    const entries = await readdir(source, { withFileTypes: true })
-    const names = new Set(
-      entries.flatMap(({ name }) => /^(\d+)(?:\.tar|\.parquet|_stats\.json)?$/.exec(name)?.[1] ?? []),
-    )
+    const entries = await readdir(source).catch((cause: unknown) => {
+      throw new SluiceError('USAGE', `${source} can't be read: name a folder that you may read`, { cause })
+    })
+    const names = new Set(entries.flatMap((name) => /^(\d+)(?:\.tar|\.parquet|_stats\.json)?$/.exec(name)?.[1] ?? []))
     if (names.size === 0)
       throw new SluiceError('USAGE', `${source} holds no shards: expected 00000.tar or 00000/ and 00000.parquet in it`)
     return await Promise.all([...names].sort().map((name) => shardOf(source, name)))
@@ -225,11 +225,12 @@ function sortRow({ places, failed, bad }: Omit<Rows, 'row'>, at: number, row: Ro
 
 /** Pictures and rows are written in one order, so that one row group in memory serves them. */
 function createRowReader(parquet: Awaited<ReturnType<typeof openParquet>>): Rows['row'] {
-  let held: { group: number; rowAt: Promise<(at: number) => Row> } | null = null
+  let held: { start: number; end: number; rowAt: Promise<(at: number) => Row> } | null = null
   return async (at) => {
-    const group = parquet.groups.findIndex(({ end }) => at < end)
-    if (held?.group !== group) {
-      held = { group, rowAt: parquet.read(group) }
+    if (held === null || at < held.start || at >= held.end) {
+      const group = parquet.groups.findIndex(({ end }) => at < end)
+      const { start = 0, end = 0 } = parquet.groups[group] ?? {}
+      held = { start, end, rowAt: parquet.read(group) }
       // It is told to everyone who asks for a row of the group.
       held.rowAt.catch(() => undefined)
     }
@@ -289,14 +290,23 @@ async function* membersOf({ name: shard, tar, pictures }: Shard): AsyncGenerator
     }
   }
   if (pictures !== null) {
-    const root = await realpath(pictures)
-    for (const name of (await readdir(root)).sort()) {
+    const { root, names } = await listed(pictures)
+    for (const name of names) {
       const path = join(root, name)
       const limit = isPicture(splitName(name)[1]) ? LONGEST_PAYLOAD : LONGEST_METADATA
       const inside = await leadsToFileInside(root, path)
       const content = inside ? await readWhole(path, limit) : 'expected a file in this folder'
       yield { name, place: `${shard}/${splitName(name)[0]}`, writtenAt: null, content }
     }
+  }
+}
+
+/** @throws {SidecarError} */
+async function listed(folder: string): Promise<{ root: string; names: string[] }> {
+  try {
+    return { root: await realpath(folder), names: (await readdir(folder)).sort() }
+  } catch (cause) {
+    throw new SidecarError('', 'expected a folder that can be read', { cause })
   }
 }
 

@@ -384,4 +384,8 @@ test('a folder that is not there is wrong use', async () => {
     everything(deliveryImporter, ['nowhere'], { ...licensed, manifest }),
     /there is no folder nowhere/,
   )
+  await assert.rejects(
+    everything(deliveryImporter, [manifest], { ...licensed, manifest }),
+    /is no folder: name the folder/,
+  )
 })

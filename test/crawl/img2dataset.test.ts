@@ -333,6 +333,28 @@ const wrong: {
     ],
   },
   {
+    name: 'metadata longer than any',
+    change: nothing,
+    its: { rows, members: { ...members, ...sampleOf(first, ' '.repeat(1_100_000)) } },
+    told: [
+      leftOut,
+      'bytes of 000000001',
+      '00000.tar, sample 000000000 (byte 3584) |  | json: expected at most 1048576 bytes',
+      'bytes of 000000002',
+    ],
+  },
+  {
+    name: 'two pictures of one key',
+    change: nothing,
+    its: { rows, members: { ...sampleOf(second), '000000000.png': 'another', ...sampleOf(first), ...sampleOf(third) } },
+    told: [
+      leftOut,
+      'bytes of 000000001',
+      /sample 000000000 .* \| jpg: expected one picture for a key$/,
+      'bytes of 000000002',
+    ],
+  },
+  {
     name: 'a shard without pictures',
     change: (path) => rm(path('.tar')),
     told: [leftOut, /^00000\.tar \| {2}\| expected pictures in it/, /row 0/, /row 1/, /row 3/],
