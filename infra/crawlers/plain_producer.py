@@ -30,14 +30,14 @@ def parse_arguments():
 
 
 def fetch(session, url):
-    """What answered for a picture, from which address; None where there is no picture."""
+    """What answered for a picture, from which address, and the bytes; None where there is no picture."""
     with session.get(url, stream=True, timeout=30) as response:
         if response.status_code != 200:
             return None
-        # The connection is given back with the last byte.
-        address = response.raw.connection.sock.getpeername()[0]
-        response.content  # reads it
-        return response, address
+        # Before the bytes: with the last one the connection is given back.
+        connection = response.raw.connection
+        address = connection.sock.getpeername()[0] if connection and connection.sock else None
+        return response, address, response.content
 
 
 def envelope(url, page, run, response, address):
@@ -79,8 +79,8 @@ def main():
             if fetched is None:
                 print("left out: a picture that is not there", file=sys.stderr)
                 continue
-            response, address = fetched
-            door.publish(envelope(url, arguments.page, run, response, address), response.content)
+            response, address, payload = fetched
+            door.publish(envelope(url, arguments.page, run, response, address), payload)
 
 
 if __name__ == "__main__":
