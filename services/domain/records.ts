@@ -64,7 +64,7 @@ export type CleanItem = {
 
 /** The crawler's label for the item. */
 export type ItemGroup = {
-  /** Item id, [A-Za-z0-9._-]{1,64}; derived by the importer from the source's own coordinates, so that importing twice gives the same id. Equals the record key. */
+  /** Item id, [A-Za-z0-9._-]{1,64}. Equals the record key. Derived from the source's own coordinates, so that importing twice gives the same id: importers hash the path and bytes of a file in a folder; the WARC record id (without one, WARC name and place); shard, key, URL and fetched digest of img2dataset; supplier, contract, dataset, version, manifest name, file and bytes of a delivery. A crawler of its own takes URL and fetch time, or what else tells its items apart. */
   id: string
   /** IANA media type as the source claimed it, e.g. image/jpeg. Never believed by the gate. Filled by the crawler. */
   mediaTypeClaimed: null | string
