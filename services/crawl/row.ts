@@ -1,4 +1,3 @@
-import { z } from 'zod'
 import { SidecarError } from './sidecar.ts'
 
 /** A row of somebody's table: column to value, as the table's format tells it. */
@@ -6,7 +5,6 @@ export type Row = ReadonlyMap<string, unknown>
 
 /** Deeper than this no value of a table is nested. */
 const DEEPEST = 64
-const anyObject = z.record(z.string(), z.unknown())
 const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
 
 /** A text, or a number that JSON does not have and Python writes. */
@@ -30,9 +28,9 @@ export function rowFromJson(json: string): Row {
   } catch (cause) {
     throw new SidecarError('', 'expected JSON', { cause })
   }
-  const object = anyObject.safeParse(value)
-  if (!object.success || Array.isArray(value)) throw new SidecarError('', 'expected a JSON object')
-  return new Map(Object.entries(object.data))
+  if (typeof value !== 'object' || value === null || Array.isArray(value))
+    throw new SidecarError('', 'expected a JSON object')
+  return new Map<string, unknown>(Object.entries(value))
 }
 
 /**
