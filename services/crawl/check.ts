@@ -2,6 +2,8 @@ import { judge } from '../domain/judge/judge.ts'
 import type { Policy } from '../domain/judge/policy.ts'
 import { SUPPLY_KIND } from '../domain/judge/provenance.ts'
 import { type Import, type ImportCounts, noCounts, take } from './import.ts'
+import type { ImportProgress } from './import-progress.ts'
+import type { Part } from './importer.ts'
 
 /** What an import would publish, and what policy would say of where it comes from. */
 export type CheckCounts = ImportCounts & {
@@ -15,16 +17,19 @@ export type CheckCounts = ImportCounts & {
 
 /**
  * Reads sources as an import would, and publishes nothing. Payloads are not looked at, and no list is asked.
- * @param onProgress told after each item
+ * @param parts all that the sources have
  */
 export async function checkAll(
-  what: Import,
+  what: Pick<Import, 'all'>,
+  parts: readonly Part[],
   policy: Policy,
-  onProgress: (counts: CheckCounts) => void,
+  progress: ImportProgress,
 ): Promise<CheckCounts> {
   const counts: CheckCounts = { ...noCounts(), held: 0, reasons: {}, missing: {} }
-  for await (const part of what.importer.parts(what.sources, what.options)) {
+  for (const part of parts) {
+    progress.begin(part)
     for await (const found of part.read()) {
+      progress.saw(found)
       await take(found, what.all, counts, ({ envelope }) => {
         const { outcome, reasons, missing } = judge({ faults: [], matches: [], envelope, policy })
         if (outcome !== 'clean') counts.held++
@@ -35,8 +40,8 @@ export async function checkAll(
           counts.missing[name] = { items: before + 1, enforced }
         }
       })
-      onProgress(counts)
     }
+    progress.end(part)
   }
   return counts
 }

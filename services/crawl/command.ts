@@ -13,6 +13,7 @@ import { deliveryImporter } from './delivery.ts'
 import { folderImporter } from './folder.ts'
 import { img2datasetImporter } from './img2dataset.ts'
 import { badLines, type Import, type ImportCounts, noCounts, publishAll } from './import.ts'
+import { createImportProgress } from './import-progress.ts'
 import type { Importer } from './importer.ts'
 import { createProducer } from './producer.ts'
 import { warcImporter } from './warc.ts'
@@ -88,12 +89,11 @@ function defaultsOf(importer: Importer): Record<string, unknown> {
 async function printCheck(what: Import, json: boolean): Promise<void> {
   const file = policyFile()
   const { policy } = parsePolicy(readTextFile('POLICY_INVALID', file), file)
-  let found = 0
-  const stopProgress = showProgress(() => `${found} items read`)
+  const parts = await Array.fromAsync(what.importer.parts(what.sources, what.options))
+  const progress = createImportProgress(parts)
+  const stopProgress = showProgress(() => `${progress.text()}reading`)
   try {
-    const counts = await checkAll(what, policy, ({ published }) => {
-      found = published
-    })
+    const counts = await checkAll(what, parts, policy, progress)
     process.stdout.write(json ? `${JSON.stringify(counts)}\n` : `${checkTable(what, counts)}\n`)
     if (counts.bad > 0 || counts.held > 0) process.exitCode = 1
   } finally {
@@ -116,6 +116,9 @@ function checkTable({ importer }: Import, counts: CheckCounts): string {
   )
   return lines.join('\n')
 }
+
+/** Payload bytes that may wait to be written: enough to keep the brokers busy, and little beside what a reader holds. */
+const WINDOW_BYTES = 8 * 1_048_576
 
 const help = `
 What the gate can not inspect yet is left out and counted. An import that was cut off goes on where it was when it is called again with the same words;
@@ -149,16 +152,20 @@ type CommandOptions = { all?: true; json?: true } & Record<string, unknown>
 async function run(what: Import): Promise<ImportCounts> {
   keepYoungSpaceSmall()
   // Before anything is connected, so that a wrong source is told at once.
-  for await (const _ of what.importer.parts(what.sources, what.options)) break
+  const parts = await Array.fromAsync(what.importer.parts(what.sources, what.options))
   const settings = readSettings()
   const checkpoint = await openCheckpoint(what, settings)
   const counts = checkpoint.before ?? noCounts()
   if (checkpoint.before !== null)
     process.stderr.write(`going on after a former import that was cut off: ${counts.published} were published\n`)
-  const publisher = await createProducer(settings, { source: `/sluice/crawl/${what.importer.name}` })
-  const stopProgress = showProgress(() => `${counts.published} published, ${megabytes(counts.bytes)}`)
+  const publisher = await createProducer(settings, {
+    source: `/sluice/crawl/${what.importer.name}`,
+    bytes: WINDOW_BYTES,
+  })
+  const progress = createImportProgress(parts)
+  const stopProgress = showProgress(() => `${progress.text()}${counts.published} published, ${megabytes(counts.bytes)}`)
   try {
-    await publishAll(what, publisher, checkpoint, counts)
+    await publishAll(what, parts, publisher, checkpoint, counts, progress)
   } finally {
     try {
       await publisher.close()

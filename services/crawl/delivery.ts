@@ -48,7 +48,7 @@ export const deliveryImporter: Importer = {
   async *parts([folder = ''], options) {
     const delivery = await openDelivery(folder, options)
     const { size, mtimeMs } = await stat(delivery.path)
-    yield { name: delivery.path, identity: `${size}/${mtimeMs}`, read: () => readDelivery(delivery) }
+    yield { name: delivery.path, identity: `${size}/${mtimeMs}`, size: null, read: () => readDelivery(delivery) }
   },
 }
 

@@ -45,7 +45,7 @@ async function folderPart(folder: string): Promise<Part> {
   const entries = await readdir(root, { withFileTypes: true }).catch((cause: unknown) => {
     throw new SluiceError('USAGE', `${folder} can't be read as a folder: name a folder that you may read`, { cause })
   })
-  return { name: folder, identity: null, read: () => walk(root, '', entries) }
+  return { name: folder, identity: null, size: null, read: () => walk(root, '', entries) }
 }
 
 /** @param path of the folder that holds `entries`, below the root, with / between names and at the end */

@@ -120,7 +120,9 @@ async function partOf(shard: Shard, table: Table): Promise<Part> {
   const paths = [shard.tar, shard.pictures, shard.parquet, shard.stats]
   const states = await Promise.all(paths.map((path) => (path === null ? null : stat(path).catch(() => null))))
   const identity = states.map((state) => (state === null ? '' : `${state.size}/${state.mtimeMs}`)).join(' ')
-  return { name: join(shard.folder, shard.name), identity, read: () => readShard(shard, table) }
+  // Of a folder of pictures the size says nothing.
+  const size = shard.tar === null ? null : (states[0]?.size ?? null)
+  return { name: join(shard.folder, shard.name), identity, size, read: () => readShard(shard, table) }
 }
 
 async function* readShard(shard: Shard, table: Table): AsyncGenerator<Found> {

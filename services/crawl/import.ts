@@ -4,7 +4,8 @@ import { sniffMediaType } from '../platform/sniff-media-type.ts'
 import { visible } from '../platform/visible.ts'
 import type { Checkpoint } from './checkpoint.ts'
 import type { Collected } from './door-message.ts'
-import type { Found, Importer } from './importer.ts'
+import type { ImportProgress } from './import-progress.ts'
+import type { Found, Importer, Part } from './importer.ts'
 import type { Publisher } from './producer.ts'
 
 export type Bad = Omit<Extract<Found, { kind: 'bad' }>, 'kind'>
@@ -25,6 +26,8 @@ export type ImportCounts = {
 
 /** As many bad inputs are told one by one; the others are counted. */
 const LONGEST_BAD_LIST = 10_000
+/** Items that are on their way to the producer at once, each perhaps into a store first, and their payloads' bytes; one larger one goes alone. */
+const AT_ONCE = { items: 32, bytes: 8 * 1_048_576 }
 /** Where an import stands is written down about this often, in ms: what was published since is published again after a crash. */
 const CHECKPOINT_EVERY_MS = 1000
 
@@ -44,38 +47,81 @@ export type Import = {
 /**
  * Publishes what an importer finds. Where a former run was cut off, its checkpoint says how far everything was written, and this
  * one goes on from there: what was under way then is published again, with the same ids, and nothing is left out.
- * @param counts told on the way, for progress
+ * @param parts all that the sources have
+ * @param counts and `progress`: told on the way
  * @throws {SluiceError} of the surroundings, or USAGE for the sources; the checkpoint stays
  */
 export async function publishAll(
-  what: Import,
+  what: Pick<Import, 'all'>,
+  parts: readonly Part[],
   publisher: Publisher,
   checkpoint: Checkpoint,
   counts: ImportCounts,
+  progress: ImportProgress,
 ): Promise<void> {
+  const handing = createHanding(async (one: Found) => {
+    await take(one, what.all, counts, async (collected) => {
+      const { carriage } = await publisher.publish(collected)
+      if (carriage === 'inline') counts.inline++
+      else counts.byReference++
+    })
+  })
+  const save = async (part: Part, found: number | 'all'): Promise<void> => {
+    await handing.settled()
+    await publisher.flush()
+    await checkpoint.save(part, found, counts)
+  }
   let savedAt = performance.now()
-  for await (const part of what.importer.parts(what.sources, what.options)) {
+  for (const part of parts) {
+    progress.begin(part)
     const before = checkpoint.foundIn(part)
-    if (before === 'all') continue
+    if (before === 'all') {
+      progress.end(part)
+      continue
+    }
     let found = 0
     for await (const one of part.read()) {
       found++
+      progress.saw(one)
       if (found <= before) continue
-      await take(one, what.all, counts, async (collected) => {
-        const { carriage } = await publisher.publish(collected)
-        if (carriage === 'inline') counts.inline++
-        else counts.byReference++
-      })
+      await handing.put(one)
       if (performance.now() - savedAt < CHECKPOINT_EVERY_MS) continue
-      await publisher.flush()
-      await checkpoint.save(part, found, counts)
+      await save(part, found)
       savedAt = performance.now()
     }
-    await publisher.flush()
-    await checkpoint.save(part, 'all', counts)
+    await save(part, 'all')
     savedAt = performance.now()
+    progress.end(part)
   }
   await checkpoint.remove()
+}
+
+/** Does some work for several found things at once: a durable write for one need not wait for another's. */
+function createHanding(work: (found: Found) => Promise<void>) {
+  const underWay = new Set<Promise<void>>()
+  let bytes = 0
+  return {
+    /**
+     * Resolves when there is room for more.
+     * @throws what the work for an earlier one has thrown
+     */
+    async put(found: Found): Promise<void> {
+      const weight = found.kind === 'item' ? found.collected.payload.length : 0
+      while (underWay.size >= AT_ONCE.items || (underWay.size > 0 && bytes + weight > AT_ONCE.bytes))
+        await Promise.race(underWay)
+      bytes += weight
+      const done = work(found).then(() => {
+        bytes -= weight
+        underWay.delete(done)
+      })
+      // It stays among the others, and comes out with the next look at them.
+      done.catch(() => undefined)
+      underWay.add(done)
+    },
+    async settled(): Promise<void> {
+      await Promise.all(underWay)
+    },
+  }
 }
 
 /** Counts what was found, and hands on what is to be published. */

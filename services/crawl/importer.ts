@@ -18,6 +18,8 @@ export type Part = {
    * while this is the same. Null: nothing tells whether it is the same, so it is read from its beginning.
    */
   identity: string | null
+  /** bytes of its files; null where that says nothing about how much there is to read */
+  size: number | null
   /** Reads it little by little; each time in the same order and with the same item ids. */
   read(): AsyncIterable<Found>
 }

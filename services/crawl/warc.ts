@@ -43,7 +43,7 @@ async function warcPart(file: string, supplied: Supplied): Promise<Part> {
     ))
   if (found === null || !readable)
     throw new SluiceError('USAGE', `there is no file ${file} that can be read: name WARC files`)
-  return { name: file, identity: `${found.size} ${found.mtimeMs}`, read: () => read(file, supplied) }
+  return { name: file, identity: `${found.size} ${found.mtimeMs}`, size: found.size, read: () => read(file, supplied) }
 }
 
 async function* read(file: string, supplied: Supplied): AsyncGenerator<Found> {
