@@ -17,6 +17,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import test, { type TestContext } from 'node:test'
 import fc from 'fast-check'
+import { ENGINE_VERSION } from '../../services/domain/engine.ts'
 import { entryKey, listDigest, manifestKey } from '../../services/domain/hash-list.ts'
 import { HashListCollector } from '../../services/domain/hash-list-state.ts'
 import type { HashListEntry, HashListRecord } from '../../services/domain/records.ts'
@@ -237,7 +238,7 @@ test('a snapshot of another release is not believed, though it is whole', async 
   const bytes = await readFile(path)
   for (const [was, is] of [
     ['snapshot 1\n', 'snapshot 2\n'],
-    ['"engine":"1"', '"engine":"0"'],
+    [`"engine":"${ENGINE_VERSION}"`, '"engine":"0"'],
     ['"layout":"1/', '"layout":"2/'],
   ] as const) {
     const text = bytes.subarray(0, -32).toString('latin1')
