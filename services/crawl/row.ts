@@ -7,8 +7,8 @@ export type Row = ReadonlyMap<string, unknown>
 const DEEPEST = 64
 const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
 
-/** A text, or a number that JSON does not have and Python writes. */
-const textOrNoNumber = /"[^"\\]*(?:\\.[^"\\]*)*"|NaN|-?Infinity/g
+/** A text, or a number that JSON does not have and Python writes. A text that nothing ends is one too: else the end is looked for from each quote in it. */
+const textOrNoNumber = /"[^"\\]*(?:\\.[^"\\]*)*"?|NaN|-?Infinity/gs
 
 /**
  * A row that is written as a JSON object. Whole numbers keep all their digits, as bigint where a number would not; NaN and Infinity, which Python
