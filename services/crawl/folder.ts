@@ -76,7 +76,7 @@ async function readItem(root: string, file: string, hasSidecar: boolean): Promis
   const payload = await readWhole(join(root, file), LONGEST_PAYLOAD)
   if (typeof payload === 'string') return { kind: 'bad', file, field: '', expected: payload }
   const told = file + SIDECAR
-  const json = hasSidecar ? await readWhole(join(root, told), LONGEST_SIDECAR) : null
+  const json = hasSidecar ? await readSidecar(root, told) : null
   if (typeof json === 'string') return { kind: 'bad', file: told, field: '', expected: json }
   try {
     const envelope = envelopeFromSidecar(folderItemId(file, payload), json === null ? null : json.toString('utf8'))
@@ -85,6 +85,13 @@ async function readItem(root: string, file: string, hasSidecar: boolean): Promis
     if (!(error instanceof SidecarError)) throw error
     return { kind: 'bad', file: told, field: error.field, expected: error.expected }
   }
+}
+
+/** @returns the bytes, or a sentence on what was expected instead; a pipe is not waited for, and a link is followed as far as an item's is */
+async function readSidecar(root: string, file: string): Promise<Buffer | string> {
+  const path = join(root, file)
+  if (!(await leadsToFileInside(root, path))) return 'expected a file in this folder, not a link out of it or a pipe'
+  return await readWhole(path, LONGEST_SIDECAR)
 }
 
 /**

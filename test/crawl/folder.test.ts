@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict'
+import { execFileSync } from 'node:child_process'
 import { mkdir, mkdtemp, rm, symlink, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
@@ -108,3 +109,22 @@ for (const wrong of ['nowhere', 'b.jpg']) {
     )
   })
 }
+
+test('a sidecar that is a link out of the folder, or a pipe that nobody writes, is told as bad', async (t) => {
+  const root = await mkdtemp(join(tmpdir(), 'sluice-sidecar-'))
+  t.after(() => rm(root, { recursive: true, force: true }))
+  await mkdir(join(root, 'in'))
+  await writeFile(join(root, 'private.json'), '{"extra": {"secret": "x"}}')
+  for (const name of ['a.png', 'b.png', 'c.png']) await writeFile(join(root, 'in', name), name)
+  await writeFile(join(root, 'in', 'told'), '{"origin": {"platform": "somewhere"}}')
+  await symlink('../private.json', join(root, 'in', 'a.png.json'))
+  execFileSync('mkfifo', [join(root, 'in', 'b.png.json')])
+  await symlink('told', join(root, 'in', 'c.png.json'))
+  const found = await everything(join(root, 'in'))
+  assert.deepEqual(
+    found.map((one) =>
+      one.kind === 'bad' ? one.file : one.kind === 'item' && one.collected.envelope.origin?.platform,
+    ),
+    ['a.png.json', 'b.png.json', 'somewhere', undefined],
+  )
+})
