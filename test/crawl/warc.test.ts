@@ -8,6 +8,7 @@ import { after, before, test } from 'node:test'
 import { gzipSync } from 'node:zlib'
 import { WARCRecord, WARCSerializer } from 'warcio'
 import type { Found } from '../../services/crawl/importer.ts'
+import { readPage } from '../../services/crawl/warc/page.ts'
 import { readWarc } from '../../services/crawl/warc/read-warc.ts'
 import { warcImporter } from '../../services/crawl/warc.ts'
 import { isItemId } from '../../services/domain/envelope.ts'
@@ -363,6 +364,20 @@ test('a page that nests without end, or names pictures without end, is read in b
   )
   assert.equal(found.at(-1)?.origin?.caption, 'Boats')
   assert.ok(performance.now() - started < 10_000)
+})
+
+test('references of a page are not resolved against a base, or an address of its own, that is endless', () => {
+  const long = `http://example.org/${'a'.repeat(1_000_000)}/`
+  const many = '<a href=b><img src=b></a>'.repeat(5000)
+  const started = performance.now()
+  const based = readPage(Buffer.from(`<base href="${long}">${many}`), base, null)
+  const placed = readPage(Buffer.from(`<img src=/a.png><img src=${A}>${many}`), long, null)
+  assert.ok(based.pictures.length > 0 && based.pictures.every(({ url }) => url === 'http://example.org/dir/b'))
+  assert.deepEqual(
+    placed.pictures.map(({ url }) => url),
+    [A],
+  )
+  assert.ok(performance.now() - started < 5000)
 })
 
 const signals: {

@@ -29,7 +29,8 @@ export function readPage(html: Buffer, url: string, contentType: string | null):
   /** elements that are open and whose pictures share a caption; one of a kind */
   const groups = new Map<string, PictureLink[]>()
   const social: { url: string | null; alt: string | null } = { url: null, alt: null }
-  let base = url
+  // Each of many references would be resolved against all of a longer one.
+  let base = url.length > LONGEST_URL ? null : url
   let depth = 0
   let title: string | null = null
   let figcaption: string | null = null
@@ -37,8 +38,10 @@ export function readPage(html: Buffer, url: string, contentType: string | null):
 
   function add(reference: string | undefined, caption: string | null): void {
     if (reference === undefined || reference.length > LONGEST_URL || /^\s*data:/i.test(reference)) return
+    if (pictures.length >= MOST_PICTURES) return
     const found = absolute(reference, base)
-    if (found === null || pictures.length >= MOST_PICTURES) return
+    // What a short reference is resolved against may be long.
+    if (found === null || found.length > LONGEST_URL) return
     const picture = { url: found, caption }
     pictures.push(picture)
     for (const group of groups.values()) group.push(picture)
@@ -71,7 +74,7 @@ export function readPage(html: Buffer, url: string, contentType: string | null):
     onopentag(name, attributes: Attributes) {
       depth++
       const { src, srcset, href = '', rel = '', alt, title: tip } = attributes
-      if (name === 'base' && base === url) base = absolute(href, url) ?? url
+      if (name === 'base' && base === url) base = (href.length > LONGEST_URL ? null : absolute(href, url)) ?? url
       else if (name === 'meta') readMeta(attributes)
       else if (name === 'title' && title === null) [within, title] = ['title', '']
       else if (name === 'figcaption') [within, figcaption] = ['figcaption', '']
