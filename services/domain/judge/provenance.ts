@@ -110,8 +110,11 @@ export function isActionable(envelope: Envelope): boolean {
   )
 }
 
+/** What shows nothing: space, and what is not seen where it is printed. */
+const shown = /[^\p{White_Space}\p{C}\p{Default_Ignorable_Code_Point}\u2800]/u
+
 function isTold(text: string | null | undefined): boolean {
-  return typeof text === 'string' && text.trim() !== ''
+  return typeof text === 'string' && shown.test(text)
 }
 
 function isUrl(text: string | null | undefined): boolean {

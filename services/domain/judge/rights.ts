@@ -15,7 +15,8 @@ const permission = /^(0|tdm-reservation\s*[:=]\s*0|(content-usage\s*[:=]\s*)?(tr
  */
 export function reservedRights({ rights }: Envelope): RightsSignal[] {
   const found: RightsSignal[] = []
-  const directives = parts(rights?.robots).map((part) => part.replace(/^[^:]*:\s*/, ''))
+  // Some write them with nothing but space between them; the name of a crawler may stand before them.
+  const directives = parts(rights?.robots).flatMap((part) => part.split(/[\s:]+/))
   if (directives.some((directive) => reservingDirectives.has(directive))) found.push('robots')
   if (parts(rights?.tdmOptOut).some((part) => !permission.test(part))) found.push('tdmOptOut')
   return found

@@ -175,6 +175,20 @@ const provenanceCases: Array<{
     missing: [['supplier', true]],
   },
   {
+    what: 'a licence with a supplier of characters that nobody sees',
+    envelope: {
+      ...emptyEnvelope(),
+      supply: supply({ kind: 'licensed', supplier: '\u200b\u2060 \u3164\u0000\u2800\u00ad\ufe0f', contract: 'c' }),
+    },
+    outcome: 'quarantine',
+    reasons: ['PROVENANCE_INCOMPLETE'],
+    missing: [['supplier', true]],
+  },
+  {
+    what: 'a licence with a supplier in any script',
+    envelope: { ...emptyEnvelope(), supply: supply({ kind: 'licensed', supplier: '写', contract: 'c' }) },
+  },
+  {
     what: 'a rule in shadow',
     envelope: { ...emptyEnvelope(), supply: supply({ kind: 'licensed', supplier: 's' }) },
     reasons: ['PROVENANCE_SHADOW'],
@@ -191,6 +205,16 @@ const provenanceCases: Array<{
   {
     what: 'an owner who says noai',
     envelope: { ...emptyEnvelope(), supply: supply({ kind: 'partner' }), rights: rights({ robots: 'otherbot: NoAI' }) },
+    outcome: 'quarantine',
+    reasons: ['RIGHTS_RESERVED'],
+  },
+  {
+    what: 'an owner who says noai with only space around it',
+    envelope: {
+      ...emptyEnvelope(),
+      supply: supply({ kind: 'partner' }),
+      rights: rights({ robots: 'otherbot : nofollow\tNoImageAI max-snippet:-1' }),
+    },
     outcome: 'quarantine',
     reasons: ['RIGHTS_RESERVED'],
   },
