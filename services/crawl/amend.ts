@@ -43,7 +43,12 @@ export type AmendWords = {
 }
 
 /** A row with the newest of its item's messages, as far as has been read. */
-type Target = { answer: Answer; newest: Newest | null }
+type Target = {
+  answer: Answer
+  newest: Newest | null
+  /** of the payload of the message that the row names by its coordinates; null where it names an item */
+  named: string | null
+}
 type Newest = Pick<VerdictRecord, 'input' | 'inputTimestamp' | 'sha256' | 'reasons'>
 
 /**
@@ -125,11 +130,12 @@ async function publishAmended(
 
 /** What the crawler claimed stands, a reference also being a claim: what contradicted it the first time does so again. */
 function referring(claimed: PayloadGroup | null, sha256: string): PayloadGroup {
+  const named = claimed?.reference ?? null
   return {
     size: claimed?.size ?? null,
     md5: claimed?.md5 ?? null,
     sha1: claimed?.sha1 ?? null,
-    sha256: claimed?.sha256 ?? claimed?.reference ?? sha256,
+    sha256: named !== null && named !== sha256 ? named : (claimed?.sha256 ?? sha256),
     reference: sha256,
   }
 }
@@ -152,9 +158,9 @@ function createTargets(
     bad(row, field, expected)
   }
 
-  function put(id: string, answer: Answer): void {
+  function put(id: string, answer: Answer, payload: string | null = null): void {
     const before = byId.get(id)
-    if (before === undefined) byId.set(id, { answer, newest: null })
+    if (before === undefined) byId.set(id, { answer, newest: null, named: payload })
     else reject(answer, '', `expected one row for an item; row ${before.answer.at} is about the same one`)
   }
 
@@ -188,7 +194,7 @@ function createTargets(
       const answer = named.get(place)
       if (answer !== undefined && 'coordinates' in answer.item && isNamed(input, answer.item.coordinates)) {
         named.delete(place)
-        if (isUndisputed) put(itemId, answer)
+        if (isUndisputed) put(itemId, answer, sha256)
         else reject(answer, '', 'expected a message with an item id of its own; publish it anew')
       }
       const target = isUndisputed ? byId.get(itemId) : undefined
@@ -199,8 +205,8 @@ function createTargets(
     /** All verdicts were seen. */
     closeSearch(): void {
       for (const answer of named.values()) reject(answer, '', 'expected an item that the gate has judged')
-      for (const [id, { answer, newest }] of byId) {
-        const expected = refusalOf(newest)
+      for (const [id, { answer, newest, named }] of byId) {
+        const expected = refusalOf(newest) ?? otherBytes(newest, named)
         if (expected === null) continue
         byId.delete(id)
         reject(answer, '', expected)
@@ -243,6 +249,13 @@ function refusalOf(newest: Newest | null): string | null {
   if (newest.sha256 === null) return 'expected an item whose bytes the gate has seen; publish it anew'
   const other = newest.reasons.find((reason) => !foundAgain.has(reason))
   return other === undefined ? null : `expected an item without ${other}, which is about its message; publish it anew`
+}
+
+/** Ids are crawlers' labels: what is told of some bytes is not told of others that came under the same one since. */
+function otherBytes(newest: Newest | null, named: string | null): string | null {
+  return named === null || newest?.sha256 === named
+    ? null
+    : 'expected a message whose item has not come with other bytes since; name the newest one'
 }
 
 /** In a partition the offset tells; between two, which a crawler may choose as it likes, the brokers' clock does. */

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { rm, writeFile } from 'node:fs/promises'
+import { mkdir, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { test } from 'node:test'
 import { z } from 'zod'
@@ -330,6 +330,44 @@ test('what a supplier left out is listed, asked for, brought in, and judged agai
       await assert.rejects(passagesOf(bench, 'other.topic/0/1'), /coordinates of the door topic/)
     },
   )
+
+  await t.test(
+    'a payload that lay under another name stays held, though the claim about its bytes was right',
+    async () => {
+      const [named, bytes] = await Promise.all([6, 7].map(tinyPicture))
+      assert.ok(named && bytes)
+      const shard = join(bench.storeFolder('intake'), sha256(named).slice(0, 2))
+      await mkdir(shard, { recursive: true })
+      await writeFile(join(shard, sha256(named)), bytes)
+      await publish([supplied(crawlItem('misnamed', { reference: sha256(named) }, { sha256: sha256(bytes) }), 7)])
+      const file = join(bench.folder, 'misnamed.jsonl')
+      await writeFile(file, JSON.stringify({ itemId: 'misnamed', 'acquisition.requestedUrl': FOUND }))
+      await amend(0, file)
+      await waitFor('the gate has judged it again', () => bench.caughtUp())
+      assert.deepEqual(
+        (await passagesOf(bench, 'misnamed')).map(({ verdict }) => verdict.reasons),
+        [['DIGEST_MISMATCH', 'PROVENANCE_INCOMPLETE'], ['DIGEST_MISMATCH']],
+      )
+    },
+  )
+
+  await t.test('what is told of a message is not told of other bytes that came under the same id since', async () => {
+    const [mine, theirs] = await Promise.all([8, 9].map(tinyPicture))
+    assert.ok(mine && theirs)
+    await publish([supplied(crawlItem('reused', { inline: mine }), 8)])
+    await publish([supplied(crawlItem('reused', { inline: theirs }), 8)])
+    const places = (await passagesOf(bench, 'reused')).map(
+      ({ verdict: { input } }) => `${input.topic}/${input.partition}/${input.offset}`,
+    )
+    const file = join(bench.folder, 'reused.jsonl')
+    const answer = (coordinates?: string) =>
+      writeFile(file, JSON.stringify({ coordinates, 'acquisition.requestedUrl': FOUND }))
+    await answer(places[0])
+    assert.match((await amend(1, file)).stdout(), /other bytes since/)
+    await answer(places[1])
+    assert.equal(JSON.parse((await amend(0, file)).stdout()).amended, 1)
+    await waitFor('the gate has judged it again', () => bench.caughtUp())
+  })
 
   await t.test('URLs are told to those who ask for them, and to nobody else', async () => {
     const masked = (await bench.sluice(['trace', 'inline'])).stdout()
