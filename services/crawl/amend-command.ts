@@ -2,6 +2,7 @@ import { Command } from 'commander'
 import { showProgress } from '../platform/progress.ts'
 import { readSettings } from '../platform/settings.ts'
 import { asTable } from '../platform/table.ts'
+import { visible } from '../platform/visible.ts'
 import { type AmendCounts, type AmendWords, amend } from './amend.ts'
 import { badLines } from './import.ts'
 
@@ -34,7 +35,7 @@ export function amendCommand(): Command {
       } finally {
         stopProgress()
       }
-      process.stdout.write(json ? `${JSON.stringify(counts)}\n` : `${countsText(counts)}\n`)
+      process.stdout.write(json ? `${visible(JSON.stringify(counts))}\n` : `${countsText(counts)}\n`)
       if (counts.bad > 0) process.exitCode = 1
     })
 }

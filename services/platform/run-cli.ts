@@ -4,6 +4,7 @@ import { Command, CommanderError } from 'commander'
 import { SluiceError } from '../domain/errors.ts'
 import { codeOf } from './error-code.ts'
 import { settingsHelp } from './settings.ts'
+import { visibleLines } from './visible.ts'
 
 export type CommandTable = Record<string, { summary: string; load: () => Promise<Command> }>
 
@@ -54,16 +55,20 @@ function report(error: unknown): number {
   if (error instanceof CommanderError) {
     if (error.exitCode === 0) return 0
     // Called without a subcommand: commander has printed the help.
-    if (error.code !== 'commander.help')
-      process.stderr.write(`sluice: ${error.message.replace(/^error: /, '')}; see --help\n`)
+    if (error.code !== 'commander.help') complain(`${error.message.replace(/^error: /, '')}; see --help`)
     return WRONG_USE
   }
   if (error instanceof SluiceError) {
-    process.stderr.write(`sluice: ${error.message} [${error.code}]\n`)
+    complain(`${error.message} [${error.code}]`)
     return error.fault === 'usage' ? WRONG_USE : PROBLEMS
   }
-  process.stderr.write(`sluice: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}\n`)
+  complain(error instanceof Error ? (error.stack ?? error.message) : String(error))
   return PROBLEMS
+}
+
+/** Names of files and columns, which strangers may have chosen, are part of it. */
+function complain(sentence: string): void {
+  process.stderr.write(`sluice: ${visibleLines(sentence)}\n`)
 }
 
 function version(): string {
