@@ -94,7 +94,7 @@ async function printCheck(what: Import, json: boolean): Promise<void> {
   const stopProgress = showProgress(() => `${progress.text()}reading`)
   try {
     const counts = await checkAll(what, parts, policy, progress)
-    process.stdout.write(json ? `${JSON.stringify(counts)}\n` : `${checkTable(what, counts)}\n`)
+    process.stdout.write(json ? `${visible(JSON.stringify(counts))}\n` : `${checkTable(what, counts)}\n`)
     if (counts.bad > 0 || counts.held > 0) process.exitCode = 1
   } finally {
     stopProgress()
@@ -138,7 +138,7 @@ function importCommand(importer: Importer): Command {
   for (const option of importer.options()) command.addOption(option)
   return command.action(async (named: string | string[], { all, json, ...options }: CommandOptions) => {
     const counts = await run({ importer, sources: [named].flat(), options, all: all === true })
-    process.stdout.write(json ? `${JSON.stringify(counts)}\n` : `${countsTable(counts)}\n`)
+    process.stdout.write(json ? `${visible(JSON.stringify(counts))}\n` : `${countsTable(counts)}\n`)
     if (counts.bad > 0) process.exitCode = 1
   })
 }
@@ -151,7 +151,7 @@ type CommandOptions = { all?: true; json?: true } & Record<string, unknown>
 
 async function run(what: Import): Promise<ImportCounts> {
   keepYoungSpaceSmall()
-  // Before anything is connected, so that a wrong source is told at once.
+  // All of them before anything is connected: a wrong source is told at once, and not when those before it are published.
   const parts = await Array.fromAsync(what.importer.parts(what.sources, what.options))
   const settings = readSettings()
   const checkpoint = await openCheckpoint(what, settings)

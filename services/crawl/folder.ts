@@ -17,7 +17,7 @@ export const folderImporter: Importer = {
   description:
     'Publishes every file below DIR, in order of their paths. What is known of boats.jpg may lie beside it in boats.jpg.json:\n' +
     'a JSON object of envelope groups (item, payload, acquisition, origin, supply, rights, synthetic, liveness, extra), as in\n' +
-    'schemas/envelope.avsc. Hidden files, linked folders and links that lead out of DIR are left out.\n' +
+    'schemas/envelope.avsc. Hidden files and folders, linked folders and links that lead out of DIR are left out, and counted.\n' +
     'Payloads up to SLUICE_INLINE_BYTES travel in the message, longer ones by reference into the intake store.',
   argument: 'DIR',
   argumentMeaning: 'folder to publish',
@@ -50,18 +50,19 @@ async function folderPart(folder: string): Promise<Part> {
 
 /** @param path of the folder that holds `entries`, below the root, with / between names and at the end */
 async function* walk(root: string, path: string, entries: Dirent[]): AsyncGenerator<Found> {
-  const visible = entries.filter(({ name }) => !name.startsWith('.'))
-  const names = new Set(visible.filter((entry) => !entry.isDirectory()).map(({ name }) => name))
-  for (const entry of visible.sort((a, b) => (a.name < b.name ? -1 : 1))) {
+  const names = new Set(entries.filter((entry) => !entry.isDirectory()).map(({ name }) => name))
+  for (const entry of entries.sort((a, b) => (a.name < b.name ? -1 : 1))) {
     const { name } = entry
     const file = path + name
-    if (entry.isDirectory()) {
+    if (name.startsWith('.')) yield { kind: 'left-out', reason: 'hidden' }
+    else if (entry.isDirectory()) {
       const inner = await readdir(join(root, file), { withFileTypes: true }).catch(() => null)
       if (inner === null) yield { kind: 'bad', file, field: '', expected: 'expected a folder that can be read' }
       else yield* walk(root, `${file}/`, inner)
-    } else if (!isSidecar(name, names) && (entry.isFile() || (await leadsToFileInside(root, join(root, file))))) {
+    } else if (isSidecar(name, names)) continue
+    else if (entry.isFile() || (await leadsToFileInside(root, join(root, file)))) {
       yield await readItem(root, file, names.has(name + SIDECAR))
-    }
+    } else yield { kind: 'left-out', reason: entry.isSymbolicLink() ? 'link to no file in DIR' : 'no file' }
   }
 }
 

@@ -76,3 +76,10 @@ for (const words of [
     assert.equal(code, 2)
   })
 }
+
+test('the last of several sources that is not there is wrong use before anything is connected', async () => {
+  await writeFile(join(folder, 'one.warc'), '')
+  const { code, stderr } = await sluice(['crawl', 'warc', 'one.warc', 'two.warc'])
+  assert.match(stderr, /there is no file two\.warc/)
+  assert.equal(code, 2)
+})

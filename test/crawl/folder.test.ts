@@ -49,7 +49,7 @@ async function everything(root: string): Promise<Found[]> {
   return all
 }
 
-test('every file is found once, in order of paths; sidecars, hidden files and links that lead out are not items', async () => {
+test('every file is found once, in order of paths; sidecars are no items, hidden files and links that lead out are counted', async () => {
   const found = await everything(folder)
   const texts = found.map((one) =>
     one.kind === 'item'
@@ -59,12 +59,18 @@ test('every file is found once, in order of paths; sidecars, hidden files and li
         : one.reason,
   )
   assert.deepEqual(texts, [
+    'hidden',
+    'hidden',
     'bytes of B',
     'bytes of z',
     '{"an": "item"}',
     'bytes of b',
     '',
+    'link to no file in DIR',
+    'link to no file in DIR',
     'bytes of b',
+    'link to no file in DIR',
+    'link to no file in DIR',
     '{"an": "item too"}',
     'wrong.jpg.json origin.pageUrl',
   ])
