@@ -117,8 +117,12 @@ function isTold(text: string | null | undefined): boolean {
   return typeof text === 'string' && shown.test(text)
 }
 
+/** Schemes of URLs that lead nowhere: they hold what they name, or mean something only where they were seen. */
+const leadNowhere = new Set(['data:', 'blob:', 'javascript:', 'about:'])
+
 function isUrl(text: string | null | undefined): boolean {
-  return typeof text === 'string' && URL.canParse(text)
+  const url = typeof text === 'string' ? URL.parse(text) : null
+  return url !== null && !leadNowhere.has(url.protocol) && url.href !== url.protocol
 }
 
 function isTime(time: number | null | undefined): boolean {

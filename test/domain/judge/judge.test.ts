@@ -167,6 +167,18 @@ const provenanceCases: Array<{
       ['uploader', false],
     ],
   },
+  ...['data:image/png;base64,AAAA', 'blob:https://example.org/1', ' java\nscript:void(0)', 'about:blank', 'x:'].map(
+    (finalUrl) => ({
+      what: `a crawl whose place is ${JSON.stringify(finalUrl)}, which leads nowhere,`,
+      envelope: { ...web, acquisition: acquisition({ finalUrl, fetchedAt: 1 }) },
+      outcome: 'quarantine',
+      reasons: ['PROVENANCE_INCOMPLETE'],
+      missing: [
+        ['placeFound', true],
+        ['uploader', false],
+      ] satisfies Array<[string, boolean]>,
+    }),
+  ),
   {
     what: 'a licence with a blank supplier',
     envelope: { ...emptyEnvelope(), supply: supply({ kind: 'licensed', supplier: '  ', contract: 'c' }) },
