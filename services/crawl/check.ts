@@ -1,9 +1,10 @@
 import { judge } from '../domain/judge/judge.ts'
 import type { Policy } from '../domain/judge/policy.ts'
 import { SUPPLY_KIND } from '../domain/judge/provenance.ts'
-import { type Import, type ImportCounts, noCounts, take } from './import.ts'
+import { take } from './import.ts'
+import { type ImportCounts, noCounts } from './import-counts.ts'
 import type { ImportProgress } from './import-progress.ts'
-import type { Part } from './importer.ts'
+import type { Import, Part } from './importer.ts'
 
 /** What an import would publish, and what policy would say of where it comes from. */
 export type CheckCounts = ImportCounts & {

@@ -3,8 +3,8 @@ import { mkdir, open, readFile, rename, rm } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { z } from 'zod'
 import { DATA_FOLDER, type Settings } from '../platform/settings.ts'
-import type { Import, ImportCounts } from './import.ts'
-import type { Part } from './importer.ts'
+import type { ImportCounts } from './import-counts.ts'
+import type { Import, Part } from './importer.ts'
 
 const counts = z.object({
   published: z.number(),

@@ -7,6 +7,9 @@ import { SluiceError } from '../domain/errors.ts'
 import { supplyKinds } from '../domain/judge/provenance.ts'
 import type { Envelope } from '../domain/records.ts'
 import { visible } from '../platform/visible.ts'
+import type { Found, Importer } from './importer.ts'
+import { LONGEST_PAYLOAD, leadsToFileInside, readWhole } from './payload-file.ts'
+import { SidecarError } from './sidecar.ts'
 import {
   type ColumnMap,
   type Defaults,
@@ -14,12 +17,9 @@ import {
   readTableOptions,
   tableOptions,
   withOwnNames,
-} from './column-map.ts'
-import type { Found, Importer } from './importer.ts'
-import { type Manifest, type ManifestRow, openManifest, placeOf } from './manifest.ts'
-import { LONGEST_PAYLOAD, leadsToFileInside, readWhole } from './payload-file.ts'
-import type { Row } from './row.ts'
-import { SidecarError } from './sidecar.ts'
+} from './tables/column-map.ts'
+import { type Manifest, type ManifestRow, openManifest, placeOf } from './tables/manifest.ts'
+import type { Row } from './tables/row.ts'
 
 /** `sluice crawl delivery DIR --manifest FILE`: files that somebody has supplied, with a table of what is known about them. */
 export const deliveryImporter: Importer = {

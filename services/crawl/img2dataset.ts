@@ -5,6 +5,9 @@ import { Option } from 'commander'
 import { z } from 'zod'
 import { SluiceError } from '../domain/errors.ts'
 import { supplyKinds } from '../domain/judge/provenance.ts'
+import type { Found, Importer, Part } from './importer.ts'
+import { LONGEST_PAYLOAD, leadsToFileInside, readWhole } from './payload-file.ts'
+import { SidecarError } from './sidecar.ts'
 import {
   type ColumnMap,
   type Defaults,
@@ -12,12 +15,9 @@ import {
   readTableOptions,
   tableOptions,
   withOwnNames,
-} from './column-map.ts'
-import type { Found, Importer, Part } from './importer.ts'
-import { openParquet } from './parquet.ts'
-import { LONGEST_PAYLOAD, leadsToFileInside, readWhole } from './payload-file.ts'
-import { jsonText, type Row, rowFromJson, textOf } from './row.ts'
-import { SidecarError } from './sidecar.ts'
+} from './tables/column-map.ts'
+import { openParquet } from './tables/parquet.ts'
+import { jsonText, type Row, rowFromJson, textOf } from './tables/row.ts'
 import { readTar } from './tar.ts'
 
 const LONGEST_METADATA = 1024 * 1024

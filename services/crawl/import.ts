@@ -1,48 +1,17 @@
 import { SluiceError } from '../domain/errors.ts'
 import { isInspected } from '../domain/media-types.ts'
 import { sniffMediaType } from '../platform/sniff-media-type.ts'
-import { visible } from '../platform/visible.ts'
 import type { Checkpoint } from './checkpoint.ts'
 import type { Collected } from './door-message.ts'
+import { countBad, countLeftOut, type ImportCounts } from './import-counts.ts'
 import type { ImportProgress } from './import-progress.ts'
-import type { Found, Importer, Part } from './importer.ts'
+import type { Found, Import, Part } from './importer.ts'
 import type { Publisher } from './producer.ts'
 
-export type Bad = Omit<Extract<Found, { kind: 'bad' }>, 'kind'>
-
-/** What an import did, over all the runs that it took. */
-export type ImportCounts = {
-  published: number
-  bytes: number
-  inline: number
-  byReference: number
-  /** what is no item, and in order, by reason */
-  leftOut: Record<string, number>
-  /** how many could not be published for what they are */
-  bad: number
-  /** the first of them */
-  badList: Bad[]
-}
-
-/** As many bad inputs are told one by one; the others are counted. */
-const LONGEST_BAD_LIST = 10_000
 /** Items that are on their way to the producer at once, each perhaps into a store first, and their payloads' bytes; one larger one goes alone. */
 const AT_ONCE = { items: 32, bytes: 8 * 1_048_576 }
 /** Where an import stands is written down about this often, in ms: what was published since is published again after a crash. */
 const CHECKPOINT_EVERY_MS = 1000
-
-export function noCounts(): ImportCounts {
-  return { published: 0, bytes: 0, inline: 0, byReference: 0, leftOut: {}, bad: 0, badList: [] }
-}
-
-/** The import of some sources: which importer, what was named, with which values of its own options. */
-export type Import = {
-  importer: Importer
-  sources: readonly string[]
-  options: Readonly<Record<string, unknown>>
-  /** also what the gate can not inspect yet */
-  all: boolean
-}
 
 /**
  * Publishes what an importer finds. Where a former run was cut off, its checkpoint says how far everything was written, and this
@@ -144,22 +113,4 @@ export async function take(
   }
   counts.published++
   counts.bytes += collected.payload.length
-}
-
-function countLeftOut(counts: ImportCounts, reason: string): void {
-  counts.leftOut[reason] = (counts.leftOut[reason] ?? 0) + 1
-}
-
-/** The first of them are told one by one. */
-export function countBad(counts: Pick<ImportCounts, 'bad' | 'badList'>, bad: Bad): void {
-  counts.bad++
-  if (counts.badList.length < LONGEST_BAD_LIST) counts.badList.push(bad)
-}
-
-/** What could not be published, a line each, for a terminal. */
-export function badLines({ bad, badList }: Pick<ImportCounts, 'bad' | 'badList'>): string[] {
-  const lines = badList.map(({ file, field, expected }) =>
-    visible(`bad: ${file}${field === '' ? '' : `, field ${field}`}: ${expected}`),
-  )
-  return bad > badList.length ? [...lines, `and ${bad - badList.length} more`] : lines
 }

@@ -45,3 +45,12 @@ export type Importer = {
    */
   parts(sources: readonly string[], options: Readonly<Record<string, unknown>>): AsyncIterable<Part>
 }
+
+/** The import of some sources: which importer, what was named, with which values of its own options. */
+export type Import = {
+  importer: Importer
+  sources: readonly string[]
+  options: Readonly<Record<string, unknown>>
+  /** also what the gate can not inspect yet */
+  all: boolean
+}

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { amended } from '../../services/crawl/amended.ts'
+import { amended } from '../../services/crawl/amend/amended.ts'
 import { SidecarError } from '../../services/crawl/sidecar.ts'
 import { acquisition, emptyEnvelope, supply } from '../../services/domain/envelope.ts'
 import type { Envelope } from '../../services/domain/records.ts'

@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
-import { envelopeFromRow, readTableOptions, withOwnNames } from '../../services/crawl/column-map.ts'
-import { envelopeFields } from '../../services/crawl/envelope-fields.ts'
-import { jsonText, rowFromJson } from '../../services/crawl/row.ts'
 import { SidecarError } from '../../services/crawl/sidecar.ts'
+import { envelopeFromRow, readTableOptions, withOwnNames } from '../../services/crawl/tables/column-map.ts'
+import { envelopeFields } from '../../services/crawl/tables/envelope-fields.ts'
+import { jsonText, rowFromJson } from '../../services/crawl/tables/row.ts'
 import type { Envelope } from '../../services/domain/records.ts'
 import { schemaType } from '../../services/platform/avro.ts'
 

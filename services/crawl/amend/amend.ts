@@ -1,6 +1,6 @@
-import { coordinatesText, isNamed, type NamedCoordinates } from '../domain/coordinates.ts'
-import { SluiceError } from '../domain/errors.ts'
-import { type Finding, findings, type Reason } from '../domain/reasons.ts'
+import { coordinatesText, isNamed, type NamedCoordinates } from '../../domain/coordinates.ts'
+import { SluiceError } from '../../domain/errors.ts'
+import { type Finding, findings, type Reason } from '../../domain/reasons.ts'
 import type {
   Amendment,
   Coordinates,
@@ -8,18 +8,18 @@ import type {
   EnvelopeRecord,
   PayloadGroup,
   VerdictRecord,
-} from '../domain/records.ts'
-import { DOOR, prefixed } from '../domain/topics.ts'
-import { createKafka } from '../platform/kafka/client.ts'
-import { readTopic } from '../platform/kafka/read-topic.ts'
-import { createRegistry } from '../platform/registry.ts'
-import type { Settings } from '../platform/settings.ts'
-import { type Answer, type BadRow, readManifest } from './amend-manifest.ts'
+} from '../../domain/records.ts'
+import { DOOR, prefixed } from '../../domain/topics.ts'
+import { createKafka } from '../../platform/kafka/client.ts'
+import { readTopic } from '../../platform/kafka/read-topic.ts'
+import { createRegistry } from '../../platform/registry.ts'
+import type { Settings } from '../../platform/settings.ts'
+import { type Bad, countBad, type ImportCounts } from '../import-counts.ts'
+import { createProducer, type Publisher } from '../producer.ts'
+import { SidecarError } from '../sidecar.ts'
+import { placeOf } from '../tables/manifest.ts'
 import { amended } from './amended.ts'
-import { type Bad, countBad, type ImportCounts } from './import.ts'
-import { placeOf } from './manifest.ts'
-import { createProducer, type Publisher } from './producer.ts'
-import { SidecarError } from './sidecar.ts'
+import { type Answer, type BadRow, readManifest } from './answers.ts'
 
 /** A manifest is kept in memory, about a kilobyte a row. */
 const MOST_ROWS = 1_000_000

@@ -1,10 +1,10 @@
 import { Command } from 'commander'
-import { showProgress } from '../platform/progress.ts'
-import { readSettings } from '../platform/settings.ts'
-import { asTable } from '../platform/table.ts'
-import { visible } from '../platform/visible.ts'
+import { showProgress } from '../../platform/progress.ts'
+import { readSettings } from '../../platform/settings.ts'
+import { asTable } from '../../platform/table.ts'
+import { visible } from '../../platform/visible.ts'
+import { badLines } from '../import-counts.ts'
 import { type AmendCounts, type AmendWords, amend } from './amend.ts'
-import { badLines } from './import.ts'
 
 const help = `
 FILE is CSV with a header line, JSON lines (.jsonl, .ndjson) or Parquet. The column itemId, or coordinates (TOPIC/PARTITION/OFFSET on the

@@ -1,8 +1,8 @@
 import { isDeepStrictEqual } from 'node:util'
 import type { z } from 'zod'
-import { envelopeGroups } from '../domain/envelope-json.ts'
-import type { Amendment, Envelope } from '../domain/records.ts'
-import { SidecarError } from './sidecar.ts'
+import { envelopeGroups } from '../../domain/envelope-json.ts'
+import type { Amendment, Envelope } from '../../domain/records.ts'
+import { SidecarError } from '../sidecar.ts'
 
 /**
  * The envelope with facts added to it. What it tells already is never overwritten.

@@ -3,7 +3,7 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, test } from 'node:test'
-import { type Answer, type BadRow, readManifest } from '../../services/crawl/amend-manifest.ts'
+import { type Answer, type BadRow, readManifest } from '../../services/crawl/amend/answers.ts'
 import { SluiceError } from '../../services/domain/errors.ts'
 
 let folder = ''

@@ -1,7 +1,7 @@
 import { asyncBufferFromFile, type DecodedArray, parquetMetadataAsync, parquetScan, parquetSchema } from 'hyparquet'
 import { compressors } from 'hyparquet-compressors'
+import { SidecarError } from '../sidecar.ts'
 import type { Row } from './row.ts'
-import { SidecarError } from './sidecar.ts'
 
 /** Bytes of a row group, unpacked: one is held in memory. */
 const LONGEST_ROW_GROUP = 256 * 1024 * 1024

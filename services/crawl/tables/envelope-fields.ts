@@ -8,9 +8,9 @@ import type {
   RightsGroup,
   SupplyGroup,
   SyntheticGroup,
-} from '../domain/records.ts'
+} from '../../domain/records.ts'
+import { SidecarError } from '../sidecar.ts'
 import { textOf } from './row.ts'
-import { SidecarError } from './sidecar.ts'
 
 /** How a value of a table becomes a field of the envelope. */
 type Kind = 'text' | 'time' | 'count' | 'hex' | 'json'

@@ -1,9 +1,9 @@
-import { type NamedCoordinates, parseCoordinates } from '../domain/coordinates.ts'
-import { isItemId } from '../domain/envelope.ts'
-import { SluiceError } from '../domain/errors.ts'
-import { envelopeFields, fieldValue } from './envelope-fields.ts'
-import { type Manifest, type ManifestRow, openManifest } from './manifest.ts'
-import { SidecarError } from './sidecar.ts'
+import { type NamedCoordinates, parseCoordinates } from '../../domain/coordinates.ts'
+import { isItemId } from '../../domain/envelope.ts'
+import { SluiceError } from '../../domain/errors.ts'
+import { SidecarError } from '../sidecar.ts'
+import { envelopeFields, fieldValue } from '../tables/envelope-fields.ts'
+import { type Manifest, type ManifestRow, openManifest } from '../tables/manifest.ts'
 
 /** Where a row stands: counted from 0, and in a file of lines the line where it ends, from 1. */
 type Place = Pick<ManifestRow, 'at' | 'line'>

@@ -1,11 +1,11 @@
 import { Option } from 'commander'
 import { z } from 'zod'
-import { SluiceError } from '../domain/errors.ts'
-import { supplyKinds } from '../domain/judge/provenance.ts'
-import { visible } from '../platform/visible.ts'
+import { SluiceError } from '../../domain/errors.ts'
+import { supplyKinds } from '../../domain/judge/provenance.ts'
+import { visible } from '../../platform/visible.ts'
+import { envelopeFromGroups } from '../sidecar.ts'
 import { envelopeFields, fieldValue } from './envelope-fields.ts'
 import { jsonText, type Row } from './row.ts'
-import { envelopeFromGroups } from './sidecar.ts'
 
 /** Which column of a table tells a field of the envelope: dotted path to column. */
 export type ColumnMap = ReadonlyMap<string, string>

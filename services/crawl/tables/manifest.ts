@@ -3,10 +3,10 @@ import { extname } from 'node:path'
 import { pipeline } from 'node:stream'
 import { parse } from 'csv-parse'
 import { z } from 'zod'
-import { codeOf } from '../platform/error-code.ts'
+import { codeOf } from '../../platform/error-code.ts'
+import { SidecarError } from '../sidecar.ts'
 import { openParquet } from './parquet.ts'
 import { type Row, rowFromJson, textOf } from './row.ts'
-import { SidecarError } from './sidecar.ts'
 
 /** Longest row of a manifest that is text, bytes. */
 const LONGEST_ROW = 1024 * 1024

@@ -1,4 +1,4 @@
-import { SidecarError } from './sidecar.ts'
+import { SidecarError } from '../sidecar.ts'
 
 /** A row of somebody's table: column to value, as the table's format tells it. */
 export type Row = ReadonlyMap<string, unknown>
