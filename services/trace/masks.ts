@@ -1,16 +1,25 @@
-/** Fields of an envelope, by dotted path, that lead to content or to people. All of `extra` does: nobody knows what is in it. */
-const sensitive = new Set([
-  'acquisition.requestedUrl',
-  'acquisition.finalUrl',
-  'acquisition.redirects',
-  'acquisition.responseHeaders.value',
-  'acquisition.remoteAddress',
-  'origin.pageUrl',
-  'origin.pageTitle',
-  'origin.caption',
-  'origin.uploaderId',
-  'origin.uploaderHandle',
-  'origin.uploaderProfileUrl',
+/**
+ * Texts of an envelope, by dotted path or whole group, that lead neither to content nor to people. Every other one is masked: also a field that is
+ * new, and all of `extra`, for nobody knows what is in it.
+ */
+const shown = new Set([
+  'item',
+  'payload',
+  'acquisition.crawler',
+  'acquisition.run',
+  'acquisition.responseHeaders.name',
+  'acquisition.fetchedMd5',
+  'acquisition.fetchedSha1',
+  'acquisition.fetchedSha256',
+  'acquisition.warcFile',
+  'acquisition.warcRecordId',
+  'acquisition.truncated',
+  'origin.platform',
+  'supply',
+  'rights',
+  'synthetic',
+  'liveness',
+  'amendments',
 ])
 
 /** What stands in place of a text: its kind, where that is a web address, and its length. */
@@ -20,13 +29,14 @@ export function mask(text: string): string {
 }
 
 /**
- * A copy of what a message tells with its sensitive texts masked, and every other text that has a URL in it: a licence, a shard or a
- * supplier's name may be one too.
+ * A copy of what a message tells with its texts masked, but for those that may be shown; and of these too the ones that have a URL in them: a licence, a
+ * shard or a supplier's name may be one.
  * @param path dotted path of `value`; empty for a whole envelope
  */
 export function masked(value: unknown, path = ''): unknown {
   if (typeof value === 'string') {
-    return sensitive.has(path) || path.startsWith('extra.') || value.includes('://') ? mask(value) : value
+    const isShown = shown.has(path) || shown.has(path.split('.')[0] ?? '')
+    return isShown && !value.includes('://') ? value : mask(value)
   }
   if (Array.isArray(value)) return value.map((one) => masked(one, path))
   if (typeof value !== 'object' || value === null) return value

@@ -1,0 +1,20 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { masked } from '../../services/trace/masks.ts'
+
+test('a text that nobody has named as harmless is masked, a field of tomorrow too', () => {
+  assert.deepEqual(
+    masked({ acquisition: { crawler: 'c/1', newField: 'secret' }, newGroup: { a: ['secret'] }, status: 5 }),
+    {
+      acquisition: { crawler: 'c/1', newField: '…(masked, 6 characters)' },
+      newGroup: { a: ['…(masked, 6 characters)'] },
+      status: 5,
+    },
+  )
+})
+
+test('a harmless field with a URL in it is masked, and says that it is one', () => {
+  assert.deepEqual(masked({ rights: { licence: 'https://example.org/licence', robots: 'noai' } }), {
+    rights: { licence: 'https://…(masked, 27 characters)', robots: 'noai' },
+  })
+})
