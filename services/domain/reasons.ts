@@ -114,7 +114,7 @@ export type ItemFault = keyof typeof itemFaults
 /** What matching found, and what policy found in the envelope. */
 export const findings = {
   KNOWN_EXACT: {
-    meaning: 'a digest of the payload is on an enforced list',
+    meaning: 'a digest of the payload, or of the bytes as its crawler says it fetched them, is on an enforced list',
     action:
       'Do not open the item. The verdict names list and entry, the envelope where it was found: hand both to those who report.',
   },

@@ -114,11 +114,11 @@ export type AcquisitionGroup = {
   remoteAddress: null | string
   /** When the final answer was received; milliseconds since the epoch, UTC. */
   fetchedAt: null | number
-  /** md5 of the bytes as fetched, where a tool changed them afterwards; 32 lower-case hex digits. Never checked against the payload. */
+  /** md5 of the bytes as fetched, where a tool changed them afterwards; 32 lower-case hex digits. Matched with the hash lists, never checked against the payload. */
   fetchedMd5: null | string
-  /** sha1 of the bytes as fetched, where a tool changed them afterwards; 40 lower-case hex digits. */
+  /** sha1 of the bytes as fetched, where a tool changed them afterwards; 40 lower-case hex digits. Matched with the hash lists, never checked against the payload. */
   fetchedSha1: null | string
-  /** sha256 of the bytes as fetched, where a tool changed them afterwards; 64 lower-case hex digits. */
+  /** sha256 of the bytes as fetched, where a tool changed them afterwards; 64 lower-case hex digits. Matched with the hash lists, never checked against the payload. */
   fetchedSha256: null | string
   /** Name of the WARC file that holds the capture. */
   warcFile: null | string

@@ -1,7 +1,7 @@
 import { setImmediate as immediate } from 'node:timers/promises'
 import pLimit from 'p-limit'
 import { capEnvelope } from '../domain/cap-envelope.ts'
-import type { Fingerprint } from '../domain/fingerprint.ts'
+import { fetchedDigests } from '../domain/fetched-digests.ts'
 import { type Judgement, judge } from '../domain/judge/judge.ts'
 import type { Policy } from '../domain/judge/policy.ts'
 import { strongest } from '../domain/match/match-index.ts'
@@ -81,17 +81,17 @@ export function createExamine(parts: {
       fingerprint.push(...inspection.fingerprint)
       faults.push(...inspection.faults)
     }
-    const matches = await timed('match', () => matchInSlices(fingerprint, lists))
+    const matches = await timed('match', () => matchInSlices([...fingerprint, ...fetchedDigests(envelope)], lists))
     const judgement = judge({ faults, matches, envelope: item.readable ? item.envelope : null, policy })
     return { record, item, payload, mediaType, fingerprint, listVersions: lists.versions, judgement }
   }
 
   /** A fingerprint may have thousands of signals: the thread that also answers the group must not be held up by them. */
-  async function matchInSlices(fingerprint: Fingerprint, { index }: ListsInForce): Promise<Match[]> {
+  async function matchInSlices(signals: readonly Signal[], { index }: ListsInForce): Promise<Match[]> {
     const found: Match[] = []
-    for (let from = 0; from < fingerprint.length; from += SIGNALS_AT_ONCE) {
+    for (let from = 0; from < signals.length; from += SIGNALS_AT_ONCE) {
       if (from > 0) await immediate()
-      found.push(...index.match(fingerprint.slice(from, from + SIGNALS_AT_ONCE), policy.pdq))
+      found.push(...index.match(signals.slice(from, from + SIGNALS_AT_ONCE), policy.pdq))
     }
     return strongest(found)
   }

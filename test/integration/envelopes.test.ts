@@ -5,7 +5,7 @@ import { COMPATIBILITY, SchemaRegistry, SchemaType } from '@kafkajs/confluent-sc
 import avro from 'avsc'
 import fc from 'fast-check'
 import { LONGEST_TEXT } from '../../services/domain/cap-envelope.ts'
-import { emptyEnvelope, origin, trainingView } from '../../services/domain/envelope.ts'
+import { acquisition, emptyEnvelope, origin, trainingView } from '../../services/domain/envelope.ts'
 import type { Envelope } from '../../services/domain/records.ts'
 import { subjectOf } from '../../services/domain/topics.ts'
 import { schemaText } from '../../services/platform/avro.ts'
@@ -107,4 +107,31 @@ test('what is longer than an envelope may be is held, cut where it is shown and 
   )
   const original = (await readStore(bench.storeFolder('held'))).find(({ name }) => name === fate?.held?.heldReference)
   assert.equal(original?.record?.value?.sha256, sha256(value))
+})
+
+test('a picture whose fetched bytes are known is held, though what is stored of it is not', {
+  skip: skipWithoutPython(),
+}, async (t) => {
+  const bench = await openBench(t)
+  const fetched = sha256(Buffer.from('what was fetched, before a tool shrunk it'))
+  await bench.importList('stand-in', [{ id: 'known', sha256: fetched }])
+  const inline = await tinyPicture(1)
+  const messages = [fetched, sha256(inline)].map(async (fetchedSha256, n) => {
+    const envelope = {
+      ...emptyEnvelope(),
+      item: { id: `item-${n}`, mediaTypeClaimed: null, collectedAt: null },
+      acquisition: acquisition({ fetchedSha256 }),
+    }
+    return { key: `item-${n}`, value: await bench.registry.encode('crawl.items', { envelope, inline }) }
+  })
+  await bench.produce('crawl.items', await Promise.all(messages))
+  assert.equal((await bench.startGate({ words: ['--until-caught-up'] }).ended).code, 0)
+  const fates = new Map((await audit(bench)).map((fate) => [fate.verdict.itemId, fate]))
+  const held = fates.get('item-0')
+  assert.deepEqual([held?.outcome, held?.reasons], ['quarantine', ['KNOWN_EXACT']])
+  assert.deepEqual(
+    held?.verdict.matches.map(({ entry, transform }) => [entry, transform]),
+    [['known', 'as-fetched']],
+  )
+  assert.equal(fates.get('item-1')?.outcome, 'clean')
 })
