@@ -1,10 +1,17 @@
-import { asyncBufferFromFile, type DecodedArray, parquetMetadataAsync, parquetScan, parquetSchema } from 'hyparquet'
-import { compressors } from 'hyparquet-compressors'
+import { once } from 'node:events'
+import { extname } from 'node:path'
+import { Worker } from 'node:worker_threads'
+import { unpackError } from '../../platform/thread-error.ts'
 import { SidecarError } from '../sidecar.ts'
+import type { ParquetAnswer, ParquetCall } from './parquet-thread.ts'
 import type { Row } from './row.ts'
 
 /** Bytes of a row group, unpacked: one is held in memory. */
 const LONGEST_ROW_GROUP = 256 * 1024 * 1024
+/** Many times what decoding the longest row group takes. */
+const PATIENCE_MS = 120_000
+/** What a thread's objects may take, in MiB: what a row group unpacks to is only a claim. */
+const MOST_HEAP = 4096
 
 /** A Parquet file, read one row group at a time. */
 export type Parquet = {
@@ -23,16 +30,19 @@ export type Parquet = {
 /**
  * Opens a Parquet file. Texts are texts and bytes bytes: a byte array that the schema does not call text, or that is none, comes as Uint8Array. Times
  * come as Date; those that are finer than that as ISO 8601 text with all their digits.
+ * @param patienceMs how long decoding a row group may take
  * @throws {SidecarError} when it is none, or damaged
  */
-export async function openParquet(path: string): Promise<Parquet> {
-  const { file, metadata, columns } = await open(path).catch((cause: unknown) => {
+export async function openParquet(path: string, patienceMs = PATIENCE_MS): Promise<Parquet> {
+  const found = await decode({ path, wanted: null }, patienceMs).catch((cause: unknown) => {
     throw new SidecarError('', 'expected a Parquet file that is whole', { cause })
   })
+  if (!('columns' in found)) throw new TypeError('a thread has answered something else')
+  const { columns } = found
   if (new Set(columns).size < columns.length) throw new SidecarError('', 'expected every column once')
   let start = 0
-  const groups = metadata.row_groups.map(({ num_rows }) => {
-    const group = { start, end: start + Number(num_rows) }
+  const groups = found.groups.map(({ rows, bytes }) => {
+    const group = { start, end: start + rows, bytes }
     start = group.end
     return group
   })
@@ -40,57 +50,68 @@ export async function openParquet(path: string): Promise<Parquet> {
     columns,
     groups,
     async read(at, wanted = columns) {
-      const [group, { total_byte_size: bytes = 0n } = {}] = [groups[at], metadata.row_groups[at]]
+      const group = groups[at]
       if (group === undefined) throw new RangeError(`there is no row group ${at}`)
-      if (bytes > LONGEST_ROW_GROUP)
+      if (group.bytes > LONGEST_ROW_GROUP)
         throw new SidecarError('', `expected row groups of at most ${LONGEST_ROW_GROUP} bytes: write smaller ones`)
-      const read = new Map<string, DecodedArray>()
-      try {
-        const scan = await parquetScan({ file, metadata, columns: [...wanted], compressors, utf8: false, parsers })
-        const range = { rowStart: group.start, rowEnd: group.end }
-        for (const column of wanted) {
-          const values = await scan.readColumn({ column, ...range })
-          if (values.length !== group.end - group.start) throw new RangeError('a column has another number of rows')
-          read.set(column, values)
-        }
-      } catch (cause) {
-        throw new SidecarError('', `expected rows ${group.start} to ${group.end - 1} undamaged`, { cause })
-      }
-      return (row) => new Map(Array.from(read, ([column, values]) => [column, values[row - group.start]]))
+      const range = { rowStart: group.start, rowEnd: group.end }
+      const values = await decode({ path, wanted: { ...range, columns: [...wanted] } }, patienceMs)
+        .then((answer) => ('values' in answer ? answer.values : []))
+        .catch((cause: unknown) => {
+          throw new SidecarError('', `expected rows ${group.start} to ${group.end - 1} undamaged`, { cause })
+        })
+      if (wanted.some((_, column) => values[column]?.length !== group.end - group.start))
+        throw new SidecarError('', `expected rows ${group.start} to ${group.end - 1} undamaged, as many in each column`)
+      return (row) => new Map(wanted.map((column, index) => [column, values[index]?.[row - group.start]]))
     },
   }
 }
 
-async function open(path: string) {
-  const file = await asyncBufferFromFile(path)
-  const metadata = await parquetMetadataAsync(file, { parsers, geoparquet: false })
-  return { file, metadata, columns: parquetSchema(metadata).children.map(({ element }) => element.name) }
-}
+/** Waits for the next file, and keeps no process running. */
+let idle: Worker | null = null
 
-const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
-
-/** What the library would else make less of than there is. */
-const parsers = {
-  stringFromBytes: textOrBytes,
-  jsonFromBytes: textOrBytes,
-  geometryFromBytes: textOrBytes,
-  geographyFromBytes: textOrBytes,
-  timestampFromMicroseconds: (micros: bigint) => timeOf(micros, 1000n),
-  timestampFromNanoseconds: (nanos: bigint) => timeOf(nanos, 1_000_000n),
-}
-
-function textOrBytes(bytes: Uint8Array): string | Uint8Array {
+/**
+ * Has a thread decode: the library takes the lengths in a file for true, and with one byte changed can go round for ever, or ask for more memory than
+ * there is.
+ * @throws {Error} what is wrong with the file, or why the thread has ended
+ */
+async function decode(call: ParquetCall, patienceMs: number): Promise<Exclude<ParquetAnswer, { error: unknown }>> {
+  const thread = idle ?? startThread()
+  idle = null
+  thread.ref()
+  const settled = new AbortController()
+  const signal = AbortSignal.any([settled.signal, AbortSignal.timeout(patienceMs)])
   try {
-    return bytes && utf8.decode(bytes)
-  } catch {
-    return bytes
+    const answered = Promise.race([
+      once(thread, 'message', { signal }),
+      once(thread, 'exit', { signal }).then(([code]) => {
+        throw new Error(`a thread for Parquet has ended with code ${code}`)
+      }),
+    ])
+    thread.postMessage(call)
+    const [answer]: ParquetAnswer[] = await answered
+    thread.unref()
+    if (idle === null) idle = thread
+    else await thread.terminate()
+    if (answer === undefined) throw new TypeError('a thread has answered nothing')
+    if ('error' in answer) throw unpackError(answer.error)
+    return answer
+  } catch (error) {
+    if (idle !== thread) await thread.terminate()
+    throw error
+  } finally {
+    settled.abort()
   }
 }
 
-function timeOf(ticks: bigint, perMillisecond: bigint): Date | string {
-  const rest = ((ticks % perMillisecond) + perMillisecond) % perMillisecond
-  const time = new Date(Number((ticks - rest) / perMillisecond))
-  if (rest === 0n || Number.isNaN(time.getTime())) return time
-  const digits = String(rest).padStart(String(perMillisecond).length - 1, '0')
-  return time.toISOString().replace('Z', `${digits}Z`)
+function startThread(): Worker {
+  const thread = new Worker(new URL(`parquet-thread${extname(import.meta.filename)}`, import.meta.url), {
+    resourceLimits: { maxOldGenerationSizeMb: MOST_HEAP },
+  })
+  // Whoever waits for it hears of it as well.
+  thread.on('error', () => undefined)
+  thread.on('exit', () => {
+    if (idle === thread) idle = null
+  })
+  return thread
 }
