@@ -55,7 +55,9 @@ function checkCommand(): Command {
     })
   for (const importer of importers) {
     const command = new Command(importer.name)
-      .summary(importer.summary)
+      .summary(`say what \`sluice crawl ${importer.name}\` would publish`)
+      .description('Publishes nothing. Exit code 1 when something is bad or would be held.')
+      .addHelpText('after', `\nExample:\n  ${importer.example.replace('sluice crawl', 'sluice crawl check')}`)
       .argument(`<${importer.argument}>`, importer.argumentMeaning)
       .addOption(allOption())
       .option('--json', 'print one JSON object')

@@ -232,6 +232,10 @@ function sendError(cause: unknown, topic: string): SluiceError {
         },
       )
     default:
-      return new SluiceError('BROKER_UNREACHABLE', `the Kafka cluster took no messages for ${topic}`, { cause })
+      return new SluiceError(
+        'BROKER_UNREACHABLE',
+        `the Kafka cluster took no messages for ${topic}: are the brokers up? What was not written may be published again`,
+        { cause },
+      )
   }
 }

@@ -112,7 +112,8 @@ function stoppedLate(): SluiceError {
 
 function summary({ items, outcomes, reasons, seconds }: Tally): string {
   const rows = [
-    ...Object.entries(outcomes),
+    // Clean first: what stands below are reasons to hold.
+    ...Object.entries(outcomes).sort(([a], [b]) => (a < b ? -1 : 1)),
     ...Object.entries(reasons).map(([reason, count]) => [`  ${reason}`, count] as const),
   ]
   const rate = seconds > 0 ? `, ${(items / seconds).toFixed(0)} items/s` : ''

@@ -58,6 +58,7 @@ export function provenanceCommand(): Command {
   return new Command('provenance')
     .summary('tell how complete what is known of the items is')
     .description('Where items come from, and what is missing of it.')
+    .addHelpText('after', '\nExample:\n  sluice provenance report --by supplier')
     .addCommand(report)
 }
 
