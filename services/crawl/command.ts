@@ -1,9 +1,11 @@
 import { Command, Option } from 'commander'
 import { SluiceError } from '../domain/errors.ts'
 import { parsePolicy } from '../domain/judge/policy.ts'
+import { DOOR, prefixed } from '../domain/topics.ts'
+import { createKafka, withAdmin } from '../platform/kafka/client.ts'
 import { showProgress } from '../platform/progress.ts'
 import { keepYoungSpaceSmall } from '../platform/release-memory.ts'
-import { policyFile, readSettings, readTextFile } from '../platform/settings.ts'
+import { policyFile, readSettings, readTextFile, type Settings } from '../platform/settings.ts'
 import { asTable } from '../platform/table.ts'
 import { visible } from '../platform/visible.ts'
 import { amendCommand } from './amend/command.ts'
@@ -157,14 +159,21 @@ async function run(what: Import): Promise<ImportCounts> {
   // All of them before anything is connected: a wrong source is told at once, and not when those before it are published.
   const parts = await Array.fromAsync(what.importer.parts(what.sources, what.options))
   const settings = readSettings()
-  const checkpoint = await openCheckpoint(what, settings)
-  const counts = checkpoint.before ?? noCounts()
-  if (checkpoint.before !== null)
-    process.stderr.write(`going on after a former import that was cut off: ${counts.published} were published\n`)
   const publisher = await createProducer(settings, {
     source: `/sluice/crawl/${what.importer.name}`,
     bytes: WINDOW_BYTES,
   })
+  const checkpoint = await doorEnds(settings)
+    .then((ends) => openCheckpoint(what, settings, ends))
+    .catch(async (error: unknown) => {
+      await publisher.close()
+      throw error
+    })
+  const counts = checkpoint.before ?? noCounts()
+  if (checkpoint.before !== null)
+    process.stderr.write(`going on after a former import that was cut off: ${counts.published} were published\n`)
+  if (checkpoint.isLost)
+    process.stderr.write('what a former import published is not on the topic any more: all of it is published anew\n')
   const progress = createImportProgress(parts)
   const stopProgress = showProgress(() => `${progress.text()}${counts.published} published, ${megabytes(counts.bytes)}`)
   try {
@@ -177,6 +186,17 @@ async function run(what: Import): Promise<ImportCounts> {
     }
   }
   return counts
+}
+
+/** By partition of the door: behind its last message. */
+async function doorEnds(settings: Settings): Promise<Map<number, number>> {
+  const topic = prefixed(settings.prefix, DOOR)
+  const ends = await withAdmin(createKafka(settings, 'sluice-crawl'), (admin) => admin.fetchTopicOffsets(topic)).catch(
+    (cause: unknown) => {
+      throw cause instanceof SluiceError ? cause : new SluiceError('BROKER_UNREACHABLE', undefined, { cause })
+    },
+  )
+  return new Map(ends.map(({ partition, high }) => [partition, Number(high)]))
 }
 
 function countsTable(counts: ImportCounts): string {

@@ -30,7 +30,9 @@ export async function publishAll(
 ): Promise<void> {
   const handing = createHanding(async (one: Found) => {
     await take(one, what.all, counts, async (collected) => {
-      const { carriage } = await publisher.publish(collected)
+      const { carriage, written } = await publisher.publish(collected)
+      // Where it can't be written, flush says so.
+      written.then(checkpoint.wrote, () => undefined)
       if (carriage === 'inline') counts.inline++
       else counts.byReference++
     })
