@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os'
 import { test } from 'node:test'
 import { openCheckpoint } from '../../services/crawl/checkpoint.ts'
 import { folderImporter } from '../../services/crawl/folder.ts'
-import { noCounts } from '../../services/crawl/import.ts'
+import { noCounts } from '../../services/crawl/import-counts.ts'
 import { readSettings } from '../../services/platform/settings.ts'
 
 test('an import goes on only on the topic that it wrote to: one that ends before that is another', async (t) => {
@@ -16,7 +16,7 @@ test('an import goes on only on the topic that it wrote to: one that ends before
   })
   const settings = readSettings({ SLUICE_BROKERS: 'localhost:1', SLUICE_REGISTRY: 'http://localhost:1' })
   const what = { importer: folderImporter, sources: ['x'], options: {}, all: false }
-  const part = { name: 'x', identity: 'as it was', read: async function* () {} }
+  const part = { name: 'x', size: 1, identity: 'as it was', read: async function* () {} }
   const open = (...ends: number[]) => openCheckpoint(what, settings, new Map(ends.entries()))
 
   const first = await open(7, 7)
@@ -26,7 +26,7 @@ test('an import goes on only on the topic that it wrote to: one that ends before
 
   const same = await open(7, 21)
   assert.deepEqual([same.foundIn(part), same.before?.published, same.isLost], [12, 12, false])
-  assert.equal(same.foundIn({ ...part, identity: 'changed' }), 0)
+  assert.equal(same.foundIn({ ...part, size: 1, identity: 'changed' }), 0)
   for (const ends of [[7, 20], [7], []]) {
     const other = await open(...ends)
     assert.deepEqual([other.foundIn(part), other.before, other.isLost], [0, null, true])
