@@ -22,6 +22,9 @@ const shown = new Set([
   'amendments',
 ])
 
+/** Names in `extra` come from strangers too. */
+const isPlainName = /^[A-Za-z0-9_.-]{1,80}$/
+
 /** What stands in place of a text: its kind, where that is a web address, and its length. */
 export function mask(text: string): string {
   const [scheme = ''] = /^https?:\/\//i.exec(text) ?? []
@@ -41,6 +44,9 @@ export function masked(value: unknown, path = ''): unknown {
   if (Array.isArray(value)) return value.map((one) => masked(one, path))
   if (typeof value !== 'object' || value === null) return value
   return Object.fromEntries(
-    Object.entries(value).map(([name, inner]) => [name, masked(inner, path === '' ? name : `${path}.${name}`)]),
+    Object.entries(value).map(([name, inner]) => [
+      isPlainName.test(name) ? name : mask(name),
+      masked(inner, path === '' ? name : `${path}.${name}`),
+    ]),
   )
 }

@@ -18,3 +18,12 @@ test('a harmless field with a URL in it is masked, and says that it is one', () 
     rights: { licence: 'https://…(masked, 27 characters)', robots: 'noai' },
   })
 })
+
+test('a name in extra that is no plain name is masked', () => {
+  assert.deepEqual(masked({ extra: { 'https://example.org/x': '1', 'manifest.price': '2' } }), {
+    extra: {
+      'https://…(masked, 21 characters)': '…(masked, 1 characters)',
+      'manifest.price': '…(masked, 1 characters)',
+    },
+  })
+})
