@@ -13,6 +13,8 @@ import { response } from './warc-files.ts'
 const MIB = 1_048_576
 /** MiB; in less than that a process is not warm yet. */
 const SMALL = 30
+/** MiB; a third of what more is read. */
+const MOST_MORE = (4 * SMALL) / 3
 const READER = join(import.meta.dirname, 'read-warc-alone.ts')
 
 let folder = ''
@@ -51,6 +53,8 @@ for (const pack of [false, true]) {
     const small = await peakOf(await write(SMALL, pack))
     const large = await peakOf(await write(5 * SMALL, pack))
     assert.ok(large.items > 4.9 * small.items)
-    assert.ok(large.peak <= 1.2 * small.peak, `${large.peak} MiB against ${small.peak} MiB`)
+    // A small file is read before the process has come to what it keeps; the rest is measured by test/bench/imports.ts, on 2 GB.
+    const more = large.peak - small.peak
+    assert.ok(more < MOST_MORE, `${more} MiB more for ${4 * SMALL} MiB more to read`)
   })
 }
