@@ -17,14 +17,20 @@ const run = promisify(execFile)
 const root = join(import.meta.dirname, '../..')
 const bin = (name: string) => join(root, 'node_modules/.bin', name)
 
+/** What is this checkout's, or the test runner's. All else stays: a machine may say there how npm gets out. */
+const own = /^(SLUICE_|NODE_(TEST|OPTIONS|COMPILE_CACHE|V8_COVERAGE))/
 /** npm of the machine, on the Node that these tests run on; it knows the crawler's folder and nothing of this checkout. */
-const environment = { PATH: `${join(root, 'node_modules/.bin')}:${process.env.PATH}`, HOME: process.env.HOME }
+const environment = {
+  ...Object.fromEntries(Object.entries(process.env).filter(([name]) => !own.test(name))),
+  PATH: `${join(root, 'node_modules/.bin')}:${process.env.PATH}`,
+}
+const INSTALL_MS = 300_000
 
 async function installPackage(folder: string): Promise<void> {
   await run('npm', ['pack', '--pack-destination', folder], { cwd: root, env: environment })
   await writeFile(join(folder, 'package.json'), '{ "private": true, "type": "module" }')
   const words = ['install', '--prefer-offline', '--no-audit', '--no-fund', './sluice-0.1.0.tgz']
-  await run('npm', words, { cwd: folder, env: environment })
+  await run('npm', words, { cwd: folder, env: environment, timeout: INSTALL_MS })
 }
 
 /** The program that the README shows, compiled as strictly as there is. */
