@@ -298,7 +298,18 @@ for (const [how, whole] of [
           if (b?.kind === 'item') assert.ok(noise(1, 3000).equals(b.collected.payload))
         }
       }),
-      { numRuns: 300 },
+      {
+        numRuns: 300,
+        examples: [
+          [
+            [
+              { at: 0, remove: 0, insert: new Uint8Array(10) },
+              { at: 976_641, remove: 27, insert: new Uint8Array() },
+              { at: 448_043, remove: 17, insert: new Uint8Array(1) },
+            ],
+          ],
+        ],
+      },
     )
   })
 }

@@ -360,11 +360,13 @@ test('what a supplier left out is listed, asked for, brought in, and judged agai
       ({ verdict: { input } }) => `${input.topic}/${input.partition}/${input.offset}`,
     )
     const file = join(bench.folder, 'reused.jsonl')
-    const answer = (coordinates?: string) =>
-      writeFile(file, JSON.stringify({ coordinates, 'acquisition.requestedUrl': FOUND }))
-    await answer(places[0])
+    const answer = (item: { itemId: string } | { coordinates: string | undefined }) =>
+      writeFile(file, JSON.stringify({ ...item, 'acquisition.requestedUrl': FOUND }))
+    await answer({ itemId: 'reused' })
+    assert.match((await amend(1, file)).stdout(), /the same bytes came each time/)
+    await answer({ coordinates: places[0] })
     assert.match((await amend(1, file)).stdout(), /other bytes since/)
-    await answer(places[1])
+    await answer({ coordinates: places[1] })
     assert.equal(JSON.parse((await amend(0, file)).stdout()).amended, 1)
     await waitFor('the gate has judged it again', () => bench.caughtUp())
   })

@@ -48,6 +48,9 @@ type Target = {
   newest: Newest | null
   /** of the payload of the message that the row names by its coordinates; null where it names an item */
   named: string | null
+  /** sha256 of the first payload that was seen under the item's id, and whether there were others */
+  first: string | null
+  hasOthers: boolean
 }
 type Newest = Pick<VerdictRecord, 'input' | 'inputTimestamp' | 'sha256' | 'reasons'>
 
@@ -160,7 +163,7 @@ function createTargets(
 
   function put(id: string, answer: Answer, payload: string | null = null): void {
     const before = byId.get(id)
-    if (before === undefined) byId.set(id, { answer, newest: null, named: payload })
+    if (before === undefined) byId.set(id, { answer, newest: null, named: payload, first: null, hasOthers: false })
     else reject(answer, '', `expected one row for an item; row ${before.answer.at} is about the same one`)
   }
 
@@ -198,15 +201,20 @@ function createTargets(
         else reject(answer, '', 'expected a message with an item id of its own; publish it anew')
       }
       const target = isUndisputed ? byId.get(itemId) : undefined
-      if (target !== undefined && isNewer({ input, inputTimestamp }, target.newest))
-        target.newest = { input, inputTimestamp, sha256, reasons }
+      if (target === undefined) return
+      if (sha256 !== null) {
+        target.first ??= sha256
+        if (target.first !== sha256) target.hasOthers = true
+      }
+      if (isNewer({ input, inputTimestamp }, target.newest)) target.newest = { input, inputTimestamp, sha256, reasons }
     },
 
     /** All verdicts were seen. */
     closeSearch(): void {
       for (const answer of named.values()) reject(answer, '', 'expected an item that the gate has judged')
-      for (const [id, { answer, newest, named }] of byId) {
-        const expected = refusalOf(newest) ?? otherBytes(newest, named)
+      for (const [id, target] of byId) {
+        const { answer, newest } = target
+        const expected = refusalOf(newest) ?? otherBytes(target)
         if (expected === null) continue
         byId.delete(id)
         reject(answer, '', expected)
@@ -252,8 +260,12 @@ function refusalOf(newest: Newest | null): string | null {
 }
 
 /** Ids are crawlers' labels: what is told of some bytes is not told of others that came under the same one since. */
-function otherBytes(newest: Newest | null, named: string | null): string | null {
-  return named === null || newest?.sha256 === named
+function otherBytes({ answer, newest, named, hasOthers }: Target): string | null {
+  if ('id' in answer.item)
+    return hasOthers
+      ? 'expected an id under which the same bytes came each time; name the message by its coordinates'
+      : null
+  return newest?.sha256 === named
     ? null
     : 'expected a message whose item has not come with other bytes since; name the newest one'
 }

@@ -115,11 +115,10 @@ export async function openUnpacked(path: string) {
     return (await peek(text.length)).subarray(0, text.length).equals(text)
   }
 
-  async function passDamage(): Promise<boolean> {
+  async function passDamage(): Promise<void> {
     at = chunk.bytes.length
     pending = null
     await source.passDamage()
-    return await more()
   }
 
   return {
@@ -141,7 +140,12 @@ export async function openUnpacked(path: string) {
     /** Goes on to where a record begins, or may begin, from the next byte on. @returns false where there is none */
     async findRecord(): Promise<boolean> {
       for (;;) {
-        if (!(await more())) return source.damage() === null ? false : await passDamage()
+        if (!(await more())) {
+          if (source.damage() === null) return false
+          // Behind it there may be more of it.
+          await passDamage()
+          continue
+        }
         const found = rest().indexOf(RECORD_START)
         if (found >= 0) {
           take(found)
