@@ -55,6 +55,9 @@ const LONGEST_SMALL = 1_048_576
 const TRIED_BYTES = 512
 /** How far before the place where damage was noticed the next member is looked for. Bounded, or members could be made that are tried for ever. */
 const LOOK_BACK = 262_144
+/** So many damaged members have the next one looked for close behind them, and one more for so many bytes of the file; behind others, less close. */
+const TRIES_AT_LEAST = 500
+const BYTES_A_TRY = 100_000
 const versionLine = /^WARC\/1\.\d\r\n/
 
 /** A WARC's bytes, read from one end to the other. */
@@ -199,6 +202,7 @@ function packedSource(window: FileWindow): Source {
   let position = 0
   let member: Member | null = null
   let damage: (Damage & { noticedAt: number }) | null = null
+  let triesLeft = TRIES_AT_LEAST + window.size / BYTES_A_TRY
 
   async function openMember(): Promise<Member | null> {
     const header = gzipHeaderBytes(await window.at(position, LONGEST_GZIP_HEADER))
@@ -225,7 +229,9 @@ function packedSource(window: FileWindow): Source {
     async passDamage() {
       if (damage === null) return
       // A member that was cut is noticed a little way into the next one.
-      position = await findMember(window, Math.max(damage.offset + 1, damage.noticedAt - LOOK_BACK))
+      const near = Math.max(damage.offset + 1, damage.noticedAt - LOOK_BACK)
+      // Members that each hold the next ones would be tried for longer than anybody waits.
+      position = await findMember(window, triesLeft-- > 0 ? near : damage.offset + LOOK_BACK)
       damage = null
     },
     async stop() {
