@@ -13,35 +13,41 @@ export const CUT_ENTRIES = 'sluice.cut'
  * @returns the envelope, and whether anything was cut
  */
 export function capEnvelope(envelope: Envelope): { envelope: Envelope; cut: boolean } {
-  let cut = false
-
-  function capped(value: unknown): unknown {
-    if (typeof value === 'string') {
-      if (value.length <= LONGEST_TEXT) return value
-      cut = true
-      return cutText(value)
-    }
-    if (Array.isArray(value)) {
-      if (value.length > MOST_ENTRIES) cut = true
-      return value.slice(0, MOST_ENTRIES).map(capped)
-    }
-    if (typeof value === 'object' && value !== null) {
-      return Object.fromEntries(Object.entries(value).map(([field, inner]) => [field, capped(inner)]))
-    }
-    return value
-  }
-
-  function cappedExtra(extra: Record<string, string>): Record<string, string> {
-    const entries = Object.entries(extra).map(([name, text]) => [String(capped(name)), String(capped(text))] as const)
-    if (entries.length <= MOST_ENTRIES) return Object.fromEntries(entries)
-    cut = true
-    return Object.fromEntries([...entries.slice(0, MOST_ENTRIES), [CUT_ENTRIES, `[cut: ${entries.length} entries]`]])
-  }
-
+  // Of hardly any item: the others cost one look, and no copy.
+  if (isWithin(envelope)) return { envelope, cut: false }
   const { extra, ...groups } = envelope
   // Capping keeps every type: texts stay texts, lists lists.
-  const result = { ...(capped(groups) as Omit<Envelope, 'extra'>), extra: cappedExtra(extra) }
-  return cut ? { envelope: result, cut } : { envelope, cut }
+  return { envelope: { ...(capped(groups) as Omit<Envelope, 'extra'>), extra: cappedExtra(extra) }, cut: true }
+}
+
+function isWithin({ extra, ...groups }: Envelope): boolean {
+  const entries = Object.entries(extra)
+  return (
+    entries.length <= MOST_ENTRIES &&
+    entries.every(([name, text]) => name.length <= LONGEST_TEXT && text.length <= LONGEST_TEXT) &&
+    isShort(groups)
+  )
+}
+
+function isShort(value: unknown): boolean {
+  if (typeof value === 'string') return value.length <= LONGEST_TEXT
+  if (typeof value !== 'object' || value === null) return true
+  if (Array.isArray(value) && value.length > MOST_ENTRIES) return false
+  return Object.values(value).every(isShort)
+}
+
+function capped(value: unknown): unknown {
+  if (typeof value === 'string') return value.length <= LONGEST_TEXT ? value : cutText(value)
+  if (Array.isArray(value)) return value.slice(0, MOST_ENTRIES).map(capped)
+  if (typeof value !== 'object' || value === null) return value
+  return Object.fromEntries(Object.entries(value).map(([field, inner]) => [field, capped(inner)]))
+}
+
+function cappedExtra(extra: Record<string, string>): Record<string, string> {
+  const entries = Object.entries(extra)
+  const kept = entries.slice(0, MOST_ENTRIES).map(([name, text]) => [String(capped(name)), String(capped(text))])
+  if (entries.length > MOST_ENTRIES) kept.push([CUT_ENTRIES, `[cut: ${entries.length} entries]`])
+  return Object.fromEntries(kept)
 }
 
 /** A pair of surrogates is not torn. */

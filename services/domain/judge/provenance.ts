@@ -84,12 +84,14 @@ export type ProvenanceRules = {
 /** A fact that an envelope lacks, with the rule that asks for it. */
 type Lack = { fact: string; mode: RuleMode }
 
+const factNames = (Object.keys(facts) as FactName[]).sort()
+
 /** The facts that policy asks for and the envelope lacks, in alphabetical order. */
 export function lacks(envelope: Envelope, rules: ProvenanceRules): Lack[] {
   const kind = envelope.supply?.kind
   const known = supplyKinds.find((name) => name === kind)
   if (known === undefined) return [{ fact: SUPPLY_KIND, mode: rules.supplyKind }]
-  return (Object.keys(facts) as FactName[]).sort().flatMap((fact) => {
+  return factNames.flatMap((fact) => {
     const mode = rules.kinds[known][fact]
     return mode === undefined || facts[fact].holds(envelope) ? [] : [{ fact, mode }]
   })
