@@ -16,9 +16,8 @@ import { emptyEnvelope } from '../../services/domain/envelope.ts'
 import { SluiceError } from '../../services/domain/errors.ts'
 import type { CrawlItem } from '../../services/domain/records.ts'
 import { DOOR } from '../../services/domain/topics.ts'
-import { createKafka } from '../../services/platform/kafka/client.ts'
-import { type FollowedRecord, followTopic } from '../../services/platform/kafka/follow-topic.ts'
-import { type Bench, openBench } from '../integration/harness.ts'
+import { openBench } from '../integration/harness.ts'
+import { readDoor } from './read-door.ts'
 
 function collected(id: string, payload: Uint8Array): Collected {
   const item = { id, mediaTypeClaimed: null, collectedAt: null }
@@ -33,20 +32,6 @@ async function openPublisher(
   const publisher = await createProducer(settings, options)
   t.after(() => publisher.close().catch(() => undefined))
   return publisher
-}
-
-async function readDoor({ settings, topic }: Bench): Promise<FollowedRecord[]> {
-  const records: FollowedRecord[] = []
-  const follower = followTopic({
-    kafka: createKafka(settings, 'read-door'),
-    topic: topic(DOOR),
-    onRecord: (record) => {
-      records.push(record)
-    },
-  })
-  await follower.reachedEnd
-  await follower.stop()
-  return records
 }
 
 const hasCode = (code: string) => (error: unknown) => error instanceof SluiceError && error.code === code

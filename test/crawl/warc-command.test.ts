@@ -5,10 +5,9 @@ import { test } from 'node:test'
 import { z } from 'zod'
 import type { CrawlItem } from '../../services/domain/records.ts'
 import { DOOR } from '../../services/domain/topics.ts'
-import { createKafka } from '../../services/platform/kafka/client.ts'
-import { type FollowedRecord, followTopic } from '../../services/platform/kafka/follow-topic.ts'
-import { type Bench, openBench } from '../integration/harness.ts'
+import { openBench } from '../integration/harness.ts'
 import { tinyPicture } from '../integration/items.ts'
+import { readDoor } from './read-door.ts'
 import { packed, record, response } from './warc-files.ts'
 
 test('a damaged WARC ends with code 1 and tells where; its good records are on the door, each import with the same ids', async (t) => {
@@ -47,16 +46,3 @@ test('a damaged WARC ends with code 1 and tells where; its good records are on t
   assert.equal(new Set(envelopes.map(({ item }) => item?.id)).size, 2)
   assert.ok(envelopes.every(({ supply }) => supply?.dataset === 'autumn' && supply.shard === 'crawl.warc.gz'))
 })
-async function readDoor({ settings, topic }: Bench): Promise<FollowedRecord[]> {
-  const records: FollowedRecord[] = []
-  const follower = followTopic({
-    kafka: createKafka(settings, 'read-door'),
-    topic: topic(DOOR),
-    onRecord: (record) => {
-      records.push(record)
-    },
-  })
-  await follower.reachedEnd
-  await follower.stop()
-  return records
-}
