@@ -60,17 +60,18 @@ async function createMissing(admin: Admin, wanted: WantedTopic[]): Promise<Set<s
       configEntries: Object.entries(config).map(([setting, value]) => ({ name: setting, value })),
     })),
   })
-  await untilKnown(admin, missing)
   return new Set(missing.map(({ name }) => name))
 }
 
-/** A topic that was just made is not known to every broker at once, least of all to a busy one. */
-async function untilKnown(admin: Admin, made: WantedTopic[]): Promise<void> {
+/**
+ * Asks again where a broker does not know a topic. Brokers hear of a new one each in their own time, and each question
+ * may go to another of them: that one has answered says nothing of the next.
+ */
+async function untilKnown<Answer>(ask: () => Promise<Answer>): Promise<Answer> {
   const deadline = performance.now() + PATIENCE_MS
   for (;;) {
     try {
-      await describe(admin, made)
-      return
+      return await ask()
     } catch (error) {
       const isNews = error instanceof kafkajs.KafkaJSProtocolError && newTopicErrors.has(error.type)
       if (!isNews || performance.now() > deadline) throw error
@@ -96,7 +97,9 @@ async function agreeOnPartitions(admin: Admin, wanted: WantedTopic[], mayGrow: b
     )
   }
   for (const topic of differing) {
-    await admin.createPartitions({ topicPartitions: [{ topic: topic.name, count: topic.partitions }] })
+    await untilKnown(() =>
+      admin.createPartitions({ topicPartitions: [{ topic: topic.name, count: topic.partitions }] }),
+    )
     // Brokers hear of it one after the other, and the door must not grow before its outputs have.
     const deadline = performance.now() + PATIENCE_MS
     while (metadataOf(await describe(admin, [topic]), topic).partitions.length !== topic.partitions) {
@@ -121,7 +124,7 @@ async function setRight(
   const replicationFactor = Math.min(...partitions.map(({ replicas }) => replicas.length))
   const config = { ...wanted.config, 'min.insync.replicas': minInsync(wanted, replicationFactor) }
   const resource = { type: kafkajs.ConfigResourceTypes.TOPIC, name: wanted.name }
-  const answer = await admin.describeConfigs({ includeSynonyms: false, resources: [resource] })
+  const answer = await untilKnown(() => admin.describeConfigs({ includeSynonyms: false, resources: [resource] }))
   const entries = answer.resources[0]?.configEntries ?? []
   const overrides = entries.filter(({ configSource }) => Number(configSource) === OVERRIDDEN_ON_TOPIC)
   const values = new Map(overrides.map(({ configName, configValue }) => [configName, configValue]))
@@ -132,7 +135,7 @@ async function setRight(
     // This call replaces every override, so those that we do not speak of go with it.
     const merged = { ...Object.fromEntries(values), ...config }
     const configEntries = Object.entries(merged).map(([name, value]) => ({ name, value }))
-    await admin.alterConfigs({ validateOnly: false, resources: [{ ...resource, configEntries }] })
+    await untilKnown(() => admin.alterConfigs({ validateOnly: false, resources: [{ ...resource, configEntries }] }))
   }
   const action = created ? 'created' : changes.length > 0 ? 'changed' : 'unchanged'
   return {
@@ -150,7 +153,8 @@ function minInsync(wanted: WantedTopic, replicationFactor: number): string {
 }
 
 async function describe(admin: Admin, wanted: WantedTopic[]): Promise<ITopicMetadata[]> {
-  const { topics } = await admin.fetchTopicMetadata({ topics: wanted.map(({ name }) => name) })
+  const names = wanted.map(({ name }) => name)
+  const { topics } = await untilKnown(() => admin.fetchTopicMetadata({ topics: names }))
   return topics
 }
 
