@@ -62,7 +62,9 @@ export async function startLanes(
     maxWaitTimeInMs: 200,
     // A leader that is gone is not asked after: a fetch that finds nobody there only tries again, until what is known of the cluster is this old.
     metadataMaxAge: 3000,
-    maxBytesPerPartition: 4_194_304,
+    // While a fetch is on its way nothing is examined: the lanes have come to the end of the one before.
+    maxBytes: 33_554_432,
+    maxBytesPerPartition: 8_388_608,
     allowAutoTopicCreation: false,
     // Few: only a member that gives up and starts anew asks who coordinates the group now, when it finds nobody where the coordinator was.
     retry: { initialRetryTime: 50, maxRetryTime: 1000, retries: 5 },
