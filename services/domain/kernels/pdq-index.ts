@@ -15,7 +15,9 @@
 const SUBSTRINGS: i32 = 16
 const VALUES: i32 = 65536
 const HASH_BYTES: usize = 32
-/** most substrings within two bits of one */
+/** substrings within no bit, one bit and two bits of one */
+const PROBES_0: i32 = 1
+const PROBES_1: i32 = 17
 const MOST_PROBES: i32 = 137
 /** next substrings read at a time */
 const LANES: u32 = 32
@@ -41,10 +43,11 @@ let ids: usize = 0
 let nexts: usize = 0
 let idsEach: usize = 0
 let nextsEach: usize = 0
-/** substrings within t bits of nought, fewest bits first; u32 */
+/** substrings within two bits of nought, fewest bits first; u32 */
 let masks: usize = 0
+let hasMasks: bool = false
+/** so many of them are within the bits of the search that is under way */
 let probes: i32 = 0
-let probesFor: i32 = -1
 /** for each table: begin and end of each bucket to read; u32 each */
 let bounds: usize = 0
 /** where the ids of hashes are that may be near; u32 */
@@ -119,16 +122,17 @@ export function makeTable(k: i32): void {
   store<u32>(table, 0)
 }
 
-function makeMasks(bits: i32): void {
-  probes = 0
-  probesFor = bits
-  for (let wanted = 0; wanted <= bits; wanted++) {
+/** Once: radii that need more and fewer of them may come by turns. */
+function makeMasks(): void {
+  let made = 0
+  for (let wanted = 0; wanted <= 2; wanted++) {
     for (let mask = 0; mask < VALUES; mask++) {
       if (popcnt<i32>(mask) != wanted) continue
-      store<u32>(masks + 4 * probes, mask)
-      probes++
+      store<u32>(masks + 4 * made, mask)
+      made++
     }
   }
+  hasMasks = true
 }
 
 /**
@@ -137,7 +141,8 @@ function makeMasks(bits: i32): void {
  */
 export function search(radius: i32, capacity: i32): i32 {
   const bits = radius / SUBSTRINGS
-  if (probesFor != bits) makeMasks(bits)
+  if (!hasMasks) makeMasks()
+  probes = bits == 0 ? PROBES_0 : bits == 1 ? PROBES_1 : MOST_PROBES
   hits = 0
   candidates = 0
   for (let k = 0; k < SUBSTRINGS; k++) findBuckets(k)
