@@ -1,6 +1,8 @@
 import { createHash } from 'node:crypto'
+import { z } from 'zod'
 import { SluiceError } from './errors.ts'
-import type { HashListEntry, KnownHash } from './records.ts'
+import type { HashListEntry, KnownHash, Opinion } from './records.ts'
+import { opinions as opinionWords } from './standing.ts'
 
 /** What a list may be called: it is a part of record keys, metrics and messages. */
 export const LIST_NAME = /^[a-z0-9][a-z0-9._-]{0,63}$/
@@ -9,8 +11,19 @@ const ENTRY_ID = /^[A-Za-z0-9._:-]{1,128}$/
 const LEAST_PDQ_QUALITY = 50
 
 /** The hash columns of a list file, each with its length in bytes. */
-const hashColumns: Readonly<Record<string, number>> = { md5: 16, sha1: 20, sha256: 32, pdq: 32 }
-const columns: readonly string[] = ['id', ...Object.keys(hashColumns), 'quality', 'classification']
+export const hashColumns: Readonly<Record<string, number>> = { md5: 16, sha1: 20, sha256: 32, pdq: 32 }
+const columns: readonly string[] = [
+  'id',
+  ...Object.keys(hashColumns),
+  'quality',
+  'classification',
+  'opinions',
+  'withdrawn',
+]
+/** A column with hashes of some other kind, of any length: they are kept and counted, not matched. */
+const OTHER_SIGNAL = /^signal:([a-z0-9][a-z0-9-]{0,31})$/
+/** Shown where a list file tells a member: no semicolon, nothing that is not seen. */
+const MEMBER = /^[^\p{C};]{1,128}$/u
 
 /** Key of an entry's record on gate.hash-entries: `LIST/entry/ID`. */
 export function entryKey(list: string, id: string): string {
@@ -33,39 +46,110 @@ export function parseHashListKey(key: string): { list: string; kind: 'entry' | '
 export type RowPlace = { list: string; file: string; line: number }
 
 /**
- * Checks the header of a list file. Columns: `id` (optional), `md5`, `sha1`, `sha256`, `pdq` (at least one of them),
- * `quality` (of the PDQ hash, optional), `classification` (optional); in any order.
+ * Checks the header of a list file. Columns: `id` (optional), `md5`, `sha1`, `sha256`, `pdq`, `signal:NAME` for a hash that is only kept and counted (at
+ * least one of them), `quality` (of the PDQ hash), `classification`, `opinions` (`MEMBER:OPINION; ...`), `withdrawn` (true or false; these all optional);
+ * in any order.
  * @throws {SluiceError} LIST_INVALID naming file, line and column
  */
 export function checkListHeader(header: readonly string[], place: RowPlace): void {
-  const unknown = header.find((name) => !columns.includes(name))
+  checkColumns(header, place)
   const double = header.find((name, at) => header.indexOf(name) !== at)
-  if (unknown !== undefined) throw invalid(place, `unknown column ${JSON.stringify(unknown)}; known are ${columns}`)
   if (double !== undefined) throw invalid(place, `the column ${double} is there twice; keep one`)
-  if (!header.some((name) => Object.hasOwn(hashColumns, name))) {
+  if (!header.some(isHashColumn)) {
     throw invalid(place, `expected a header line with at least one of the columns ${Object.keys(hashColumns)}`)
   }
 }
 
+function checkColumns(names: readonly string[], place: RowPlace): void {
+  const unknown = names.find((name) => !columns.includes(name) && !isHashColumn(name))
+  if (unknown === undefined) return
+  throw invalid(place, `unknown column ${JSON.stringify(unknown)}; known are ${columns},signal:NAME`)
+}
+
+function isHashColumn(name: string): boolean {
+  const other = OTHER_SIGNAL.exec(name)?.[1]
+  return Object.hasOwn(hashColumns, other ?? name) === (other === undefined)
+}
+
+/** What became of a row: `entry`: null when it has no usable hash left; `lowQuality`: a PDQ hash of quality below 50 was left out. */
+export type ReadRow = { entry: HashListEntry | null; lowQuality: boolean }
+type Row = Readonly<Record<string, string | undefined>>
+
 /**
  * Makes an entry of one row of a list file, whose header {@link checkListHeader} has passed.
- * @param row column name to text; hashes are hex of either case, empty where unknown
- * @returns `entry`: null when the row has no usable hash left; `lowQuality`: a PDQ hash of quality below 50 was left out
+ * @param row column name to text; hashes are hex of either case; what is unknown is empty or not there
  * @throws {SluiceError} LIST_INVALID naming file, line, column and what was expected
  */
-export function entryFromRow(
-  row: Readonly<Record<string, string | undefined>>,
-  place: RowPlace,
-): { entry: HashListEntry | null; lowQuality: boolean } {
-  const found: KnownHash[] = []
-  for (const [signal, bytes] of Object.entries(hashColumns)) {
-    const text = row[signal] ?? ''
-    if (text === '') continue
-    if (text.length !== bytes * 2 || !/^[0-9a-fA-F]+$/.test(text)) {
-      throw invalid(place, `${signal}: expected ${bytes * 2} hex digits`)
-    }
-    found.push({ signal, value: Buffer.from(text, 'hex') })
+export function entryFromRow(row: Row, place: RowPlace): ReadRow {
+  const withdrawn = row.withdrawn || 'false'
+  if (withdrawn !== 'true' && withdrawn !== 'false') throw invalid(place, 'withdrawn: expected true, false or nothing')
+  const told = Object.entries(row).filter(([, text]) => text !== '')
+  return makeEntry(Object.fromEntries(told), opinionsFromText(row.opinions ?? ''), withdrawn === 'true', place)
+}
+
+function opinionsFromText(text: string): Opinion[] {
+  const parts = text.trim() === '' ? [] : text.split(';')
+  return parts.map((part) => {
+    const colon = part.lastIndexOf(':')
+    return { member: part.slice(0, Math.max(0, colon)).trim(), opinion: part.slice(colon + 1).trim() }
+  })
+}
+
+const jsonEntry = z
+  .object({
+    quality: z.number().nullish(),
+    opinions: z.array(z.strictObject({ member: z.string(), opinion: z.string() })).nullish(),
+    withdrawn: z.boolean().nullish(),
+  })
+  .catchall(z.string().nullish())
+
+/**
+ * Makes an entry of one line of a list file of JSON lines: an object with the columns' names as {@link checkListHeader} has them; `quality` is a number,
+ * `withdrawn` true or false, and `opinions` a list of `{"member": ..., "opinion": ...}`.
+ * @throws {SluiceError} as {@link entryFromRow}
+ */
+export function entryFromJson(line: string, place: RowPlace): ReadRow {
+  const parsed = jsonEntry.safeParse(jsonOf(line))
+  if (!parsed.success) {
+    const issue = parsed.error.issues[0]
+    const what = issue?.path.length ? `${issue.path.join('.')}: ` : ''
+    throw invalid(place, `${what}${issue?.message.replace(/^Invalid input: /, '')}`)
   }
+  const { quality, opinions, withdrawn, ...texts } = parsed.data
+  const told = Object.entries(texts).filter(([, text]) => text !== null)
+  checkColumns(
+    told.map(([name]) => name),
+    place,
+  )
+  const row: Row = { ...Object.fromEntries(told), quality: quality?.toString() }
+  return makeEntry(row, opinions ?? [], withdrawn ?? false, place)
+}
+
+function jsonOf(text: string): unknown {
+  try {
+    return JSON.parse(text)
+  } catch {
+    return undefined
+  }
+}
+
+/** A line that {@link entryFromJson} makes the same entry of, in the list that it is read for. */
+export function entryToJson({ id, signals, classification, opinions, withdrawn }: HashListEntry): string {
+  const hashes = signals.map(({ signal, value }) => [
+    Object.hasOwn(hashColumns, signal) ? signal : `signal:${signal}`,
+    value.toString('hex'),
+  ])
+  return JSON.stringify({
+    id,
+    ...Object.fromEntries(hashes),
+    ...(classification === null ? {} : { classification }),
+    ...(opinions.length === 0 ? {} : { opinions }),
+    ...(withdrawn ? { withdrawn } : {}),
+  })
+}
+
+function makeEntry(row: Row, opinions: Opinion[], withdrawn: boolean, place: RowPlace): ReadRow {
+  const found = hashesOf(row, place)
   if (found.length === 0) throw invalid(place, 'the row has no hash; expected at least one, or no row')
   const quality = row.quality ?? ''
   if (quality !== '' && !(/^\d{1,3}$/.test(quality) && Number(quality) <= 100)) {
@@ -78,9 +162,31 @@ export function entryFromRow(
   if (given !== '' && !ENTRY_ID.test(given)) {
     throw invalid(place, 'id: expected 1 to 128 of the characters A-Z a-z 0-9 . _ : -')
   }
-  if (signals.length === 0) return { entry: null, lowQuality }
+  for (const { member, opinion } of opinions) {
+    if (MEMBER.test(member) && opinionWords.some((word) => word === opinion)) continue
+    throw invalid(place, `opinions: expected a member's name and one of ${opinionWords.join(', ')}`)
+  }
   const classification = row.classification || null
-  return { entry: { list: place.list, id: given || derivedId(signals), signals, classification }, lowQuality }
+  // What JSON can write and UTF-8 can not: the digest would be of something else than what arrives.
+  if (classification?.isWellFormed() === false) throw invalid(place, 'classification: expected Unicode text')
+  if (signals.length === 0) return { entry: null, lowQuality }
+  const id = given || derivedId(signals)
+  return { entry: { list: place.list, id, signals, classification, opinions, withdrawn }, lowQuality }
+}
+
+function hashesOf(row: Row, place: RowPlace): KnownHash[] {
+  const found: KnownHash[] = []
+  for (const [name, text] of Object.entries(row)) {
+    const other = OTHER_SIGNAL.exec(name)?.[1]
+    const bytes = Object.hasOwn(hashColumns, name) ? hashColumns[name] : undefined
+    if (text === undefined || (other === undefined && (bytes === undefined || text === ''))) continue
+    if (bytes !== undefined && text.length !== bytes * 2)
+      throw invalid(place, `${name}: expected ${bytes * 2} hex digits`)
+    if (!/^([0-9a-fA-F]{2})*$/.test(text))
+      throw invalid(place, `${name}: expected ${bytes ? bytes * 2 : 'pairs of'} hex digits`)
+    found.push({ signal: other ?? name, value: Buffer.from(text, 'hex') })
+  }
+  return found
 }
 
 /** The id of an entry whose list has none: the first 32 hex digits of a sha256 over its hashes. */
@@ -95,12 +201,26 @@ function signalTexts(signals: readonly KnownHash[]): string[] {
   return signals.map(({ signal, value }) => `${signal}:${value.toString('hex')}`).sort()
 }
 
+/** Opinions by member, then by opinion: the order in which a list's digest has them. */
+export function sortedOpinions(opinions: readonly Opinion[]): readonly Opinion[] {
+  if (opinions.length < 2) return opinions
+  return [...opinions].sort((a, b) => byText(a.member, b.member) || byText(a.opinion, b.opinion))
+}
+
+function byText(a: string, b: string): number {
+  return a < b ? -1 : Number(a > b)
+}
+
 /**
  * The text of an entry that its list's digest is made of: a JSON array of the id, the sorted hashes as `signal:hex`, and the
- * classification. Equal texts, equal entries.
+ * classification; where there are opinions or the entry is withdrawn, then the sorted opinions as `[member, opinion]` and whether it is withdrawn.
+ * Equal texts, equal entries.
  */
-export function entryText({ id, signals, classification }: HashListEntry): string {
-  return JSON.stringify([id, signalTexts(signals), classification])
+export function entryText({ id, signals, classification, opinions, withdrawn }: HashListEntry): string {
+  const text = [id, signalTexts(signals), classification]
+  if (opinions.length === 0 && !withdrawn) return JSON.stringify(text)
+  const said = sortedOpinions(opinions).map(({ member, opinion }) => [member, opinion])
+  return JSON.stringify([...text, said, withdrawn])
 }
 
 /**

@@ -1,11 +1,14 @@
 import { createHash, randomInt } from 'node:crypto'
-import { entryText } from './hash-list.ts'
-import type { HashListEntry, KnownHash } from './records.ts'
+import { entryText, sortedOpinions } from './hash-list.ts'
+import type { HashListEntry, KnownHash, Opinion } from './records.ts'
+import { opinions, type Standing, standingOf } from './standing.ts'
 
 /*
- * Ten million entries are too many to be objects. Packed, an entry is a run of bytes: id, classification, signals; each text and hash behind its
- * length, a varint (of the classification one more than its length, 0 where there is none). Such runs are only ever added to chunks of shared
- * memory and never changed, so that a version that is in force is no more than the list of the places of its entries.
+ * Ten million entries are too many to be objects. Packed, an entry is a run of bytes: id, classification, signals, and opinions where there are any
+ * or it is withdrawn; each text and hash behind its length, a varint (of the classification one more than its length, 0 where there is none).
+ * A number of signals is doubled, one more where opinions follow; so is that of opinions, one more where the entry is withdrawn. Of an opinion the
+ * number of its word (from 1; 0 where the word itself follows) and the member. Such runs are only ever added to chunks of shared memory and
+ * never changed, so that a version that is in force is no more than the list of the places of its entries.
  */
 
 /** A place is a number of units from the beginning of the first chunk, as if all chunks were of this many units. */
@@ -14,7 +17,7 @@ const CHUNK_BITS = 24
 const CHUNK_UNITS = 2 ** CHUNK_BITS
 const MOST_CHUNKS = 2 ** (32 - CHUNK_BITS)
 /** Names what chunks and places mean, for whoever keeps them: the first number changes with the form of an entry. */
-export const PACKED_LAYOUT = `1/${UNIT}/${CHUNK_BITS}`
+export const PACKED_LAYOUT = `2/${UNIT}/${CHUNK_BITS}`
 /** Small lists are many, large ones are few. */
 const FIRST_CHUNK_BYTES = 65_536
 
@@ -32,6 +35,7 @@ const SEED = randomInt(2 ** 32)
 const DIGEST_BYTES = 1_048_576
 /** Runs up to this length are sorted one by one. */
 const SHORT_RUN = 24
+const opinionWords: readonly string[] = opinions
 const HEX = Buffer.from('0123456789abcdef')
 
 /** Entries as they may be handed to another thread; see {@link PackedEntries}. */
@@ -106,13 +110,22 @@ export class PackedEntries {
       cursor.set(chunk, byteOf(place))
       cursor.skip(cursor.number())
       cursor.skip(Math.max(0, cursor.number() - 1))
-      for (let count = cursor.number(); count > 0; count--) {
+      for (let count = half(cursor.number()); count > 0; count--) {
         const nameFrom = cursor.skip(cursor.number())
         const name = nameAt(chunk, nameFrom, cursor.at)
         const from = cursor.skip(cursor.number())
         tell(index, name, chunk, from, cursor.at)
       }
     }
+  }
+
+  /** How many entries there are of each standing. */
+  standings(): Record<Standing, number> {
+    const counts = { positive: 0, disputed: 0, seed: 0, negative: 0, withdrawn: 0 }
+    for (const place of this.places.places) {
+      counts[standingOf(readOpinions(atOpinions(chunkOf(this.places.chunks, place), byteOf(place))))] += 1
+    }
+    return counts
   }
 
   /** The same entries in the order of their ids, by UTF-16 code unit; some seconds for ten million. */
@@ -308,17 +321,27 @@ class Arena {
   }
 
   /** Writes an entry where the next one belongs: it is there to stay only after {@link keep}. @returns its place */
-  write({ id, classification, signals }: HashListEntry): number {
-    let most = textRoom(id) + textRoom(classification ?? '') + 5
+  write({ id, classification, signals, opinions, withdrawn }: HashListEntry): number {
+    let most = textRoom(id) + textRoom(classification ?? '') + 10
     for (const { signal, value } of signals) most += textRoom(signal) + value.length + 5
+    for (const { member, opinion } of opinions) most += textRoom(member) + textRoom(opinion) + 5
+    const hasOpinions = opinions.length > 0 || withdrawn
     const chunk = this.#room(most)
     let at = writeText(chunk, this.#at, id, 0)
     at = classification === null ? writeNumber(chunk, at, 0) : writeText(chunk, at, classification, 1)
-    at = writeNumber(chunk, at, signals.length)
+    at = writeNumber(chunk, at, 2 * signals.length + Number(hasOpinions))
     for (const { signal, value } of signals) {
       at = writeNumber(chunk, writeText(chunk, at, signal, 0), value.length)
       chunk.set(value, at)
       at += value.length
+    }
+    if (!hasOpinions) return this.#written(at)
+    at = writeNumber(chunk, at, 2 * opinions.length + Number(withdrawn))
+    for (const { member, opinion } of sortedOpinions(opinions)) {
+      const word = opinionWords.indexOf(opinion) + 1
+      at = writeNumber(chunk, at, word)
+      if (word === 0) at = writeText(chunk, at, opinion, 0)
+      at = writeText(chunk, at, member, 0)
     }
     return this.#written(at)
   }
@@ -420,21 +443,60 @@ function decode(list: string, chunk: Buffer, start: number): HashListEntry {
   const length = cursor.number()
   const classification = length === 0 ? null : cursor.text(length - 1)
   const signals: KnownHash[] = []
-  for (let count = cursor.number(); count > 0; count--) {
+  const doubled = cursor.number()
+  for (let count = half(doubled); count > 0; count--) {
     const signal = cursor.text(cursor.number())
     const from = cursor.skip(cursor.number())
     signals.push({ signal, value: Buffer.from(chunk.subarray(from, cursor.at)) })
   }
-  return { list, id, signals, classification }
+  return { list, id, signals, classification, ...readOpinions(isOdd(doubled) ? cursor : null) }
 }
 
 function endOf(chunk: Buffer, start: number): number {
   const cursor = new Cursor()
   cursor.set(chunk, start)
+  if (!toOpinions(cursor)) return cursor.at
+  for (let left = half(cursor.number()); left > 0; left--) {
+    if (cursor.number() === 0) cursor.skip(cursor.number())
+    cursor.skip(cursor.number())
+  }
+  return cursor.at
+}
+
+/** A cursor where an entry's opinions are; null where it has none. */
+function atOpinions(chunk: Buffer, start: number): Cursor | null {
+  const cursor = new Cursor()
+  cursor.set(chunk, start)
+  return toOpinions(cursor) ? cursor : null
+}
+
+/** Goes from the beginning of an entry to the end of its signals. @returns whether opinions follow */
+function toOpinions(cursor: Cursor): boolean {
   cursor.skip(cursor.number())
   cursor.skip(Math.max(0, cursor.number() - 1))
-  for (let left = 2 * cursor.number(); left > 0; left--) cursor.skip(cursor.number())
-  return cursor.at
+  const doubled = cursor.number()
+  for (let left = 2 * half(doubled); left > 0; left--) cursor.skip(cursor.number())
+  return isOdd(doubled)
+}
+
+function readOpinions(cursor: Cursor | null): Pick<HashListEntry, 'opinions' | 'withdrawn'> {
+  const opinions: Opinion[] = []
+  if (cursor === null) return { opinions, withdrawn: false }
+  const doubled = cursor.number()
+  for (let count = half(doubled); count > 0; count--) {
+    const word = opinionWords[cursor.number() - 1]
+    const opinion = word ?? cursor.text(cursor.number())
+    opinions.push({ member: cursor.text(cursor.number()), opinion })
+  }
+  return { opinions, withdrawn: isOdd(doubled) }
+}
+
+function half(number: number): number {
+  return Math.floor(number / 2)
+}
+
+function isOdd(number: number): boolean {
+  return number % 2 === 1
 }
 
 /** Most bytes that a text takes, with its length. */
@@ -505,7 +567,7 @@ function hashOfId(chunk: Buffer, start: number): number {
  * @returns where it ends; 0 where the text is not plain, or too long: then somebody else has to make it
  */
 function writeEntryText(text: Buffer, start: number, chunk: Buffer, entryStart: number): number {
-  if (endOf(chunk, entryStart) - entryStart > DIGEST_BYTES / 8) return 0
+  if (endOf(chunk, entryStart) - entryStart > DIGEST_BYTES / 16) return 0
   const cursor = new Cursor()
   cursor.set(chunk, entryStart)
   let at = start
@@ -518,7 +580,8 @@ function writeEntryText(text: Buffer, start: number, chunk: Buffer, entryStart: 
   cursor.skip(Math.max(0, cursor.number() - 1))
   /** where each hash's text begins and ends, without its quotes */
   const hashes: number[] = []
-  for (let count = cursor.number(); count > 0; count--) {
+  const doubled = cursor.number()
+  for (let count = half(doubled); count > 0; count--) {
     if (hashes.length > 0) text[at++] = COMMA
     hashes.push(at + 1)
     at = writePlain(text, at, chunk, cursor.skip(cursor.number()), cursor.at)
@@ -535,14 +598,38 @@ function writeEntryText(text: Buffer, start: number, chunk: Buffer, entryStart: 
   if (hashes.length > 2) sortTexts(text, hashes)
   text[at++] = BRACKET_END
   text[at++] = COMMA
+  const opinionsAt = cursor.at
   cursor.set(chunk, classAt)
   const length = cursor.number()
   if (length === 0) at += text.write('null', at, 'latin1')
   else at = writePlain(text, at, chunk, cursor.skip(length - 1), cursor.at)
   if (at === 0) return 0
+  if (isOdd(doubled)) {
+    cursor.set(chunk, opinionsAt)
+    at = writeOpinionsText(text, at, chunk, cursor)
+    if (at === 0) return 0
+  }
   text[at++] = BRACKET_END
   text[at++] = LINE_FEED
   return at
+}
+
+/** @param cursor where the opinions are @returns where it ends; 0 where they are not plain */
+function writeOpinionsText(text: Buffer, start: number, chunk: Buffer, cursor: Cursor): number {
+  let at = start
+  text[at++] = COMMA
+  text[at++] = BRACKET
+  const doubled = cursor.number()
+  for (let left = half(doubled); left > 0; left--) {
+    const word = opinionWords[cursor.number() - 1]
+    if (word === undefined) return 0
+    text[at++] = BRACKET
+    at = writePlain(text, at, chunk, cursor.skip(cursor.number()), cursor.at)
+    if (at === 0) return 0
+    at += text.write(`,"${word}"]`, at, 'latin1')
+    if (left > 1) text[at++] = COMMA
+  }
+  return at + text.write(`],${isOdd(doubled)}`, at, 'latin1')
 }
 
 const [BRACKET, BRACKET_END, COMMA, COLON, QUOTE, BACKSLASH, LINE_FEED] = [0x5b, 0x5d, 0x2c, 0x3a, 0x22, 0x5c, 0x0a]

@@ -127,8 +127,12 @@ export const findings = {
     meaning: 'the picture as it stands is within the wide distance of an entry of an enforced list',
     action: 'Leave it to review: a person looks. When many come at once, look at the list that was imported last.',
   },
+  KNOWN_DOUBTED: {
+    meaning: 'there is a match on an entry that its list does not wholly stand for; the match tells its standing',
+    action: 'Leave it to review: a person looks. When many come at once, look at the list that was imported last.',
+  },
   KNOWN_SHADOW: {
-    meaning: 'there is a match on a list that policy runs in shadow; it has no effect on the outcome',
+    meaning: 'there is a match on a list, or an entry, that policy runs in shadow; it has no effect on the outcome',
     action: 'Nothing tonight: such a list is on trial. Its owner decides whether policy shall enforce it.',
   },
   PROVENANCE_INCOMPLETE: {

@@ -272,6 +272,14 @@ export type KnownHash = {
   value: Buffer
 }
 
+/** What one member of the exchange says of an entry. */
+export type Opinion = {
+  /** The member, as the exchange names it. */
+  member: string
+  /** positive, negative or seed (a lead for investigators); a string, so that words may be added. One that is not known counts as positive. */
+  opinion: string
+}
+
 /** One line of a hash list. */
 export type HashListEntry = {
   /** Name of the list. */
@@ -282,6 +290,10 @@ export type HashListEntry = {
   signals: Array<KnownHash>
   /** The list's own classification. */
   classification: null | string
+  /** Opinions of the members; empty where the list has none: then the entry counts as positive. */
+  opinions: Array<Opinion>
+  /** Whether the source has taken the entry back; what follows is for policy to say. */
+  withdrawn: boolean
 }
 
 /** The record that closes a version of a list. */
@@ -326,10 +338,12 @@ export type Match = {
   transform: string
   /** exact, near or wide. */
   class: string
-  /** False when the policy runs this list in shadow: recorded, without effect on the outcome. */
+  /** False when the policy runs this list, or entries of this standing, in shadow: recorded, without effect on the outcome. */
   enforced: boolean
   /** The list's own classification of the entry. */
   classification: null | string
+  /** What the list's members make of the entry: positive, disputed, seed, negative or withdrawn (domain/standing). */
+  standing: string
 }
 
 /** A provenance fact that policy asks for and the envelope lacks. */

@@ -13,16 +13,19 @@ const ISO_TIME = /^\d{4}-\d\d-\d\d(T\d\d:\d\d(:\d\d(\.\d{1,3})?)?(Z|[+-]\d\d:\d\
 
 type Options = { list: string; checkedAt?: string; json?: true }
 
-/** `sluice lists import`: a CSV file becomes the list's new version. */
+/** `sluice lists import`: a file becomes the list's new version. */
 export function importCommand(): Command {
   return new Command('import')
-    .summary('make a CSV file the new version of a hash list')
+    .summary('make a file the new version of a hash list')
     .description(
-      'Makes a CSV file the new version of a hash list. Columns: id (optional), md5, sha1, sha256, pdq (hex; at least one), ' +
-        'quality (of the PDQ hash; below 50 that hash is left out), classification. ' +
+      'Makes a CSV file, or one of JSON lines, the new version of a hash list. Columns: id (optional), md5, sha1, sha256, pdq, ' +
+        'signal:NAME for hashes that are only kept and counted (hex; at least one of these), ' +
+        'quality (of the PDQ hash; below 50 that hash is left out), classification, ' +
+        'opinions (MEMBER:OPINION, several apart by ;, each positive, negative or seed), withdrawn (true or false). ' +
+        'JSON lines have the same names; their opinions are a list of {"member": ..., "opinion": ...}. ' +
         'An unchanged file renews only the time of the check.',
     )
-    .argument('<file>', 'CSV file with a header line')
+    .argument('<file>', 'CSV file with a header line, or JSON lines')
     .requiredOption('--list <name>', 'name of the list, as the policy names it')
     .option('--checked-at <time>', 'when the source was last known to be current, ISO 8601 (default: now)')
     .option('--json', 'print the result as JSON')

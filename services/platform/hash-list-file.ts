@@ -1,12 +1,16 @@
 import { createReadStream } from 'node:fs'
+import { open } from 'node:fs/promises'
 import { pipeline } from 'node:stream/promises'
 import { CsvError, parse } from 'csv-parse'
 import { z } from 'zod'
 import { SluiceError } from '../domain/errors.ts'
-import { checkListHeader, entryFromRow } from '../domain/hash-list.ts'
+import { checkListHeader, entryFromJson, entryFromRow, type ReadRow } from '../domain/hash-list.ts'
 import { type PackedEntries, PackedList } from '../domain/packed-entries.ts'
+import { readLines } from './read-lines.ts'
 
 const LONGEST_ROW = 65_536
+/** Before the first line of a file of JSON lines there may be a mark, and space. */
+const JSON_BEGINS = /^\uFEFF?\s*\{/
 const csvRow = z.object({ record: z.array(z.string()), info: z.object({ lines: z.number() }) })
 
 /** A list file that has been read whole. */
@@ -19,7 +23,7 @@ export type HashListFile = {
 }
 
 /**
- * Reads a hash list from a CSV file with a header line; see `checkListHeader` and `entryFromRow` for the columns.
+ * Reads a hash list from a CSV file with a header line, or from a file of JSON lines: see `checkListHeader`, `entryFromRow` and `entryFromJson`.
  * @param list the name that the entries get
  * @throws {SluiceError} LIST_INVALID naming file, line and what was expected: for the first bad row, an id that comes twice, or a file
  *   that can't be read or has no usable entry
@@ -49,18 +53,42 @@ export async function readHashListFile(path: string, list: string): Promise<Hash
   if (packed.size === 0) {
     throw new SluiceError(
       'LIST_INVALID',
-      `${path}: expected a header line and at least one usable entry; there is none`,
+      `${path}: expected a header line (or lines of JSON) and at least one usable entry; there is none`,
     )
   }
   return { entries: packed.snapshot(), lowQuality, rowsLeftOut }
 }
 
+type IsWanted = (row: ReadRow) => boolean
+
 /** @returns the line of the first row that is the wanted one; null when none is */
-async function readUntil(
-  path: string,
-  list: string,
-  isWanted: (row: ReturnType<typeof entryFromRow>) => boolean,
-): Promise<number | null> {
+async function readUntil(path: string, list: string, isWanted: IsWanted): Promise<number | null> {
+  try {
+    return await ((await isJsonLines(path)) ? readJsonUntil : readCsvUntil)(path, list, isWanted)
+  } catch (error) {
+    throw listError(error, path)
+  }
+}
+
+async function isJsonLines(path: string): Promise<boolean> {
+  const file = await open(path)
+  try {
+    const { buffer, bytesRead } = await file.read(Buffer.alloc(1024), 0, 1024, 0)
+    return JSON_BEGINS.test(buffer.toString('utf8', 0, bytesRead))
+  } finally {
+    await file.close()
+  }
+}
+
+async function readJsonUntil(path: string, list: string, isWanted: IsWanted): Promise<number | null> {
+  for await (const { bytes, number } of readLines(createReadStream(path), LONGEST_ROW)) {
+    const text = bytes.toString('utf8').replace(/^\uFEFF/, '')
+    if (text.trim() !== '' && isWanted(entryFromJson(text, { list, file: path, line: number }))) return number
+  }
+  return null
+}
+
+async function readCsvUntil(path: string, list: string, isWanted: IsWanted): Promise<number | null> {
   let header: string[] | null = null
   let found: number | null = null
   const parser = parse({ info: true, bom: true, trim: true, skip_empty_lines: true, max_record_size: LONGEST_ROW })
@@ -79,7 +107,7 @@ async function readUntil(
       }
     })
   } catch (error) {
-    if (found === null) throw listError(error, path)
+    if (found === null) throw error
   }
   return found
 }
@@ -93,6 +121,7 @@ function listError(error: unknown, file: string): unknown {
         : `expected comma-separated values (${error.code})`
     return new SluiceError('LIST_INVALID', `${file}${line}: ${expectation}`, { cause: error })
   }
+  if (error instanceof RangeError) return new SluiceError('LIST_INVALID', `${file}, ${error.message}`, { cause: error })
   if (error instanceof Error && 'syscall' in error) {
     const code = 'code' in error ? String(error.code) : error.name
     return new SluiceError('LIST_INVALID', `${file}: the file can not be read (${code})`, { cause: error })

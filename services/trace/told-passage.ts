@@ -236,6 +236,7 @@ function matchText(match: Match): string {
     ...(quality === null ? [] : [`quality ${quality}`]),
     `frame ${frame}, ${transform}`,
     ...(match.classification === null ? [] : [`classified ${match.classification}`]),
+    ...(match.standing === 'positive' ? [] : [`entry ${match.standing}`]),
     match.enforced ? 'enforced' : 'in shadow',
   ]
   return parts.join('; ')

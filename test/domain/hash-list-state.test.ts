@@ -8,7 +8,14 @@ import type { HashListEntry, HashListRecord } from '../../services/domain/record
 type Message = { key: string; record: HashListRecord | null | undefined }
 
 function entry(id: string, fill = 1): HashListEntry {
-  return { list: 'known', id, signals: [{ signal: 'md5', value: Buffer.alloc(16, fill) }], classification: null }
+  return {
+    list: 'known',
+    id,
+    signals: [{ signal: 'md5', value: Buffer.alloc(16, fill) }],
+    classification: null,
+    opinions: [],
+    withdrawn: false,
+  }
 }
 function put(id: string, fill = 1): Message {
   return { key: entryKey('known', id), record: { entry: entry(id, fill), manifest: null } }

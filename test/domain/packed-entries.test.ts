@@ -1,10 +1,11 @@
 import assert from 'node:assert/strict'
 import test from 'node:test'
 import fc from 'fast-check'
-import { entryKey, listDigest, manifestKey } from '../../services/domain/hash-list.ts'
+import { entryKey, listDigest, manifestKey, sortedOpinions } from '../../services/domain/hash-list.ts'
 import { HashListCollector } from '../../services/domain/hash-list-state.ts'
 import { PackedEntries, PackedList, packEntries } from '../../services/domain/packed-entries.ts'
-import type { HashListEntry, KnownHash } from '../../services/domain/records.ts'
+import type { HashListEntry, KnownHash, Opinion } from '../../services/domain/records.ts'
+import { opinions, standingOf, standings } from '../../services/domain/standing.ts'
 
 /** Few and alike, so that they meet; in UTF-16 and UTF-8 in different orders; long ones whose beginnings are the same. */
 const someId = fc.oneof(
@@ -42,12 +43,21 @@ const someHash: fc.Arbitrary<KnownHash> = fc.record(
   },
   plain,
 )
+const someOpinion = fc.record(
+  { member: someText, opinion: fc.oneof(fc.constantFrom<string>(...opinions), someText) },
+  plain,
+)
 const someEntry: fc.Arbitrary<HashListEntry> = fc.record(
   {
     list: fc.constant('known'),
     id: someId,
     signals: fc.array(someHash, { maxLength: 4 }),
     classification: fc.option(someText),
+    opinions: fc.oneof(
+      { weight: 2, arbitrary: fc.constant<Opinion[]>([]) },
+      fc.array(someOpinion, { maxLength: 4 }).map((told) => [...sortedOpinions(told)]),
+    ),
+    withdrawn: fc.oneof({ weight: 3, arbitrary: fc.constant(false) }, fc.constant(true)),
   },
   plain,
 )
@@ -150,6 +160,9 @@ test('packed entries can be put in the order of their ids, and have the digest t
         signals.map(({ signal, value }) => [index, signal, value]),
       )
       assert.deepEqual(hashes, expected)
+      const counted = Object.fromEntries(standings.map((standing) => [standing, 0]))
+      for (const entry of entries) counted[standingOf(entry)] = (counted[standingOf(entry)] ?? 0) + 1
+      assert.deepEqual(packed.standings(), counted)
     }),
     { numRuns: 300 },
   )
@@ -160,7 +173,9 @@ test('long lists are put in order as short ones are', () => {
     { length: 120_000 },
     (_, n) => `${n % 2 === 0 ? 'e' : 'list/of/many/'.replaceAll('/', ':')}${(n * 7919) % 120_000}`,
   )
-  const entries = ids.map((id): HashListEntry => ({ list: 'known', id, signals: [], classification: null }))
+  const entries = ids.map(
+    (id): HashListEntry => ({ list: 'known', id, signals: [], classification: null, opinions: [], withdrawn: false }),
+  )
   const packed = packEntries('known', entries)
   assert.deepEqual(
     [...packed.byId()].map(({ id }) => id),
@@ -174,7 +189,14 @@ test('a list whose entries are replaced and removed again and again holds what i
   for (let round = 0; round < 30; round++) {
     for (let n = 0; n < 20_000; n++) {
       value.writeUInt32BE(round * n)
-      list.put({ list: 'known', id: `e${n}`, signals: [{ signal: 'pdq', value }], classification: null })
+      list.put({
+        list: 'known',
+        id: `e${n}`,
+        signals: [{ signal: 'pdq', value }],
+        classification: null,
+        opinions: [],
+        withdrawn: false,
+      })
     }
     for (let n = 0; n < 10_000; n++) list.delete(`e${n}`)
   }
@@ -192,6 +214,8 @@ test('entries of any size are kept, and are the same in another thread', () => {
       id,
       signals: [{ signal: 'pdq', value: Buffer.alloc(length, 7) }],
       classification: 'é'.repeat(200),
+      opinions: [],
+      withdrawn: false,
     }
   }
   const entries = [entry('a', 0), entry('b', 5_000_000), entry('x'.repeat(70_000), 1), entry('y'.repeat(300_000), 3)]

@@ -275,6 +275,7 @@ function policyText({
     limits: { payloadBytes, pixels, frames: 50, scanSeconds },
     pdq: { near: { distance: 31, quality: 50 }, wide: { distance: 47, quality: 0 } },
     lists,
+    standings: { disputed: 'review', seed: 'review', negative: 'shadow', withdrawn: 'shadow' },
     provenance,
     rights: { robots: 'off', tdmOptOut: 'off' },
   })

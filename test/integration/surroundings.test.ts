@@ -38,7 +38,14 @@ const troubles: Readonly<Record<string, Trouble>> = {
     async begin(bench) {
       const messages = ['known', 'other'].map(async (id) => {
         const signals = [{ signal: 'sha256', value: Buffer.alloc(32, id) }]
-        const entry: HashListEntry = { list: 'stand-in', id, signals, classification: null }
+        const entry: HashListEntry = {
+          list: 'stand-in',
+          id,
+          signals,
+          classification: null,
+          opinions: [],
+          withdrawn: false,
+        }
         const value = await bench.registry.encode('gate.hash-entries', { entry, manifest: null })
         return { key: entryKey('stand-in', id), value, partition: 0 }
       })

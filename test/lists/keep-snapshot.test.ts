@@ -18,7 +18,14 @@ const topic = 'gate.hash-entries'
 const [a, b, c] = [entry('a', 1), entry('b', 2), entry('c', 3)]
 
 function entry(id: string, fill: number): HashListEntry {
-  return { list: 'stand-in', id, signals: [{ signal: 'md5', value: Buffer.alloc(16, fill) }], classification: null }
+  return {
+    list: 'stand-in',
+    id,
+    signals: [{ signal: 'md5', value: Buffer.alloc(16, fill) }],
+    classification: null,
+    opinions: [],
+    withdrawn: false,
+  }
 }
 
 async function put(bench: Bench, ...entries: HashListEntry[]): Promise<void> {

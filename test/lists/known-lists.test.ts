@@ -15,7 +15,14 @@ const HOUR = 3_600_000
 const tiers: PdqTiers = { near: { distance: 31, quality: 50 }, wide: { distance: 47, quality: 0 } }
 
 function entry(id: string, fill: number): HashListEntry {
-  return { list: 'stand-in', id, signals: [{ signal: 'md5', value: Buffer.alloc(16, fill) }], classification: null }
+  return {
+    list: 'stand-in',
+    id,
+    signals: [{ signal: 'md5', value: Buffer.alloc(16, fill) }],
+    classification: null,
+    opinions: [],
+    withdrawn: false,
+  }
 }
 
 async function putEntries(bench: Bench, entries: readonly HashListEntry[]): Promise<void> {

@@ -35,8 +35,19 @@ async function openFolder(t: TestContext): Promise<string> {
 type Message = { key: string | null; record: HashListRecord | null | undefined }
 
 function entry(list: string, id: string, fill: number): HashListEntry {
-  const signals = [{ signal: 'md5', value: Buffer.alloc(16, fill) }]
-  return { list, id, signals, classification: fill % 2 === 0 ? null : `class ${fill}` }
+  const signals = [
+    { signal: 'md5', value: Buffer.alloc(16, fill) },
+    { signal: 'photodna', value: Buffer.alloc(3, fill) },
+  ]
+  const opinions = fill % 3 === 0 ? [] : [{ member: 'm', opinion: fill % 3 === 1 ? 'negative' : 'a later word' }]
+  return {
+    list,
+    id,
+    signals,
+    classification: fill % 2 === 0 ? null : `class ${fill}`,
+    opinions,
+    withdrawn: fill % 5 === 1,
+  }
 }
 
 function put(list: string, id: string, fill: number): Message {
@@ -239,7 +250,7 @@ test('a snapshot of another release is not believed, though it is whole', async 
   for (const [was, is] of [
     ['snapshot 1\n', 'snapshot 2\n'],
     [`"engine":"${ENGINE_VERSION}"`, '"engine":"0"'],
-    ['"layout":"1/', '"layout":"2/'],
+    ['"layout":"2/', '"layout":"1/'],
   ] as const) {
     const text = bytes.subarray(0, -32).toString('latin1')
     assert.ok(text.includes(was))

@@ -35,6 +35,19 @@ test('PDQ hashes of poor quality are counted and left out', async () => {
   assert.deepEqual([[...entries].map(({ id }) => id), lowQuality, rowsLeftOut], [['1', '3'], 2, 1])
 })
 
+test('a file of JSON lines is read as the same list', async () => {
+  const csv = `id,md5,quality,classification,opinions,withdrawn,signal:photodna\n1,${a},,A1,m:negative;n:seed,,\n2,${b},,,,true,abcd\n`
+  const lines = [
+    `\uFEFF {"id":"1","md5":"${a}","classification":"A1","opinions":[{"member":"m","opinion":"negative"},{"member":"n","opinion":"seed"}]}\r`,
+    '',
+    `{"id":"2","md5":"${b}","withdrawn":true,"signal:photodna":"abcd"}`,
+  ].join('\n')
+  const [fromCsv, fromJson] = [await readText(csv), await readText(lines)]
+  assert.deepEqual([...fromJson.entries], [...fromCsv.entries])
+  assert.equal(fromJson.entries.digest(), fromCsv.entries.digest())
+  assert.deepEqual(fromJson.entries.standings(), { positive: 0, disputed: 1, seed: 0, negative: 0, withdrawn: 1 })
+})
+
 const bad: Array<[what: string, text: string, expected: RegExp]> = [
   ['an unknown column', `md5,url\n${a},x\n`, /known\.csv, line 1: unknown column "url"/],
   ['a file without a header', `${a}\n${b}\n`, /known\.csv, line 1: unknown column/],
@@ -48,7 +61,15 @@ const bad: Array<[what: string, text: string, expected: RegExp]> = [
   ],
   ['a field too many', `md5\n${a}\n${b},x\n`, /known\.csv, line 3: expected as many fields/],
   ['an unclosed quote', `md5\n"${a}\n`, /known\.csv, line \d+: expected comma-separated values/],
-  ['a header alone', 'md5\n', /known\.csv: expected a header line and at least one usable entry/],
+  ['bad hex in JSON', `{"md5":"${a}"}\n{"md5":"zz"}\n`, /known\.csv, line 2: md5: expected 32 hex digits/],
+  ['a line of JSON cut short', `{"md5":"${a}"}\n{"md5":"${b}"`, /known\.csv, line 2: expected object/],
+  [
+    'the same id twice in JSON',
+    `{"id":"1","md5":"${a}"}\n{"id":"1","md5":"${b}"}`,
+    /line 2: the same entry as in line 1/,
+  ],
+  ['a line without end', `{"md5":"${'a'.repeat(70_000)}"}`, /known\.csv, line 1: expected at most 65536 bytes/],
+  ['a header alone', 'md5\n', /known\.csv: expected a header line \(or lines of JSON\) and at least one usable entry/],
   ['nothing', '', /known\.csv: expected a header line/],
 ]
 for (const [what, text, expected] of bad) {

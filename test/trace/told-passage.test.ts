@@ -19,6 +19,7 @@ const match: Match = {
   class: 'near',
   enforced: true,
   classification: null,
+  standing: 'positive',
 }
 
 function passageOf(envelope: Envelope | null, verdict: Partial<Passage['verdict']> = {}): Passage {

@@ -1,6 +1,6 @@
 import { type Finding, type ItemFault, type Outcome, outcomes, type Reason } from '../reasons.ts'
 import type { Envelope, Match, MissingFact } from '../records.ts'
-import type { Policy } from './policy.ts'
+import type { Policy, StandingMode } from './policy.ts'
 import { lacks, missingFacts } from './provenance.ts'
 import { reservedRights } from './rights.ts'
 
@@ -16,6 +16,7 @@ const outcomeByFinding: Readonly<Record<Finding, Outcome>> = {
   KNOWN_EXACT: 'quarantine',
   KNOWN_NEAR: 'quarantine',
   KNOWN_WIDE: 'review',
+  KNOWN_DOUBTED: 'review',
   KNOWN_SHADOW: 'clean',
   PROVENANCE_INCOMPLETE: 'quarantine',
   PROVENANCE_SHADOW: 'clean',
@@ -28,7 +29,7 @@ export type Judgement = {
   outcome: Outcome
   /** every reason, once each, in alphabetical order; empty when there is nothing to say */
   reasons: Reason[]
-  /** the matches as given, with `enforced` set by policy */
+  /** the matches as given, with `enforced` set by policy, without those that policy does not want to see */
   matches: Match[]
   /** the provenance facts that policy asks for and the envelope lacks, in alphabetical order */
   missing: MissingFact[]
@@ -36,21 +37,26 @@ export type Judgement = {
 
 /**
  * Decides where an item goes. Quarantine beats review beats clean; any fault is quarantine; a match on a list in shadow is recorded without
- * effect. A list that policy does not name is enforced. A match of a class that is not known here counts as near. What lacks
- * provenance that policy requires is quarantined.
+ * effect. A list that policy does not name is enforced. A match of a class that is not known here counts as near, an entry of an unknown standing
+ * as positive. What lacks provenance that policy requires is quarantined.
  */
 export function judge(input: {
   faults: readonly ItemFault[]
   matches: readonly Match[]
   /** null where the message could not be read: there is nothing to ask for */
   envelope: Envelope | null
-  policy: Pick<Policy, 'lists' | 'provenance' | 'rights'>
+  policy: Pick<Policy, 'lists' | 'standings' | 'provenance' | 'rights'>
 }): Judgement {
   const { envelope, policy } = input
-  const matches = input.matches.map((match) => ({ ...match, enforced: isEnforced(policy, match.list) }))
-  const found = matches.map((match): Finding => {
-    return match.enforced ? (findingByClass[match.class] ?? 'KNOWN_NEAR') : 'KNOWN_SHADOW'
-  })
+  const matches: Match[] = []
+  const found: Finding[] = []
+  for (const match of input.matches) {
+    const mode = modeOf(match, policy)
+    if (mode === 'off') continue
+    matches.push({ ...match, enforced: mode !== 'shadow' })
+    if (mode === 'enforce') found.push(findingByClass[match.class] ?? 'KNOWN_NEAR')
+    else found.push(mode === 'review' ? 'KNOWN_DOUBTED' : 'KNOWN_SHADOW')
+  }
   const lacking = envelope === null ? [] : lacks(envelope, policy.provenance)
   if (lacking.some(({ mode }) => mode === 'enforce')) found.push('PROVENANCE_INCOMPLETE')
   if (lacking.some(({ mode }) => mode === 'shadow')) found.push('PROVENANCE_SHADOW')
@@ -67,6 +73,9 @@ export function judge(input: {
   }
 }
 
-function isEnforced({ lists }: Pick<Policy, 'lists'>, list: string): boolean {
-  return !Object.hasOwn(lists, list) || lists[list]?.mode !== 'shadow'
+/** What policy makes of a match: by the entry's standing; nothing is more than shadow where the list is in shadow. */
+function modeOf({ list, standing }: Match, { lists, standings }: Pick<Policy, 'lists' | 'standings'>): StandingMode {
+  const mode = new Map<string, StandingMode>(Object.entries(standings)).get(standing) ?? 'enforce'
+  const isShadowed = Object.hasOwn(lists, list) && lists[list]?.mode === 'shadow'
+  return isShadowed && mode !== 'off' ? 'shadow' : mode
 }

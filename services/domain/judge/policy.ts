@@ -2,14 +2,17 @@ import { createHash } from 'node:crypto'
 import { z } from 'zod'
 import { parseCheckedYaml } from '../checked-yaml.ts'
 import { LIST_NAME } from '../hash-list.ts'
+import { standings } from '../standing.ts'
 import { type FactName, facts, ruleModes, supplyKinds } from './provenance.ts'
 import { rightsSignals } from './rights.ts'
 
+const doubtedStandings = standings.filter((standing) => standing !== 'positive')
 const positive = z.number().int().positive()
 const quality = z.number().int().min(0).max(100)
 const rule = z.enum(ruleModes)
 const factNames = Object.keys(facts) as FactName[]
 const rightsMode = z.enum(['off', 'shadow', 'enforce'])
+const standingMode = z.enum(['enforce', 'review', 'shadow', 'off'])
 
 /** The policy file's shape; `schemas/policy.schema.json` is written from it. Every key is required and unknown keys are errors. */
 export const policySchema = z.strictObject({
@@ -54,6 +57,11 @@ export const policySchema = z.strictObject({
     .describe(
       'The hash lists that the gate requires, by name; a list that is not named here is enforced, not required',
     ),
+  standings: z
+    .record(z.enum(doubtedStandings), standingMode)
+    .describe(
+      'What a match leads to where the entry is not simply positive: enforce (as if it were), review, shadow (marked) or off (as if it were not there)',
+    ),
   provenance: z
     .strictObject({
       supplyKind: rule.describe('For an item whose supply kind is not told, or is none of the kinds'),
@@ -73,6 +81,7 @@ export const policySchema = z.strictObject({
 
 /** What the gate is told to do: limits, distances, and the lists it must have. */
 export type Policy = z.infer<typeof policySchema>
+export type StandingMode = z.infer<typeof standingMode>
 /** The two PDQ tiers of a policy; distances in bits, qualities 0..100. */
 export type PdqTiers = Policy['pdq']
 

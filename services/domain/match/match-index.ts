@@ -3,6 +3,7 @@ import type { KnownList } from '../hash-list-state.ts'
 import type { PdqTiers } from '../judge/policy.ts'
 import { type EntryPlaces, PackedEntries } from '../packed-entries.ts'
 import type { HashListEntry, Match } from '../records.ts'
+import { standingOf } from '../standing.ts'
 import { type ExactTable, exactMatcher, exactValues } from './exact.ts'
 import { type KnownValues, type Matcher, matchClasses } from './matcher.ts'
 import { type PdqTable, pdqMatcher, pdqValues } from './pdq.ts'
@@ -17,6 +18,11 @@ const kinds: Readonly<Record<string, { bytes: number; values: (count: number, by
     sha256: { bytes: 32, values: exactValues },
     pdq: { bytes: 32, values: pdqValues },
   }
+
+/** Whether a known hash of this kind and length, in bytes, can be matched. */
+export function isMatchable(signal: string, bytes: number): boolean {
+  return kinds[signal]?.bytes === bytes
+}
 
 function matcherOf(table: Table): Matcher {
   return 'memory' in table ? pdqMatcher(table) : exactMatcher(table)
@@ -59,7 +65,7 @@ export function buildMatchTables(lists: readonly KnownList[]): MatchTables {
   let unmatchable = 0
   const counts = new Map<string, number>(Object.keys(kinds).map((signal) => [signal, 0]))
   eachHash(lists, (_, signal, _chunk, from, to) => {
-    if (kinds[signal]?.bytes === to - from) counts.set(signal, (counts.get(signal) ?? 0) + 1)
+    if (isMatchable(signal, to - from)) counts.set(signal, (counts.get(signal) ?? 0) + 1)
     else unmatchable += 1
   })
   const values = new Map<string, KnownValues<Table> & { filled: number }>()
@@ -68,7 +74,7 @@ export function buildMatchTables(lists: readonly KnownList[]): MatchTables {
   }
   eachHash(lists, (ref, signal, chunk, from, to) => {
     const known = values.get(signal)
-    if (known === undefined || kinds[signal]?.bytes !== to - from) return
+    if (known === undefined || !isMatchable(signal, to - from)) return
     known.refs[known.filled] = ref
     for (let at = from, target = known.filled * (to - from); at < to; at++, target++) {
       known.bytes[target] = chunk[at] ?? 0
@@ -132,6 +138,7 @@ export function openMatchIndex({ lists, bySignal, unmatchable }: MatchTables): M
             class: matchClass,
             enforced: true,
             classification: entry.classification,
+            standing: standingOf(entry),
           }
           found.push(match)
         }

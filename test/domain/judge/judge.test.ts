@@ -6,8 +6,10 @@ import { judge } from '../../../services/domain/judge/judge.ts'
 import type { Policy } from '../../../services/domain/judge/policy.ts'
 import { type ItemFault, itemFaults, outcomes } from '../../../services/domain/reasons.ts'
 import type { Envelope, Match } from '../../../services/domain/records.ts'
+import { standings } from '../../../services/domain/standing.ts'
 
-const policy: Pick<Policy, 'lists' | 'provenance' | 'rights'> = {
+const policy: Pick<Policy, 'lists' | 'standings' | 'provenance' | 'rights'> = {
+  standings: { disputed: 'review', seed: 'enforce', negative: 'off', withdrawn: 'shadow' },
   provenance: {
     supplyKind: 'enforce',
     kinds: {
@@ -22,7 +24,7 @@ const policy: Pick<Policy, 'lists' | 'provenance' | 'rights'> = {
   lists: { known: { mode: 'enforce', maxAgeHours: 24 }, trial: { mode: 'shadow', maxAgeHours: 24 } },
 }
 
-function match(list: string, matchClass: string): Match {
+function match(list: string, matchClass: string, standing = 'positive'): Match {
   return {
     list,
     listVersion: 'v1',
@@ -35,6 +37,7 @@ function match(list: string, matchClass: string): Match {
     class: matchClass,
     enforced: true,
     classification: null,
+    standing,
   }
 }
 
@@ -52,6 +55,20 @@ const cases: Array<{ faults?: ItemFault[]; matches?: Match[]; outcome: string; r
   },
   { matches: [match('unnamed', 'wide')], outcome: 'review', reasons: ['KNOWN_WIDE'] },
   { matches: [match('constructor', 'near')], outcome: 'quarantine', reasons: ['KNOWN_NEAR'] },
+  { matches: [match('known', 'exact', 'disputed')], outcome: 'review', reasons: ['KNOWN_DOUBTED'] },
+  { matches: [match('known', 'wide', 'disputed')], outcome: 'review', reasons: ['KNOWN_DOUBTED'] },
+  { matches: [match('known', 'near', 'seed')], outcome: 'quarantine', reasons: ['KNOWN_NEAR'] },
+  { matches: [match('known', 'exact', 'negative')], outcome: 'clean', reasons: [] },
+  { matches: [match('known', 'exact', 'withdrawn')], outcome: 'clean', reasons: ['KNOWN_SHADOW'] },
+  { matches: [match('known', 'exact', 'some-later-standing')], outcome: 'quarantine', reasons: ['KNOWN_EXACT'] },
+  { matches: [match('known', 'exact', 'constructor')], outcome: 'quarantine', reasons: ['KNOWN_EXACT'] },
+  { matches: [match('trial', 'exact', 'disputed')], outcome: 'clean', reasons: ['KNOWN_SHADOW'] },
+  { matches: [match('trial', 'exact', 'negative')], outcome: 'clean', reasons: [] },
+  {
+    matches: [match('known', 'exact', 'withdrawn'), match('known', 'near', 'disputed'), match('known', 'near')],
+    outcome: 'quarantine',
+    reasons: ['KNOWN_DOUBTED', 'KNOWN_NEAR', 'KNOWN_SHADOW'],
+  },
   { matches: [match('known', 'some-later-class')], outcome: 'quarantine', reasons: ['KNOWN_NEAR'] },
   {
     faults: ['MEDIA_INCOMPLETE', 'DIGEST_MISMATCH', 'MEDIA_INCOMPLETE'],
@@ -61,26 +78,36 @@ const cases: Array<{ faults?: ItemFault[]; matches?: Match[]; outcome: string; r
   },
 ]
 for (const { faults = [], matches = [], outcome, reasons } of cases) {
-  const what = [...faults, ...matches.map((found) => `${found.class} on ${found.list}`)].join(', ') || 'nothing'
+  const what =
+    [...faults, ...matches.map((found) => `${found.class} on ${found.list}, ${found.standing}`)].join(', ') || 'nothing'
   test(`${what} makes ${outcome}`, () => {
     const judgement = judge({ faults, matches, envelope: null, policy })
     assert.deepEqual({ outcome: judgement.outcome, reasons: judgement.reasons }, { outcome, reasons })
   })
 }
 
-test('matches say whether policy enforced them', () => {
+test('matches say whether policy enforced them; one that policy has off is not told', () => {
   const { matches } = judge({
     faults: [],
-    matches: [match('known', 'near'), match('trial', 'near'), match('new', 'near')],
+    matches: [
+      match('known', 'near'),
+      match('trial', 'near'),
+      match('new', 'near'),
+      match('known', 'near', 'disputed'),
+      match('known', 'near', 'negative'),
+      match('known', 'near', 'withdrawn'),
+    ],
     envelope: null,
     policy,
   })
   assert.deepEqual(
-    matches.map(({ list, enforced }) => [list, enforced]),
+    matches.map(({ list, standing, enforced }) => [list, standing, enforced]),
     [
-      ['known', true],
-      ['trial', false],
-      ['new', true],
+      ['known', 'positive', true],
+      ['trial', 'positive', false],
+      ['new', 'positive', true],
+      ['known', 'disputed', true],
+      ['known', 'withdrawn', false],
     ],
   )
 })
@@ -88,8 +115,12 @@ test('matches say whether policy enforced them', () => {
 const someFaults = fc.array(fc.constantFrom(...(Object.keys(itemFaults) as ItemFault[])), { maxLength: 4 })
 const someMatches = fc.array(
   fc
-    .tuple(fc.constantFrom('known', 'trial', 'unnamed'), fc.constantFrom('exact', 'near', 'wide', 'unheard-of'))
-    .map(([list, matchClass]) => match(list, matchClass)),
+    .tuple(
+      fc.constantFrom('known', 'trial', 'unnamed'),
+      fc.constantFrom('exact', 'near', 'wide', 'unheard-of'),
+      fc.constantFrom(...standings, 'unheard-of'),
+    )
+    .map((parts) => match(...parts)),
   { maxLength: 4 },
 )
 

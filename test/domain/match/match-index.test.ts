@@ -18,7 +18,14 @@ function list(name: string, entries: Array<[id: string, ...signals: Array<[strin
     entries: packEntries(
       name,
       entries.map(([id, ...signals]): HashListEntry => {
-        return { list: name, id, signals: signals.map(([signal, value]) => ({ signal, value })), classification: null }
+        return {
+          list: name,
+          id,
+          signals: signals.map(([signal, value]) => ({ signal, value })),
+          classification: null,
+          opinions: [],
+          withdrawn: false,
+        }
       }),
     ),
   }
