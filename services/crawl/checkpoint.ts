@@ -1,8 +1,9 @@
 import { createHash } from 'node:crypto'
-import { mkdir, open, readFile, rename, rm } from 'node:fs/promises'
-import { dirname, join } from 'node:path'
+import { readFile, rm } from 'node:fs/promises'
+import { join } from 'node:path'
 import { z } from 'zod'
 import { DATA_FOLDER, type Settings } from '../platform/settings.ts'
+import { writeDurably } from '../platform/write-durably.ts'
 import type { ImportCounts } from './import-counts.ts'
 import type { Import, Part } from './importer.ts'
 import type { Written } from './producer.ts'
@@ -91,17 +92,4 @@ function parse(text: string): z.infer<typeof file> | null {
   } catch {
     return null
   }
-}
-
-async function writeDurably(path: string, text: string): Promise<void> {
-  await mkdir(dirname(path), { recursive: true })
-  const beside = `${path}.${process.pid}`
-  const handle = await open(beside, 'w')
-  try {
-    await handle.writeFile(text)
-    await handle.sync()
-  } finally {
-    await handle.close()
-  }
-  await rename(beside, path)
 }

@@ -5,8 +5,8 @@ import type { PackedEntries } from '../domain/packed-entries.ts'
 import type { HashListManifest, HashListRecord } from '../domain/records.ts'
 import { prefixed } from '../domain/topics.ts'
 import { HASH_ENTRIES } from '../platform/kafka/follow-hash-lists.ts'
+import { openLists } from '../platform/kafka/open-hash-lists.ts'
 import type { Registry } from '../platform/registry.ts'
-import { openLists } from './open-lists.ts'
 
 /** Well below what the topic takes at once. */
 const REQUEST_BYTES = 1_048_576

@@ -1,9 +1,9 @@
 import { Command } from 'commander'
 import { createKafka } from '../platform/kafka/client.ts'
+import { openLists } from '../platform/kafka/open-hash-lists.ts'
 import { createRegistry } from '../platform/registry.ts'
 import { readSettings } from '../platform/settings.ts'
 import { asTable } from '../platform/table.ts'
-import { openLists } from './open-lists.ts'
 import { type ListStatus, listStatus } from './status.ts'
 
 /** `sluice lists status`: what is in force. Exit code 1 when a list is not complete. */

@@ -47,6 +47,11 @@ const schema = z.object({
     .default(join(DATA_FOLDER, 'snapshots'))
     .transform((text) => (text === 'off' ? null : text))
     .describe('gate: folder of its own for what it knows of the hash lists, for a start in seconds; off: none is kept'),
+  SLUICE_RECALL: z
+    .string()
+    .min(1)
+    .default(join(DATA_FOLDER, 'recall'))
+    .describe('recall: folder of its own for how far it is; lost, everything is compared again'),
   SLUICE_INLINE_BYTES: positive
     .max(MOST_INLINE_BYTES)
     .default(262_144)
@@ -76,6 +81,8 @@ export type Settings = {
   stores: string
   /** null: no snapshots are kept */
   snapshots: string | null
+  /** folder */
+  recall: string
   policy: string
   inlineBytes: number
   scanners: number | null
@@ -164,6 +171,7 @@ export function readSettings(environment: NodeJS.ProcessEnv = process.env, given
     prefix: values.SLUICE_PREFIX,
     stores: values.SLUICE_STORES,
     snapshots: values.SLUICE_SNAPSHOTS,
+    recall: values.SLUICE_RECALL,
     policy: values.SLUICE_POLICY,
     inlineBytes: values.SLUICE_INLINE_BYTES,
     scanners: values.SLUICE_SCANNERS ?? null,

@@ -1,12 +1,21 @@
 import type { Kafka } from 'kafkajs'
 import { SluiceError } from '../../domain/errors.ts'
 import { HashListCollector } from '../../domain/hash-list-state.ts'
-import type { HashListRecord } from '../../domain/records.ts'
+import type { HashListManifest, HashListRecord } from '../../domain/records.ts'
 import { prefixed, type Topic } from '../../domain/topics.ts'
 import type { Registry } from '../registry.ts'
 import { followTopic, type ReadMark, type TopicFollower } from './follow-topic.ts'
 
 export const HASH_ENTRIES = 'gate.hash-entries' satisfies Topic
+
+/** A record that closes a version of a list, or takes one back. */
+export type VersionRecord = {
+  key: string | null
+  /** where it stands on the topic: entries behind it came later */
+  offset: number
+  /** null where the version is taken back, or the record makes no sense */
+  manifest: HashListManifest | null
+}
 
 export type FollowHashListsOptions = {
   kafka: Kafka
@@ -16,7 +25,7 @@ export type FollowHashListsOptions = {
   /** What was read before, and up to where; default: nothing. POSITION_JUMPED when it can't be gone on from there. */
   resumed?: { after: ReadMark; lists: HashListCollector } | null
   /** Called after each record that may have changed a version in force, or whether there is one. */
-  onVersion?: () => void
+  onVersion?: (record: VersionRecord) => void
   /** Called with every failure to read; the follower tries again by itself. */
   onTrouble?: (error: unknown) => void
 }
@@ -39,7 +48,9 @@ export function followHashLists(options: FollowHashListsOptions): TopicFollower 
   return { ...follower, lists }
 
   function apply(key: Buffer | null, record: HashListRecord | null | undefined, offset: number): void {
-    if (lists.apply(key?.toString('utf8') ?? null, record, offset) === 'version') options.onVersion?.()
+    const text = key?.toString('utf8') ?? null
+    if (lists.apply(text, record, offset) !== 'version') return
+    options.onVersion?.({ key: text, offset, manifest: record?.manifest ?? null })
   }
 
   /** @returns undefined for what is not a hash list record: it then counts as missing, and its list does not add up */

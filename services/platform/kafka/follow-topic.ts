@@ -37,6 +37,8 @@ export type FollowTopicOptions = {
    * behind it is without its record up to the end: compaction may have taken away what takes back something that was read.
    */
   after?: ReadMark | undefined
+  /** Where to begin, by partition; default: at the beginning. POSITION_JUMPED where the topic is not as long as that. */
+  from?: ReadonlyMap<number, number> | undefined
   /**
    * Called for one record after the other, in order within a partition; when it throws, the record comes again. Where it returns nothing
    * the next one follows at once: of millions, each wait would count.
@@ -63,9 +65,9 @@ export type TopicFollower = {
  * Reads all partitions of a topic from the beginning, committed records only, and goes on with what is added. Each record is handed over once, also
  * across broker restarts. It keeps trying while the cluster is away. Its group is made for this one reading and commits nothing.
  */
-export function followTopic({ kafka, topic, after, onRecord, onTrouble }: FollowTopicOptions): TopicFollower {
+export function followTopic({ kafka, topic, after, from, onRecord, onTrouble }: FollowTopicOptions): TopicFollower {
   /** next offset, by partition */
-  const positions = new Map<number, number>(after && [[0, after.offset]])
+  const positions = new Map<number, number>(after ? [[0, after.offset]] : from)
   /** where the current consumer began, by partition */
   const soughtTo = new Map<number, number>()
   /** where the first end is, by partition; null until the cluster has told */

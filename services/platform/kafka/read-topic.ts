@@ -14,6 +14,8 @@ export type ReadTopicOptions<Value> = {
   registry: Pick<Registry, 'decode' | 'decodeKnown' | 'learn'>
   prefix: string
   topic: Topic
+  /** where to begin, by partition; default: at the beginning */
+  from?: ReadonlyMap<number, number>
   /** Whether a record is worth being decoded, by what can be seen of it without; told of every record there is. */
   isWanted: (record: FollowedRecord) => boolean
   /** Called with one wanted record after the other, in order within a partition. What it throws ends the reading. */
@@ -21,10 +23,10 @@ export type ReadTopicOptions<Value> = {
 }
 
 /**
- * Reads a topic once, for a command: all partitions, committed records only, from the beginning to what was its end when this was called. Keeps
+ * Reads a topic once, for a command: all partitions, committed records only, from the beginning or where it is told to what was its end when this was called. Keeps
  * nothing. Where a gate would wait for its surroundings, this gives up.
  * @throws {SluiceError} ACCESS_DENIED, BROKER_UNREACHABLE, TOPICS_MISSING, REGISTRY_UNREACHABLE; MESSAGE_UNDECODABLE for a wanted record that is
- *   not what this topic holds
+ *   not what this topic holds; POSITION_JUMPED where the topic is not as long as the place to begin at
  */
 export async function readTopic<Value>(options: ReadTopicOptions<Value>): Promise<void> {
   const { kafka, registry, topic, isWanted, onValue } = options
@@ -45,7 +47,7 @@ export async function readTopic<Value>(options: ReadTopicOptions<Value>): Promis
     // What is thrown here would have the record come again.
     if (isOver) return
     try {
-      if (record.value === null || !isWanted(record)) return
+      if (!isWanted(record) || record.value === null) return
       const known = registry.decodeKnown<Value>(topic, record.value)
       const handled = known === null ? decodeLater(record, record.value) : onValue(known.value, record)
       return handled?.catch((error: unknown) => fail(told(error, record)))
@@ -67,6 +69,7 @@ export async function readTopic<Value>(options: ReadTopicOptions<Value>): Promis
   const follower = followTopic({
     kafka,
     topic: name,
+    from: options.from,
     onRecord: handle,
     onTrouble(cause) {
       const refusal = refusalOf(cause, name)

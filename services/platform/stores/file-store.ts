@@ -65,6 +65,9 @@ export function createFileStore(
     writeAll,
     copy: (from, sha256, limit) => ask('written', 'copy', { folder, from: from.folder, sha256, limit }),
 
+    remove: (sha256) => ask('written', 'remove', { folder, sha256 }),
+    has: (sha256) => ask('read', 'has', { folder, sha256 }),
+
     async read(sha256, limit) {
       const { buffer, byteOffset, byteLength } = await ask('read', 'read', { folder, sha256, limit })
       return Buffer.from(buffer, byteOffset, byteLength)

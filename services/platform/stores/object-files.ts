@@ -39,6 +39,8 @@ export type FileTasks = {
   read: { task: { folder: string; sha256: string; limit: number }; answer: Uint8Array<ArrayBuffer> }
   /** `from` another store, by the name that it has there; the answer is the name that its bytes deserve */
   copy: { task: { folder: string; from: string; sha256: string; limit: number }; answer: string }
+  remove: { task: { folder: string; sha256: string }; answer: undefined }
+  has: { task: { folder: string; sha256: string }; answer: boolean }
 }
 
 /** An object that is being written. */
@@ -167,6 +169,21 @@ export function createFileTasks(): {
         discard(drafts)
         closeSync(source)
       }
+    },
+
+    remove({ folder, sha256 }) {
+      findStore(folder)
+      const path = pathOf(folder, sha256)
+      rmSync(path, { force: true })
+      if (statSync(dirname(path), { throwIfNoEntry: false }) !== undefined) flush(dirname(path))
+      // Had the disk gone meanwhile, the object would still lie on it.
+      findStore(folder)
+    },
+
+    has({ folder, sha256 }) {
+      const found = statSync(pathOf(folder, sha256), { throwIfNoEntry: false })
+      findStore(folder)
+      return found !== undefined
     },
   }
 }

@@ -23,6 +23,16 @@ export type Store = {
    * @throws {SluiceError} REFERENCE_INVALID, PAYLOAD_MISSING, PAYLOAD_TOO_LARGE (the item's fault); STORE_UNREACHABLE
    */
   read(sha256: string, limit: number): Promise<Buffer>
+  /**
+   * Takes an object away; when it resolves, it stays away after a crash of the machine. One that is not there is no fault.
+   * @throws {SluiceError} REFERENCE_INVALID, STORE_UNREACHABLE
+   */
+  remove(sha256: string): Promise<void>
+  /**
+   * Whether there is an object of this name.
+   * @throws {SluiceError} REFERENCE_INVALID, STORE_UNREACHABLE
+   */
+  has(sha256: string): Promise<boolean>
 }
 
 const reference = /^[0-9a-f]{64}$/

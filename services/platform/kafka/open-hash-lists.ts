@@ -1,12 +1,12 @@
 import { setTimeout as wait } from 'node:timers/promises'
 import type { Kafka } from 'kafkajs'
-import { SluiceError } from '../domain/errors.ts'
-import type { HashListCollector, KnownList, ListState } from '../domain/hash-list-state.ts'
-import { prefixed } from '../domain/topics.ts'
-import { withAdmin } from '../platform/kafka/client.ts'
-import { followHashLists, HASH_ENTRIES } from '../platform/kafka/follow-hash-lists.ts'
-import { isPassing } from '../platform/kafka/kafka-failure.ts'
-import type { Registry } from '../platform/registry.ts'
+import { SluiceError } from '../../domain/errors.ts'
+import type { HashListCollector, KnownList, ListState } from '../../domain/hash-list-state.ts'
+import { prefixed } from '../../domain/topics.ts'
+import type { Registry } from '../registry.ts'
+import { withAdmin } from './client.ts'
+import { type FollowHashListsOptions, followHashLists, HASH_ENTRIES } from './follow-hash-lists.ts'
+import { isPassing } from './kafka-failure.ts'
 
 /** How long a broker that has just started, or has just made the topic, may answer that it is not there yet. */
 const START_PATIENCE_MS = 20_000
@@ -27,10 +27,12 @@ export async function openLists({
   kafka,
   registry,
   prefix,
+  onVersion,
 }: {
   kafka: Kafka
   registry: Registry
   prefix: string
+  onVersion?: FollowHashListsOptions['onVersion']
 }): Promise<OpenLists> {
   await checkTopic(kafka, prefixed(prefix, HASH_ENTRIES))
   await registry.warm([HASH_ENTRIES])
@@ -42,7 +44,8 @@ export async function openLists({
     kafka,
     registry,
     prefix,
-    onVersion() {
+    onVersion(record) {
+      onVersion?.(record)
       changed.resolve()
       changed = Promise.withResolvers<void>()
     },
