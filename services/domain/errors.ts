@@ -76,6 +76,7 @@ export const usageErrors = {
   CONFIG_INVALID: 'a setting is wrong',
   POLICY_INVALID: 'the policy file is wrong',
   LIST_INVALID: 'the hash list file is wrong',
+  VERSION_MISSING: 'there is no such version of the hash list, or it can not be had any more',
   SIDECAR_INVALID: 'a sidecar file is wrong',
   ACCESS_DENIED: 'the brokers do not let this principal do that',
   INSTALL_MISSING: 'something that this command needs is not installed',

@@ -10,6 +10,8 @@ export type KnownVersion = {
   digest: string
   /** milliseconds since the epoch: when this version was last known to be the source's current one */
   checkedAt: number
+  /** ids of entries that are in shadow by somebody's word, or `ALL_ENTRIES` */
+  shadowed: readonly string[]
   /** how many there are; of a {@link KnownList} themselves */
   entries: { readonly length: number }
 }
@@ -134,7 +136,7 @@ export class HashListCollector {
 }
 
 function close(list: Collected, manifest: HashListManifest, offset: number): void {
-  const { version, checkedAt, digest } = manifest
+  const { version, checkedAt, digest, shadowed } = manifest
   const previous = list.inForce
   const isUnchanged = !list.changing && previous?.digest === digest && previous.entries.length === manifest.entries
   const entries = isUnchanged ? previous.entries : provenBy(manifest, list.entries)
@@ -142,7 +144,7 @@ function close(list: Collected, manifest: HashListManifest, offset: number): voi
     list.broken = { version, expected: manifest.entries, found: list.entries.size }
     return
   }
-  list.inForce = { list: list.list, version, digest, checkedAt, entries }
+  list.inForce = { list: list.list, version, digest, checkedAt, shadowed, entries }
   list.manifestAt = offset
   list.broken = null
   list.changing = false

@@ -25,6 +25,9 @@ const OTHER_SIGNAL = /^signal:([a-z0-9][a-z0-9-]{0,31})$/
 /** Shown where a list file tells a member: no semicolon, nothing that is not seen. */
 const MEMBER = /^[^\p{C};]{1,128}$/u
 
+/** Among the shadowed entries of a version: all of them. No entry can have this id. */
+export const ALL_ENTRIES = '*'
+
 /** Key of an entry's record on gate.hash-entries: `LIST/entry/ID`. */
 export function entryKey(list: string, id: string): string {
   return `${list}/entry/${id}`
@@ -221,6 +224,36 @@ export function entryText({ id, signals, classification, opinions, withdrawn }: 
   if (opinions.length === 0 && !withdrawn) return JSON.stringify(text)
   const said = sortedOpinions(opinions).map(({ member, opinion }) => [member, opinion])
   return JSON.stringify([...text, said, withdrawn])
+}
+
+const textSchema = z.union([
+  z.tuple([z.string(), z.array(z.string()), z.string().nullable()]),
+  z.tuple([
+    z.string(),
+    z.array(z.string()),
+    z.string().nullable(),
+    z.array(z.tuple([z.string(), z.string()])),
+    z.boolean(),
+  ]),
+])
+
+/** The entry that a text of {@link entryText} is of. @throws {RangeError} for any other text */
+export function entryFromText(list: string, text: string): HashListEntry {
+  const parsed = textSchema.safeParse(jsonOf(text))
+  if (!parsed.success) throw new RangeError('expected the text of an entry')
+  const [id, hashes, classification, said = [], withdrawn = false] = parsed.data
+  const signals = hashes.map((hash): KnownHash => {
+    const colon = hash.lastIndexOf(':')
+    return { signal: hash.slice(0, colon), value: Buffer.from(hash.slice(colon + 1), 'hex') }
+  })
+  return {
+    list,
+    id,
+    signals,
+    classification,
+    opinions: said.map(([member, opinion]) => ({ member, opinion })),
+    withdrawn,
+  }
 }
 
 /**

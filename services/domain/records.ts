@@ -296,6 +296,18 @@ export type HashListEntry = {
   withdrawn: boolean
 }
 
+/** How a version came about. */
+export type VersionCause = {
+  /** import, sync, rollback, shadow or enforce; a string, so that acts may be added. */
+  act: string
+  /** Who asked for it, by the name that they gave; null where nobody was asked for one. */
+  who: null | string
+  /** Why, in their words. */
+  why: null | string
+  /** What it was done to: of a rollback the version whose entries came back, of shadow and enforce the entry. */
+  of: null | string
+}
+
 /** The record that closes a version of a list. */
 export type HashListManifest = {
   /** Name of the list. */
@@ -308,6 +320,10 @@ export type HashListManifest = {
   digest: string
   /** When this version was last known to be the source's current one; milliseconds since the epoch, UTC. */
   checkedAt: number
+  /** Ids of entries that are in shadow, whatever the source says, until somebody takes that back; * stands for all of them. */
+  shadowed: Array<string>
+  /** How this version came about; null for versions that were made before this was kept. */
+  cause: null | VersionCause
 }
 
 /** Topic gate.hash-entries, key: list/entry for entries, list/version for manifests. Exactly one of entry and manifest is set. Written by lists, read by gate and recall. */

@@ -141,7 +141,12 @@ export function collectLists(options: CollectListsOptions): ListsCollecting {
   function renamed(known: readonly KnownList[]): MatchTables | null {
     if (built === null || known.length !== built.known.length) return null
     if (known.some(({ entries }, at) => entries !== built?.known[at]?.entries)) return null
-    const lists = known.map(({ list, version, entries }) => ({ list, version, entries: entries.places }))
+    const lists = known.map(({ list, version, shadowed, entries }) => ({
+      list,
+      version,
+      shadowed,
+      entries: entries.places,
+    }))
     return { ...built.tables, lists }
   }
 

@@ -56,7 +56,7 @@ async function indexOf(file: string | undefined): Promise<MatchIndex> {
   if (file === undefined) return buildMatchIndex([])
   const list = basename(file, extname(file))
   const { entries } = await readHashListFile(file, list)
-  return buildMatchIndex([{ list, version: 'file', digest: '', checkedAt: 0, entries }])
+  return buildMatchIndex([{ list, version: 'file', digest: '', checkedAt: 0, shadowed: [], entries }])
 }
 
 async function inspectFile(file: string, policy: Policy, index: MatchIndex, scanners: Scanners): Promise<Report> {

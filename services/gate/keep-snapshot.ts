@@ -222,9 +222,11 @@ function eventOf(what: 'used' | 'written', { mark, lists }: ListsSnapshot, began
   return { what, entries, offset: mark.offset, seconds: Math.round(performance.now() - began) / 1000 }
 }
 
-function isManifestOf(known: KnownList, { list, version, entries, digest, checkedAt }: HashListManifest): boolean {
-  const isSame = known.list === list && known.version === version && known.digest === digest
-  return isSame && known.entries.length === entries && known.checkedAt === checkedAt
+function isManifestOf(known: KnownList, { entries, shadowed, ...manifest }: HashListManifest): boolean {
+  const isSame = (['list', 'version', 'digest', 'checkedAt'] as const).every(
+    (field) => known[field] === manifest[field],
+  )
+  return isSame && known.entries.length === entries && known.shadowed.join() === shadowed.join()
 }
 
 function slowDisk(): SluiceError {

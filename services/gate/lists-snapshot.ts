@@ -14,7 +14,7 @@ import type { ReadMark } from '../platform/kafka/follow-topic.ts'
  * A file: a line that names its form, the length of the header, the header as JSON, the bytes of every list's chunks, then of its places, and the
  * sha256 of all that.
  */
-const FORM = 'sluice lists snapshot 1\n'
+const FORM = 'sluice lists snapshot 2\n'
 /** Places are written as they lie in memory. */
 const LAYOUT = `${PACKED_LAYOUT}/${endianness()}`
 const HEADER_AT = FORM.length + 4
@@ -50,6 +50,7 @@ const headerSchema = z.strictObject({
           version: z.string(),
           digest: z.string(),
           checkedAt: z.number(),
+          shadowed: z.array(z.string()),
           chunks: z.array(count),
           /** null: those collected */
           places: count.nullable(),
@@ -190,13 +191,14 @@ function laidOut({ lists: { malformed, lists }, ...origin }: ListsSnapshot): { h
     const ofCollected = { chunks: numbered(collected.chunks, collected.used), places: written(places), superseded }
     if (inForce === null) return { ...state, inForce, chunks, collected: ofCollected }
     const { version, digest, checkedAt, entries } = inForce
+    const shadowed = [...inForce.shadowed]
     const own = entries.places
     const ofVersion = {
       // Where it is not one of those collected, nothing is written to it any more.
       chunks: numbered(own.chunks, own.chunks.at(-1)?.length ?? 0),
       places: own.places === places ? null : written(own.places),
     }
-    return { ...state, inForce: { version, digest, checkedAt, ...ofVersion }, chunks, collected: ofCollected }
+    return { ...state, inForce: { version, digest, checkedAt, shadowed, ...ofVersion }, chunks, collected: ofCollected }
   })
   const header: Header = { engine: ENGINE_VERSION, layout: LAYOUT, ...origin, malformed, lists: headers }
   return { header, parts: [...chunkParts, ...placeParts] }
@@ -271,6 +273,7 @@ function savedList(
       version: inForce.version,
       digest: inForce.digest,
       checkedAt: inForce.checkedAt,
+      shadowed: inForce.shadowed,
       entries: new PackedEntries({ list, chunks: own(inForce.chunks), places: placesInForce }),
     },
     collected: {

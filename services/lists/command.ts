@@ -1,13 +1,20 @@
 import { Command } from 'commander'
 import { importCommand } from './import-command.ts'
+import { rollbackCommand } from './rollback-command.ts'
+import { enforceCommand, shadowCommand } from './shadow-command.ts'
 import { statusCommand } from './status-command.ts'
+import { versionsCommand } from './versions-command.ts'
 
 /** `sluice lists ...` */
 export function listsCommand(): Command {
   return new Command('lists')
-    .summary('import hash lists and see what is in force')
-    .description('Imports hash lists onto gate.hash-entries and shows what is in force.')
+    .summary('import hash lists, see what is in force, go back')
+    .description('Imports hash lists onto gate.hash-entries, shows what is in force and what was, and goes back to it.')
     .addCommand(importCommand())
     .addCommand(statusCommand())
+    .addCommand(versionsCommand())
+    .addCommand(rollbackCommand())
+    .addCommand(shadowCommand())
+    .addCommand(enforceCommand())
     .addHelpText('after', '\nExample:\n  sluice lists import known.csv --list stand-in')
 }

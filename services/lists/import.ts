@@ -1,12 +1,15 @@
 import type { Kafka, Producer } from 'kafkajs'
 import { SluiceError } from '../domain/errors.ts'
-import { entryKey, entryText, manifestKey, versionName } from '../domain/hash-list.ts'
+import { entryKey, entryText, manifestKey, parseHashListKey, versionName } from '../domain/hash-list.ts'
+import type { KnownList } from '../domain/hash-list-state.ts'
 import type { PackedEntries } from '../domain/packed-entries.ts'
-import type { HashListManifest, HashListRecord } from '../domain/records.ts'
+import type { HashListManifest, HashListRecord, VersionCause } from '../domain/records.ts'
 import { prefixed } from '../domain/topics.ts'
-import { HASH_ENTRIES } from '../platform/kafka/follow-hash-lists.ts'
+import { HASH_ENTRIES, type VersionRecord } from '../platform/kafka/follow-hash-lists.ts'
 import { openLists } from '../platform/kafka/open-hash-lists.ts'
 import type { Registry } from '../platform/registry.ts'
+import type { FileStore } from '../platform/stores/file-store.ts'
+import { keepVersion } from './kept-versions.ts'
 
 /** Well below what the topic takes at once. */
 const REQUEST_BYTES = 1_048_576
@@ -17,16 +20,30 @@ export type ImportOptions = {
   kafka: Kafka
   registry: Registry
   prefix: string
+  /** where versions are kept */
+  store: FileStore
   list: string
-  /** the whole new version */
-  entries: PackedEntries
-  /** when the source was last known to be current; milliseconds since the epoch */
-  checkedAt: number
+  /** the version to come, or what makes it of what there is */
+  next: NextVersion | ((known: KnownVersions) => NextVersion | Promise<NextVersion>)
   /** milliseconds since the epoch */
   now: number
   /** Called as records are written. */
   onProgress?: (done: number, total: number) => void
 }
+
+/** A version that is about to be written. */
+export type NextVersion = {
+  /** all of them */
+  entries: PackedEntries
+  /** when the source was last known to be current; milliseconds since the epoch */
+  checkedAt: number
+  /** ids of entries in shadow, or `ALL_ENTRIES`; default: as in the version in force */
+  shadowed?: readonly string[]
+  cause: VersionCause
+}
+
+/** The versions of a list that there are. */
+export type KnownVersions = { inForce: KnownList | null; manifests: HashListManifest[] }
 
 /** What an import did, in numbers of entries. */
 export type ImportReport = {
@@ -48,19 +65,36 @@ export type ImportReport = {
  * @throws {SluiceError} BROKER_UNREACHABLE, TOPICS_MISSING, REGISTRY_UNREACHABLE; LISTS_INCOMPLETE when another import of the list came between
  */
 export async function importList(options: ImportOptions): Promise<ImportReport> {
-  const { list, checkedAt } = options
-  const entries = options.entries.byId()
-  const lists = await openLists(options)
+  const { list, store, next } = options
+  const manifests = new Map<string, HashListManifest>()
+  const lists = await openLists({ ...options, onVersion: (record) => noteVersion(manifests, list, record) })
+  // No version was kept before versions told how they came about.
+  const isFirst = ![...manifests.values()].some(({ cause }) => cause !== null)
   const producer = options.kafka.producer({ idempotent: true, maxInFlightRequests: 1, allowAutoTopicCreation: false })
   try {
+    const inForce = lists.collector.states().find((state) => state.list === list)?.inForce ?? null
+    const known = { inForce, manifests: [...manifests.values()] }
+    const { checkedAt, shadowed = inForce?.shadowed ?? [], cause, ...wanted } = await madeOf(next, known)
+    const entries = wanted.entries.byId()
     const before = lists.collector.collected(list).snapshot().byId()
     const digest = entries.digest()
     const version = versionName(options.now, digest, lists.collector.newestVersion(list))
     const { added, changed, removed } = compare(before, entries)
-    const manifest: HashListManifest = { list, version, entries: entries.length, digest, checkedAt }
+    const manifest: HashListManifest = {
+      list,
+      version,
+      entries: entries.length,
+      digest,
+      checkedAt,
+      shadowed: [...shadowed],
+      cause,
+    }
 
+    await (isFirst ? store.make() : store.find())
+    // First of all: a version that is in force can be had again.
+    await keepVersion(store, entries, digest)
     await connect(producer)
-    await send(before, [...added, ...changed], removed)
+    await send(entries, before, [...added, ...changed], removed)
     await write([{ key: manifestKey(list, version), value: await encode({ entry: null, manifest }) }])
     const closed = await lists.waitFor(
       (state) => state.list === list && (isAtLeast(state.inForce, version) || isAtLeast(state.broken, version)),
@@ -87,7 +121,12 @@ export async function importList(options: ImportOptions): Promise<ImportReport> 
   }
 
   /** @param wanted numbers of entries to write @param gone numbers of entries of `before` to take back */
-  async function send(before: PackedEntries, wanted: readonly number[], gone: readonly number[]): Promise<void> {
+  async function send(
+    entries: PackedEntries,
+    before: PackedEntries,
+    wanted: readonly number[],
+    gone: readonly number[],
+  ): Promise<void> {
     const total = wanted.length + gone.length
     let messages: Array<{ key: string; value: Buffer | null }> = []
     let bytes = 0
@@ -118,6 +157,22 @@ export async function importList(options: ImportOptions): Promise<ImportReport> 
       throw new SluiceError('BROKER_UNREACHABLE', `${topic} could not be written; import the list again`, { cause })
     }
   }
+}
+
+function madeOf(next: ImportOptions['next'], known: KnownVersions): NextVersion | Promise<NextVersion> {
+  return typeof next === 'function' ? next(known) : next
+}
+
+/** Of all lists' versions those of one list; a version that is taken back is none. */
+export function noteVersion(
+  manifests: Map<string, HashListManifest>,
+  list: string,
+  { key, manifest }: VersionRecord,
+): void {
+  const place = key === null ? null : parseHashListKey(key)
+  if (place?.list !== list) return
+  if (manifest === null) manifests.delete(place.name)
+  else if (manifest.list === list && manifest.version === place.name) manifests.set(place.name, manifest)
 }
 
 /** Numbers of entries, both in the order of ids: of those that only `after` has, those that are others there, and those that only `before` has. */

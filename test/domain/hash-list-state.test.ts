@@ -24,7 +24,15 @@ function remove(id: string): Message {
   return { key: entryKey('known', id), record: null }
 }
 function close(version: string, entries: HashListEntry[], checkedAt = 0): Message {
-  const manifest = { list: 'known', version, entries: entries.length, digest: listDigest(entries), checkedAt }
+  const manifest = {
+    list: 'known',
+    version,
+    entries: entries.length,
+    digest: listDigest(entries),
+    checkedAt,
+    shadowed: [],
+    cause: null,
+  }
   return { key: manifestKey('known', version), record: { entry: null, manifest } }
 }
 function read(messages: readonly Message[], collector = new HashListCollector()): HashListCollector {

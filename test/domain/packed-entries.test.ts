@@ -122,7 +122,15 @@ test('whatever records come, the collector holds what a plain model of them hold
         } else {
           number += 1
           const digest = step.as === 'wrong' ? '0'.repeat(64) : listDigest(model.values())
-          const manifest = { list: 'known', version: version(), entries: model.size, digest, checkedAt: number }
+          const manifest = {
+            list: 'known',
+            version: version(),
+            entries: model.size,
+            digest,
+            checkedAt: number,
+            shadowed: [],
+            cause: null,
+          }
           const record = step.as === 'unreadable' ? undefined : { entry: null, manifest }
           collector.apply(manifestKey('known', version()), record)
           if (step.as === 'right') inForce = { version: version(), entries: sorted(model.values()) }

@@ -164,7 +164,7 @@ test('the state of a lane says whether it judges, has caught up, starts, waits o
 test('every list that policy names or the topic has is told of, with its own problem', () => {
   const state = (list: string, hours: number): ListState => ({
     list,
-    inForce: { list, version: 'v1', digest: '', checkedAt: NOW - hours * 3_600_000, entries: [] },
+    inForce: { list, version: 'v1', digest: '', checkedAt: NOW - hours * 3_600_000, shadowed: [], entries: [] },
     broken: null,
     changing: false,
   })

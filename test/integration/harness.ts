@@ -15,8 +15,8 @@ import { importList } from '../../services/lists/import.ts'
 import { createKafka, withAdmin } from '../../services/platform/kafka/client.ts'
 import { createRegistry, type Registry } from '../../services/platform/registry.ts'
 import { readSettings, type Settings } from '../../services/platform/settings.ts'
-import { createFileStore } from '../../services/platform/stores/file-store.ts'
-import type { Store, StoreName } from '../../services/platform/stores/store.ts'
+import { createFileStore, type FileStore } from '../../services/platform/stores/file-store.ts'
+import type { StoreName } from '../../services/platform/stores/store.ts'
 import { createGap, type Gap } from './gap.ts'
 import { type GateProcess, type SluiceProcess, startGateProcess, startSluice } from './gate-process.ts'
 import { sharedStack } from './shared-stack.ts'
@@ -87,7 +87,7 @@ export type Bench = {
   group: string
   /** a topic's name on the cluster */
   topic(name: Topic): string
-  store(name: StoreName): Store
+  store(name: StoreName): FileStore
   storeFolder(name: StoreName): string
   /** Runs a command to its end. @throws {Error} with what it wrote when it ends with another code than expected */
   sluice(words: readonly string[], expectedCode?: number): Promise<SluiceProcess>
@@ -137,7 +137,7 @@ export async function openBench(t: Scope, options: BenchOptions = {}): Promise<B
   const group = prefixed(prefix, 'gate')
   const gates: GateProcess[] = []
   const gaps: Gap[] = []
-  const stores = new Map<StoreName, Store>()
+  const stores = new Map<StoreName, FileStore>()
   let producer: Producer | null = null
 
   const bench: Bench = {
@@ -185,8 +185,9 @@ export async function openBench(t: Scope, options: BenchOptions = {}): Promise<B
         const { entry } = entryFromRow(row, { list, file: list, line })
         if (entry !== null) packed.put(entry)
       }
-      const [entries, now] = [packed.snapshot(), Date.now()]
-      await importList({ kafka, registry, prefix, list, entries, checkedAt: checkedAt.getTime(), now })
+      const cause = { act: 'import', who: null, why: null, of: null }
+      const next = { entries: packed.snapshot(), checkedAt: checkedAt.getTime(), cause }
+      await importList({ kafka, registry, prefix, store: bench.store('lists'), list, next, now: Date.now() })
     },
 
     async produce(topic, messages) {

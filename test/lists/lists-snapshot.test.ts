@@ -55,7 +55,15 @@ function put(list: string, id: string, fill: number): Message {
 }
 
 function close(list: string, version: string, entries: readonly HashListEntry[], checkedAt = 0): Message {
-  const manifest = { list, version, entries: entries.length, digest: listDigest(entries), checkedAt }
+  const manifest = {
+    list,
+    version,
+    entries: entries.length,
+    digest: listDigest(entries),
+    checkedAt,
+    shadowed: [],
+    cause: null,
+  }
   return { key: manifestKey(list, version), record: { entry: null, manifest } }
 }
 
@@ -248,7 +256,7 @@ test('a snapshot of another release is not believed, though it is whole', async 
   await kept(folder, apply(new HashListCollector(), [put('known', 'a', 1)]))
   const bytes = await readFile(path)
   for (const [was, is] of [
-    ['snapshot 1\n', 'snapshot 2\n'],
+    ['snapshot 2\n', 'snapshot 1\n'],
     [`"engine":"${ENGINE_VERSION}"`, '"engine":"0"'],
     ['"layout":"2/', '"layout":"1/'],
   ] as const) {

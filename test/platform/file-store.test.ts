@@ -149,3 +149,26 @@ test('from a store that is gone nothing is taken away, and nothing is said to be
   renameSync(join(root, 'gone'), join(root, 'intake'))
   assert.equal(await store.has(name), true)
 })
+
+test('an object that comes in parts is kept whole under its name, and is read in parts; of one that breaks off nothing is left', async (t) => {
+  const root = folder(t)
+  const store = await made(root)
+  const parts = [Buffer.alloc(5_000_000, 1), Buffer.alloc(0), Buffer.alloc(3_400_000, 2), Buffer.from('the end')]
+  const large = Buffer.concat(parts)
+  const largeName = hash('sha256', large)
+  await store.writeParts(largeName, parts)
+  assert.deepEqual(Buffer.concat(await Array.fromAsync(store.readParts(largeName))), large)
+  assert.deepEqual(readdirSync(dirname(pathOf(root, largeName))), [largeName])
+  await store.writeParts(hash('sha256', ''), [])
+  assert.deepEqual(await Array.fromAsync(store.readParts(hash('sha256', ''))), [])
+
+  const breaking = function* () {
+    yield bytes
+    throw new RangeError('broken off')
+  }
+  await assert.rejects(store.writeParts(name, breaking()), RangeError)
+  await assert.rejects(store.writeParts('../x', [bytes]), code('REFERENCE_INVALID'))
+  await assert.rejects(Array.fromAsync(store.readParts(name)), code('PAYLOAD_MISSING'))
+  const drafts = readdirSync(join(root, 'intake')).filter((file) => file.startsWith('.') && !file.startsWith('.sluice'))
+  assert.deepEqual(drafts, [])
+})

@@ -29,7 +29,7 @@ export type Judgement = {
   outcome: Outcome
   /** every reason, once each, in alphabetical order; empty when there is nothing to say */
   reasons: Reason[]
-  /** the matches as given, with `enforced` set by policy, without those that policy does not want to see */
+  /** the matches as given, with `enforced` false where policy says so too, without those that policy does not want to see */
   matches: Match[]
   /** the provenance facts that policy asks for and the envelope lacks, in alphabetical order */
   missing: MissingFact[]
@@ -73,9 +73,12 @@ export function judge(input: {
   }
 }
 
-/** What policy makes of a match: by the entry's standing; nothing is more than shadow where the list is in shadow. */
-function modeOf({ list, standing }: Match, { lists, standings }: Pick<Policy, 'lists' | 'standings'>): StandingMode {
+/** What policy makes of a match: by the entry's standing; nothing is more than shadow where the list is, or the list's version has the entry so. */
+function modeOf(
+  { list, standing, enforced }: Match,
+  { lists, standings }: Pick<Policy, 'lists' | 'standings'>,
+): StandingMode {
   const mode = new Map<string, StandingMode>(Object.entries(standings)).get(standing) ?? 'enforce'
-  const isShadowed = Object.hasOwn(lists, list) && lists[list]?.mode === 'shadow'
+  const isShadowed = !enforced || (Object.hasOwn(lists, list) && lists[list]?.mode === 'shadow')
   return isShadowed && mode !== 'off' ? 'shadow' : mode
 }

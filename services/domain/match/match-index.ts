@@ -1,4 +1,5 @@
 import { AS_IT_STANDS, type Fingerprint } from '../fingerprint.ts'
+import { ALL_ENTRIES } from '../hash-list.ts'
 import type { KnownList } from '../hash-list-state.ts'
 import type { PdqTiers } from '../judge/policy.ts'
 import { type EntryPlaces, PackedEntries } from '../packed-entries.ts'
@@ -31,7 +32,7 @@ function matcherOf(table: Table): Matcher {
 /** All that an index consists of. What is large in it is shared memory: it may be handed to another thread, and opened there. */
 export type MatchTables = {
   /** the lists' versions; their entries are numbered through from the first list's first on */
-  lists: Array<{ list: string; version: string; entries: EntryPlaces }>
+  lists: Array<Pick<KnownList, 'list' | 'version' | 'shadowed'> & { entries: EntryPlaces }>
   bySignal: Array<{ signal: string; table: Table }>
   unmatchable: number
 }
@@ -45,7 +46,7 @@ export type MatchIndex = {
    * Everything in the fingerprint that is known.
    * @returns at most one match for each list, entry, signal kind and class: the one of the least distance, then the earliest frame, then the
    *   transform that comes first in the alphabet. Ascending by class (exact, near, wide) and distance; the order depends on nothing but the content.
-   *   `enforced` is true throughout: the judge sets it by policy.
+   *   `enforced` is false where the version has the entry in shadow; policy has its say after that, in the judge.
    */
   match(fingerprint: Fingerprint, tiers: PdqTiers): Match[]
   /**
@@ -82,7 +83,7 @@ export function buildMatchTables(lists: readonly KnownList[]): MatchTables {
     known.filled += 1
   })
   return {
-    lists: lists.map(({ list, version, entries }) => ({ list, version, entries: entries.places })),
+    lists: lists.map(({ list, version, shadowed, entries }) => ({ list, version, shadowed, entries: entries.places })),
     bySignal: [...values].map(([signal, { build }]) => ({ signal, table: build() })),
     unmatchable,
   }
@@ -104,18 +105,22 @@ function eachHash(
 export function openMatchIndex({ lists, bySignal, unmatchable }: MatchTables): MatchIndex {
   const matchers = new Map(bySignal.map(({ signal, table }) => [signal, matcherOf(table)]))
   let first = 0
-  const opened = lists.map(({ list, version, entries: places }) => {
+  const opened = lists.map(({ list, version, shadowed, entries: places }) => {
     const entries = new PackedEntries(places)
     const begin = first
     first += entries.length
-    return { list, version, entries, begin }
+    return { list, version, shadowed: new Set(shadowed), entries, begin }
   })
 
   /** The entry of this number. */
-  function known(ref: number): { list: string; version: string; entry: HashListEntry } | undefined {
+  function known(
+    ref: number,
+  ): { list: string; version: string; entry: HashListEntry; isShadowed: boolean } | undefined {
     const found = opened.findLast(({ begin }) => begin <= ref)
     const entry = found?.entries.at(ref - found.begin)
-    return found && entry && { list: found.list, version: found.version, entry }
+    if (found === undefined || entry === undefined) return undefined
+    const { list, version, shadowed } = found
+    return { list, version, entry, isShadowed: shadowed.has(entry.id) || shadowed.has(ALL_ENTRIES) }
   }
 
   return {
@@ -124,8 +129,9 @@ export function openMatchIndex({ lists, bySignal, unmatchable }: MatchTables): M
       const found: Match[] = []
       for (const signal of fingerprint) {
         for (const { ref, distance, class: matchClass } of matchers.get(signal.signal)?.match(signal, tiers) ?? []) {
-          const { list, version, entry } = known(ref) ?? {}
-          if (list === undefined || version === undefined || entry === undefined) continue
+          const origin = known(ref)
+          if (origin === undefined) continue
+          const { list, version, entry, isShadowed } = origin
           const match: Match = {
             list,
             listVersion: version,
@@ -136,7 +142,7 @@ export function openMatchIndex({ lists, bySignal, unmatchable }: MatchTables): M
             frame: signal.frame,
             transform: signal.transform,
             class: matchClass,
-            enforced: true,
+            enforced: !isShadowed,
             classification: entry.classification,
             standing: standingOf(entry),
           }

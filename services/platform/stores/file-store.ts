@@ -4,6 +4,8 @@ import { createFileThreads, type FileThreads } from './file-threads.ts'
 import type { FileTasks } from './object-files.ts'
 import type { Store, StoredObject, StoreName } from './store.ts'
 
+/** Of a large object, read at a time. */
+const PART_BYTES = 4_194_304
 /** So many calls may wait for a slow disk at the same time. */
 const THREADS = 4
 
@@ -21,6 +23,16 @@ export type FileStore = Store & {
    * @throws {SluiceError} REFERENCE_INVALID, PAYLOAD_MISSING, PAYLOAD_TOO_LARGE (the item's fault); STORE_UNREACHABLE
    */
   copy(from: FileStore, sha256: string, limit: number): Promise<string>
+  /**
+   * Keeps an object that is too large to be in memory at once, under the sha256 that its maker has found; as {@link Store.write}.
+   * @throws {unknown} also what making the parts throws
+   */
+  writeParts(sha256: string, parts: AsyncIterable<Uint8Array> | Iterable<Uint8Array>): Promise<void>
+  /**
+   * The bytes of an object of any size, in parts; they are not hashed here.
+   * @throws {SluiceError} REFERENCE_INVALID, PAYLOAD_MISSING; STORE_UNREACHABLE
+   */
+  readParts(sha256: string): AsyncGenerator<Uint8Array>
 }
 
 /**
@@ -64,6 +76,30 @@ export function createFileStore(
     write: (sha256, bytes) => writeAll([{ sha256, bytes }]),
     writeAll,
     copy: (from, sha256, limit) => ask('written', 'copy', { folder, from: from.folder, sha256, limit }),
+
+    async writeParts(sha256, parts) {
+      let draft = await ask('written', 'append', { folder, draft: null, bytes: new Uint8Array() })
+      try {
+        for await (const part of parts) {
+          const bytes = new Uint8Array(part)
+          draft = await ask('written', 'append', { folder, draft, bytes }, [bytes.buffer])
+        }
+        await ask('written', 'settle', { folder, draft, sha256 })
+      } catch (error) {
+        // Where it can't be taken away either, a draft is nobody's object.
+        await ask('written', 'abandon', { folder, draft }).catch(() => undefined)
+        throw error
+      }
+    },
+
+    async *readParts(sha256) {
+      for (let from = 0; ; ) {
+        const bytes = await ask('read', 'part', { folder, sha256, from, length: PART_BYTES })
+        if (bytes.length > 0) yield bytes
+        if (bytes.length < PART_BYTES) return
+        from += bytes.length
+      }
+    },
 
     remove: (sha256) => ask('written', 'remove', { folder, sha256 }),
     has: (sha256) => ask('read', 'has', { folder, sha256 }),

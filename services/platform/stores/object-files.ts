@@ -39,6 +39,14 @@ export type FileTasks = {
   read: { task: { folder: string; sha256: string; limit: number }; answer: Uint8Array<ArrayBuffer> }
   /** `from` another store, by the name that it has there; the answer is the name that its bytes deserve */
   copy: { task: { folder: string; from: string; sha256: string; limit: number }; answer: string }
+  /** Adds bytes to what is not an object yet; the first ones where `draft` is null. The answer is what to call it. */
+  append: { task: { folder: string; draft: string | null; bytes: Uint8Array }; answer: string }
+  /** Makes an object of what was added. */
+  settle: { task: { folder: string; draft: string; sha256: string }; answer: undefined }
+  /** Takes away what was added, instead. */
+  abandon: { task: { folder: string; draft: string }; answer: undefined }
+  /** Some bytes of an object: as many as that where there are. */
+  part: { task: { folder: string; sha256: string; from: number; length: number }; answer: Uint8Array<ArrayBuffer> }
   remove: { task: { folder: string; sha256: string }; answer: undefined }
   has: { task: { folder: string; sha256: string }; answer: boolean }
 }
@@ -171,6 +179,41 @@ export function createFileTasks(): {
       }
     },
 
+    append({ folder, draft, bytes }) {
+      findStore(folder)
+      const path = draft === null ? join(folder, `.${randomUUID()}`) : join(folder, draft)
+      const file = openSync(path, draft === null ? 'wx' : 'a', MODE)
+      try {
+        append({ path, file }, bytes)
+      } finally {
+        closeSync(file)
+      }
+      return basename(path)
+    },
+
+    settle({ folder, draft, sha256 }) {
+      const path = join(folder, draft)
+      const drafts = new Map([[sha256, { path, file: openSync(path, constants.O_RDWR | constants.O_NOFOLLOW) }]])
+      try {
+        place(folder, drafts, new Set([shardOf(folder, sha256)]))
+      } finally {
+        discard(drafts)
+      }
+    },
+
+    abandon({ folder, draft }) {
+      rmSync(join(folder, draft), { force: true })
+    },
+
+    part({ folder, sha256, from, length }) {
+      const file = openObject(folder, sha256, Number.POSITIVE_INFINITY)
+      try {
+        return readPart(file, length, from)
+      } finally {
+        closeSync(file)
+      }
+    },
+
     remove({ folder, sha256 }) {
       findStore(folder)
       const path = pathOf(folder, sha256)
@@ -208,12 +251,12 @@ function append({ file }: Draft, bytes: Uint8Array): void {
   for (let written = 0; written < bytes.length; ) written += writeSync(file, bytes, written)
 }
 
-/** The next bytes of a file, as many as that where there are. */
-function readPart(file: number, length: number): Uint8Array<ArrayBuffer> {
+/** Bytes of a file, as many as that where there are: the next ones, or those from a place on. */
+function readPart(file: number, length: number, from: number | null = null): Uint8Array<ArrayBuffer> {
   const bytes = new Uint8Array(length)
   let filled = 0
   while (filled < length) {
-    const count = readSync(file, bytes, filled, length - filled, null)
+    const count = readSync(file, bytes, filled, length - filled, from === null ? null : from + filled)
     if (count === 0) break
     filled += count
   }

@@ -13,7 +13,7 @@ const policy: Pick<Policy, 'lists'> = {
 function state(list: string, checkedAt: number, more: Partial<ListState> = {}): ListState {
   return {
     list,
-    inForce: { list, version: 'v1', digest: '', checkedAt, entries: [] },
+    inForce: { list, version: 'v1', digest: '', checkedAt, shadowed: [], entries: [] },
     broken: null,
     changing: false,
     ...more,

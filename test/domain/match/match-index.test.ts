@@ -15,6 +15,7 @@ function list(name: string, entries: Array<[id: string, ...signals: Array<[strin
     version: `${name}-v1`,
     digest: '',
     checkedAt: 0,
+    shadowed: [],
     entries: packEntries(
       name,
       entries.map(([id, ...signals]): HashListEntry => {
