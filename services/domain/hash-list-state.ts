@@ -33,7 +33,11 @@ type Kept = ListState<KnownList> & {
   /** where the manifest of the version in force stands on the topic */
   manifestAt: number
 }
-type Collected = Kept & { entries: PackedList }
+type Collected = Kept & {
+  entries: PackedList
+  /** the manifest that the entries do not add up to, and where it stands; null where none is */
+  unproven: { manifest: HashListManifest; offset: number } | null
+}
 
 /** All that a collector knows at one moment. */
 export type SavedLists = {
@@ -59,7 +63,7 @@ export class HashListCollector {
   constructor(saved: SavedLists = { malformed: 0, lists: [] }) {
     this.malformed = saved.malformed
     for (const { collected, ...state } of saved.lists) {
-      this.#lists.set(state.list, { ...state, entries: new PackedList(state.list, collected) })
+      this.#lists.set(state.list, { ...state, entries: new PackedList(state.list, collected), unproven: null })
     }
   }
 
@@ -88,6 +92,7 @@ export class HashListCollector {
     if (manifest && manifest.list === place.list && manifest.version === place.name) close(list, manifest, offset)
     else if (record === null) withdraw(list, place.name)
     else {
+      list.unproven = null
       list.broken = { version: place.name, expected: 0, found: list.entries.size }
       this.#malformed()
     }
@@ -103,10 +108,29 @@ export class HashListCollector {
 
   /** All that it knows; what comes later does not change it. */
   save(): SavedLists {
-    const lists = [...this.#lists.values()].map(({ entries, ...state }) => {
+    const lists = [...this.#lists.values()].map(({ entries, unproven: _, ...state }) => {
       return { ...state, collected: entries.save(state.changing ? undefined : state.inForce?.entries.places.places) }
     })
     return { malformed: this.malformed, lists }
+  }
+
+  /** The newest manifests that the topic's entries do not add up to: of imports that came between, compaction may have taken away what they replace. */
+  unproven(): HashListManifest[] {
+    return [...this.#lists.values()].flatMap(({ unproven }) => unproven?.manifest ?? [])
+  }
+
+  /**
+   * Takes a version's entries from elsewhere. They have to prove themselves just as those of the topic do.
+   * @returns whether that version is in force now: not where a newer manifest has come meanwhile
+   */
+  supply({ list: name, version }: Pick<HashListManifest, 'list' | 'version'>, entries: PackedEntries): boolean {
+    const list = this.#lists.get(name)
+    const unproven = list?.unproven
+    if (list === undefined || unproven?.manifest.version !== version) return false
+    const { manifest, offset } = unproven
+    if (entries.length !== manifest.entries || entries.digest() !== manifest.digest) return false
+    enforce(list, manifest, entries, offset)
+    return true
   }
 
   /** What the topic holds of a list at this moment, complete or not: what an import compares with. */
@@ -123,7 +147,7 @@ export class HashListCollector {
     let found = this.#lists.get(list)
     if (found === undefined) {
       const nothing = { inForce: null, broken: null, changing: false, newestVersion: null, manifestAt: -1 }
-      found = { list, ...nothing, entries: new PackedList(list) }
+      found = { list, ...nothing, entries: new PackedList(list), unproven: null }
       this.#lists.set(list, found)
     }
     return found
@@ -136,18 +160,25 @@ export class HashListCollector {
 }
 
 function close(list: Collected, manifest: HashListManifest, offset: number): void {
-  const { version, checkedAt, digest, shadowed } = manifest
+  const { version, digest } = manifest
   const previous = list.inForce
   const isUnchanged = !list.changing && previous?.digest === digest && previous.entries.length === manifest.entries
   const entries = isUnchanged ? previous.entries : provenBy(manifest, list.entries)
   if (entries === null) {
     list.broken = { version, expected: manifest.entries, found: list.entries.size }
+    list.unproven = { manifest, offset }
     return
   }
+  enforce(list, manifest, entries, offset)
+  list.changing = false
+}
+
+function enforce(list: Collected, manifest: HashListManifest, entries: PackedEntries, offset: number): void {
+  const { version, digest, checkedAt, shadowed } = manifest
   list.inForce = { list: list.list, version, digest, checkedAt, shadowed, entries }
   list.manifestAt = offset
   list.broken = null
-  list.changing = false
+  list.unproven = null
 }
 
 /** What was collected, where it is what a manifest says; else null. */
@@ -161,4 +192,5 @@ function provenBy(manifest: HashListManifest, collected: PackedList): PackedEntr
 function withdraw(list: Collected, version: string): void {
   if (list.inForce?.version === version) list.inForce = null
   if (list.broken?.version === version) list.broken = null
+  if (list.unproven?.manifest.version === version) list.unproven = null
 }

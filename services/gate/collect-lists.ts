@@ -1,6 +1,8 @@
 import { SluiceError } from '../domain/errors.ts'
-import type { KnownList, ListState } from '../domain/hash-list-state.ts'
+import type { HashListCollector, KnownList, ListState } from '../domain/hash-list-state.ts'
 import { buildMatchTables, type MatchTables } from '../domain/match/match-index.ts'
+import type { PackedEntries } from '../domain/packed-entries.ts'
+import type { HashListManifest } from '../domain/records.ts'
 import { type FollowHashListsOptions, followHashLists } from '../platform/kafka/follow-hash-lists.ts'
 import type { Resumed, SnapshotKeeper, TakeLists } from './keep-snapshot.ts'
 
@@ -29,6 +31,8 @@ export type CollectListsOptions = Omit<FollowHashListsOptions, 'onVersion' | 're
   onTrouble: (error: unknown) => void
   /** how an index is built, if not as usual */
   build?: typeof buildMatchTables
+  /** The entries of a version that the topic does not have any more. @throws {SluiceError} VERSION_MISSING, STORE_UNREACHABLE */
+  readKept: (manifest: HashListManifest) => Promise<PackedEntries>
   /** where what is known is kept for the next start */
   snapshot?: SnapshotKeeper | undefined
 }
@@ -43,7 +47,7 @@ export type ListsCollecting = { stop(): Promise<void> }
  * seconds where there are many millions of entries.
  */
 export function collectLists(options: CollectListsOptions): ListsCollecting {
-  const { onNews, onTrouble, build = buildMatchTables, snapshot, ...source } = options
+  const { onNews, onTrouble, build = buildMatchTables, snapshot, readKept, ...source } = options
   let isRead = false
   let unbuilt: SluiceError | null = null
   /** what the newest index was built of */
@@ -77,15 +81,31 @@ export function collectLists(options: CollectListsOptions): ListsCollecting {
         if (jump !== null) followAnew(jump.message)
       },
     })
-    const reading = mine.reachedEnd.then(() => {
+    const reading = mine.reachedEnd.then(async () => {
       if (!isCurrent()) return
       if (resumed !== null && mine.lists.states().some(({ broken }) => broken)) return followAnew(BROKEN)
+      await supplyAll(mine.lists)
+      if (!isCurrent()) return
       isRead = true
       snapshot?.used()
       rebuild()
     })
     reading.catch(onTrouble)
     return mine
+  }
+
+  /**
+   * In the middle of an import, compaction may have taken away what the last complete version had: that is kept elsewhere. Where it can't be had,
+   * the list waits for its next version.
+   */
+  async function supplyAll(lists: HashListCollector): Promise<void> {
+    for (const manifest of lists.unproven()) {
+      try {
+        lists.supply(manifest, await readKept(manifest))
+      } catch (error) {
+        onTrouble(error)
+      }
+    }
   }
 
   /** What is on the topic is not what was read: nothing that was known counts until it has been read from the beginning. */

@@ -1,9 +1,12 @@
 import { parentPort } from 'node:worker_threads'
 import { buildMatchTables } from '../domain/match/match-index.ts'
 import { createKafka } from '../platform/kafka/client.ts'
+import { readKeptVersion } from '../platform/kept-versions.ts'
 import { createRegistry } from '../platform/registry.ts'
 import { releaseMemory } from '../platform/release-memory.ts'
 import type { Settings } from '../platform/settings.ts'
+import { createFileStore } from '../platform/stores/file-store.ts'
+import { createFileThreads } from '../platform/stores/file-threads.ts'
 import { packError, type ThreadError } from '../platform/thread-error.ts'
 import { collectLists, type ListsNews } from './collect-lists.ts'
 import { keepSnapshot, type SnapshotEvent } from './keep-snapshot.ts'
@@ -35,8 +38,10 @@ function collect(settings: Settings): void {
     prefix,
     onTrouble,
   }
+  const store = createFileStore(settings.stores, 'lists', createFileThreads({ most: 1 }))
   collectLists({
     ...source,
+    readKept: (manifest) => readKeptVersion(store, manifest),
     snapshot:
       folder === null
         ? undefined

@@ -7,9 +7,9 @@ import type { HashListManifest, HashListRecord, VersionCause } from '../domain/r
 import { prefixed } from '../domain/topics.ts'
 import { HASH_ENTRIES, type VersionRecord } from '../platform/kafka/follow-hash-lists.ts'
 import { openLists } from '../platform/kafka/open-hash-lists.ts'
+import { keepVersion } from '../platform/kept-versions.ts'
 import type { Registry } from '../platform/registry.ts'
 import type { FileStore } from '../platform/stores/file-store.ts'
-import { keepVersion } from './kept-versions.ts'
 
 /** Well below what the topic takes at once. */
 const REQUEST_BYTES = 1_048_576
@@ -43,7 +43,7 @@ export type NextVersion = {
 }
 
 /** The versions of a list that there are. */
-export type KnownVersions = { inForce: KnownList | null; manifests: HashListManifest[] }
+export type KnownVersions = { inForce: KnownList | null; manifests: HashListManifest[]; shadowed: readonly string[] }
 
 /** What an import did, in numbers of entries. */
 export type ImportReport = {
@@ -73,8 +73,10 @@ export async function importList(options: ImportOptions): Promise<ImportReport> 
   const producer = options.kafka.producer({ idempotent: true, maxInFlightRequests: 1, allowAutoTopicCreation: false })
   try {
     const inForce = lists.collector.states().find((state) => state.list === list)?.inForce ?? null
-    const known = { inForce, manifests: [...manifests.values()] }
-    const { checkedAt, shadowed = inForce?.shadowed ?? [], cause, ...wanted } = await madeOf(next, known)
+    // What a person has put in shadow stays so, also where the newest version is not whole.
+    const newest = manifests.get(lists.collector.newestVersion(list) ?? '')
+    const known = { inForce, manifests: [...manifests.values()], shadowed: newest?.shadowed ?? [] }
+    const { checkedAt, shadowed = known.shadowed, cause, ...wanted } = await madeOf(next, known)
     const entries = wanted.entries.byId()
     const before = lists.collector.collected(list).snapshot().byId()
     const digest = entries.digest()

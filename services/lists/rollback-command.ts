@@ -1,8 +1,8 @@
 import { Command } from 'commander'
 import { SluiceError } from '../domain/errors.ts'
+import { readKeptVersion } from '../platform/kept-versions.ts'
 import { importList, type NextVersion } from './import.ts'
 import { importProgress } from './import-progress.ts'
-import { readKeptVersion } from './kept-versions.ts'
 import { checkListName, findListsPlace, whoOption, whyOption } from './lists-place.ts'
 import { tellReport } from './tell-report.ts'
 

@@ -50,14 +50,14 @@ function command(act: Act): Command {
 }
 
 function changed(
-  { inForce }: KnownVersions,
+  { inForce, shadowed: before }: KnownVersions,
   { act, list, entry }: { act: Act; list: string; entry: string },
 ): Omit<NextVersion, 'cause'> {
   if (inForce === null) {
     throw new SluiceError('VERSION_MISSING', `no version of list ${list} is in force: see \`sluice lists status\``)
   }
   const { entries, checkedAt } = inForce
-  const shadowed = new Set(inForce.shadowed)
+  const shadowed = new Set(before)
   if (act === 'shadow') {
     if (entry !== ALL_ENTRIES && !hasEntry(inForce, entry)) {
       throw new SluiceError('USAGE', `list ${list} has no entry ${entry} in version ${inForce.version}`)

@@ -10,6 +10,7 @@ import { keepSnapshot, LEAST_ENTRIES, type SnapshotEvent } from '../../services/
 import { followKnownLists, type KnownLists } from '../../services/gate/known-lists.ts'
 import { type ListsSnapshot, readSnapshot, writeSnapshot } from '../../services/gate/lists-snapshot.ts'
 import { createKafka, withAdmin } from '../../services/platform/kafka/client.ts'
+import { readKeptVersion } from '../../services/platform/kept-versions.ts'
 import { type Bench, openBench, openWriter } from '../integration/harness.ts'
 import { crawlItem, sha256, tinyPicture } from '../integration/items.ts'
 import { waitFor } from '../integration/waiting.ts'
@@ -60,7 +61,13 @@ function read(t: TestContext, bench: Bench, folder: string, writeEveryMs = 0): R
   const snapshot = keepSnapshot({ ...source, folder, onEvent, onTrouble, writeEveryMs, leastEntries: 1 })
   const lists = followKnownLists({
     policy: { lists: { 'stand-in': { mode: 'enforce', maxAgeHours: 24 } } },
-    collect: (to) => collectLists({ ...source, ...to, snapshot }),
+    collect: (to) =>
+      collectLists({
+        ...source,
+        ...to,
+        snapshot,
+        readKept: (manifest) => readKeptVersion(bench.store('lists'), manifest),
+      }),
     onTrouble,
   })
   const stop = (): Promise<void> => lists.stop()

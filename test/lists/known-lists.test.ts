@@ -3,10 +3,12 @@ import test, { type TestContext } from 'node:test'
 import { listDigest } from '../../services/domain/hash-list.ts'
 import type { PdqTiers } from '../../services/domain/judge/policy.ts'
 import { buildMatchTables } from '../../services/domain/match/match-index.ts'
+import { packEntries } from '../../services/domain/packed-entries.ts'
 import type { HashListEntry } from '../../services/domain/records.ts'
 import { collectLists } from '../../services/gate/collect-lists.ts'
 import { followKnownLists, type KnownLists } from '../../services/gate/known-lists.ts'
 import { createKafka } from '../../services/platform/kafka/client.ts'
+import { keepVersion, readKeptVersion } from '../../services/platform/kept-versions.ts'
 import { type Bench, openBench } from '../integration/harness.ts'
 import { waitFor } from '../integration/waiting.ts'
 
@@ -59,6 +61,7 @@ function follow(
         registry: bench.registry,
         prefix: bench.settings.prefix,
         build,
+        readKept: (manifest) => readKeptVersion(bench.store('lists'), manifest),
         ...to,
       }),
     now,
@@ -126,6 +129,32 @@ test('a reader that starts in the middle of an import sees the version before it
   const lists = follow(t, bench)
   await waitFor('the list is complete', () => lists.current().problem === null)
   assert.deepEqual([knows(lists, 1), knows(lists, 2), knows(lists, 3)], [true, false, false])
+})
+
+test('where compaction has taken away what an import replaces, a reader that starts in its middle judges by the version that is kept', async (t) => {
+  const bench = await openBench(t, { partitions: 1 })
+  const store = bench.store('lists')
+  const [a, b, c] = [entry('a', 1), entry('b', 2), entry('c', 3)]
+  const before = packEntries('stand-in', [a, b])
+  // Of the version in force one entry is gone, and another one is new already.
+  await putEntries(bench, [a])
+  await close(bench, 'v1', [a, b], Date.now())
+  await putEntries(bench, [c])
+
+  const without = follow(t, bench)
+  await waitFor('the list waits', () => /v1.*2.*1|complete/.test(without.current().problem?.message ?? ''))
+  await without.stop()
+
+  await store.make()
+  await keepVersion(store, before.byId(), before.digest())
+  const lists = follow(t, bench)
+  await waitFor('the list is complete', () => lists.current().problem === null)
+  assert.deepEqual(lists.current().versions, [{ list: 'stand-in', version: 'v1' }])
+  assert.deepEqual([knows(lists, 1), knows(lists, 2), knows(lists, 3)], [true, true, false])
+
+  await close(bench, 'v2', [a, c], Date.now())
+  await waitFor('the next version is in force', () => lists.current().versions[0]?.version === 'v2')
+  assert.deepEqual([knows(lists, 1), knows(lists, 2), knows(lists, 3)], [true, false, true])
 })
 
 test('a list grows stale by the clock alone and is good again once it was checked', async (t) => {

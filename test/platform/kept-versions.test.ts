@@ -8,7 +8,7 @@ import { SluiceError } from '../../services/domain/errors.ts'
 import { entryFromText, entryText } from '../../services/domain/hash-list.ts'
 import { packEntries } from '../../services/domain/packed-entries.ts'
 import type { HashListEntry } from '../../services/domain/records.ts'
-import { keepVersion, readKeptVersion } from '../../services/lists/kept-versions.ts'
+import { keepVersion, readKeptVersion } from '../../services/platform/kept-versions.ts'
 import { createFileStore, type FileStore } from '../../services/platform/stores/file-store.ts'
 
 async function listsStore(t: TestContext): Promise<FileStore> {

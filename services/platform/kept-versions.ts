@@ -3,8 +3,8 @@ import { SluiceError } from '../domain/errors.ts'
 import { entryFromText, entryText } from '../domain/hash-list.ts'
 import { type PackedEntries, PackedList } from '../domain/packed-entries.ts'
 import type { HashListManifest } from '../domain/records.ts'
-import { readLines } from '../platform/read-lines.ts'
-import type { FileStore } from '../platform/stores/file-store.ts'
+import { readLines } from './read-lines.ts'
+import type { FileStore } from './stores/file-store.ts'
 
 /*
  * Every version of a list is kept in the lists store: the text that its digest is made of, a line an entry. So its name there is the digest that the
