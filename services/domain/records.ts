@@ -438,6 +438,10 @@ export type RecallRecord = {
   matches: Array<Match>
   /** When this state was written; milliseconds since the epoch, UTC. */
   recalledAt: number
+  /** Who let more be recalled than policy allows at once; null where it was within policy's bounds. */
+  acceptedBy: null | string
+  /** Why, in a sentence of theirs. */
+  acceptedReason: null | string
 }
 
 /** Topic replay.audit, key: run id. Who did what, when and why. Written by the replay worker. */

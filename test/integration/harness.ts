@@ -40,6 +40,8 @@ export type BenchOptions = {
   scanSeconds?: number
   /** what must be known of an item; default: nothing */
   provenance?: Policy['provenance']
+  /** how many cleared items may be recalled; default as shipped */
+  flood?: Policy['flood']
   /** default: the stack that all tests share */
   cluster?: { bootstrap: readonly string[]; registry: string }
 }
@@ -126,6 +128,7 @@ export async function openBench(t: Scope, options: BenchOptions = {}): Promise<B
     SLUICE_PREFIX: prefix,
     SLUICE_STORES: join(folder, 'stores'),
     SLUICE_SNAPSHOTS: join(folder, 'snapshots'),
+    SLUICE_RECALL: join(folder, 'recall'),
     SLUICE_POLICY: join(folder, 'policy.yaml'),
     SLUICE_SCANNERS: '2',
   }
@@ -269,6 +272,7 @@ function policyText({
   pixels = 50_000_000,
   scanSeconds = 30,
   provenance = askNothing,
+  flood = { entryItems: 100, versionItems: 1000 },
 }: BenchOptions): string {
   // JSON is YAML.
   return JSON.stringify({
@@ -277,6 +281,7 @@ function policyText({
     pdq: { near: { distance: 31, quality: 50 }, wide: { distance: 47, quality: 0 } },
     lists,
     standings: { disputed: 'review', seed: 'review', negative: 'shadow', withdrawn: 'shadow' },
+    flood,
     provenance,
     rights: { robots: 'off', tdmOptOut: 'off' },
   })

@@ -74,11 +74,12 @@ export function judge(input: {
 }
 
 /** What policy makes of a match: by the entry's standing; nothing is more than shadow where the list is, or the list's version has the entry so. */
-function modeOf(
-  { list, standing, enforced }: Match,
-  { lists, standings }: Pick<Policy, 'lists' | 'standings'>,
-): StandingMode {
-  const mode = new Map<string, StandingMode>(Object.entries(standings)).get(standing) ?? 'enforce'
-  const isShadowed = !enforced || (Object.hasOwn(lists, list) && lists[list]?.mode === 'shadow')
-  return isShadowed && mode !== 'off' ? 'shadow' : mode
+function modeOf({ list, standing, enforced }: Match, policy: Pick<Policy, 'lists' | 'standings'>): StandingMode {
+  const mode = new Map<string, StandingMode>(Object.entries(policy.standings)).get(standing) ?? 'enforce'
+  return mode !== 'off' && !(enforced && isEnforced(policy, list)) ? 'shadow' : mode
+}
+
+/** Whether policy lets what is found on a list have an effect. */
+export function isEnforced({ lists }: Pick<Policy, 'lists'>, list: string): boolean {
+  return !Object.hasOwn(lists, list) || lists[list]?.mode !== 'shadow'
 }

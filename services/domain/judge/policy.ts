@@ -72,6 +72,12 @@ export const policySchema = z.strictObject({
     .describe(
       'What must be known of an item. enforce: what lacks it is quarantined; shadow: what would be is marked; count: it is counted',
     ),
+  flood: z
+    .strictObject({
+      entryItems: positive.describe('Most cleared items that one entry may recall'),
+      versionItems: positive.describe('Most cleared items that one version of a list may recall'),
+    })
+    .describe('Beyond these, what a list would take back of what was cleared waits until a person says so'),
   rights: z
     .record(z.enum(rightsSignals), rightsMode)
     .describe(
