@@ -37,6 +37,10 @@ await runCli({
     summary: 'judge the items on the door topic',
     load: async () => (await import('./gate/command.ts')).gateCommand(),
   },
+  recall: {
+    summary: 'hold new list versions against everything ever cleared',
+    load: async () => (await import('./recall/command.ts')).recallCommand(),
+  },
   trace: {
     summary: 'tell all that is known of an item',
     load: async () => (await import('./trace/trace-command.ts')).traceCommand(),

@@ -1,0 +1,53 @@
+import { isEnforced, judge } from './judge/judge.ts'
+import type { Policy } from './judge/policy.ts'
+import { strongest } from './match/match-index.ts'
+import type { Match, RecallRecord } from './records.ts'
+
+/** The states of a recall that are written. */
+export type RecallState = 'recalled' | 'withdrawn'
+
+/** As many matches stand on a record at most, the strongest ones: it has to fit into a message. */
+export const MOST_MATCHES = 200
+
+/** Whether a recall is in effect. A state that is not known counts as recalled. */
+export function isRecalled({ state }: Pick<RecallRecord, 'state'>): boolean {
+  return state !== ('withdrawn' satisfies RecallState)
+}
+
+/**
+ * What the lists have against something that was cleared: what holds it today, by the gate's own judge. Faults and provenance are no part of it.
+ * @returns the matches that have an effect; null where it would be cleared again
+ */
+export function heldBy(
+  matches: readonly Match[],
+  policy: Pick<Policy, 'lists' | 'provenance' | 'rights'>,
+): Match[] | null {
+  const judged = judge({ faults: [], matches, envelope: null, policy })
+  return judged.outcome === 'clean' ? null : judged.matches.filter(({ list }) => isEnforced(policy, list))
+}
+
+/** What stands on a record from now on: what was found, under the version by which it was first found. */
+export function matchesOnRecord(before: readonly Match[], found: readonly Match[]): Match[] {
+  return strongest(found)
+    .slice(0, MOST_MATCHES)
+    .map((match) => before.find((known) => isSame(known, match)) ?? match)
+}
+
+/** Whether two records tell the same matches. */
+export function areSame(one: readonly Match[], other: readonly Match[]): boolean {
+  return one.length === other.length && one.every((match) => other.some((known) => isSame(known, match)))
+}
+
+/** Of whatever version of the list. */
+function isSame(one: Match, other: Match): boolean {
+  return (
+    one.list === other.list &&
+    one.entry === other.entry &&
+    one.signal === other.signal &&
+    one.distance === other.distance &&
+    one.frame === other.frame &&
+    one.transform === other.transform &&
+    one.class === other.class &&
+    one.classification === other.classification
+  )
+}
