@@ -122,10 +122,7 @@ export function createComparison(parts: ComparisonParts): Comparison {
       let known = newsAfter(target, judged, places)
       if (isCompared) {
         const compared = before.versions.find(({ list }) => list === target.list)
-        if (compared !== undefined) {
-          const isSame = compared.digest === target.digest
-          known = Math.max(known, isSame ? target.offset : newsAfter(target, compared.version, places))
-        }
+        if (compared !== undefined) known = Math.max(known, newsAfter(target, compared.version, places))
       }
       if (known < target.offset) missed.set(target.list, known)
     }

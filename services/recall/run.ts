@@ -90,6 +90,8 @@ export async function openRecalling(settings: Settings, policy: Policy): Promise
       await progress.write(comparison.progress(isEnd))
     }
     await comparison.begin()
+    // Before anything is recalled: what these versions recall has to be looked at again, should they not be in force the next time.
+    await progress.write(comparison.progress(false))
     await readVerdicts(comparison, save, onRead)
     await readClaims(comparison)
     await save(true)
