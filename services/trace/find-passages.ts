@@ -1,6 +1,6 @@
 import { coordinatesText } from '../domain/coordinates.ts'
 import { SluiceError } from '../domain/errors.ts'
-import type { CleanItem, Envelope, EnvelopeRecord, VerdictRecord } from '../domain/records.ts'
+import type { CleanItem, Envelope, EnvelopeRecord, RecallRecord, VerdictRecord } from '../domain/records.ts'
 import type { Topic } from '../domain/topics.ts'
 import { createKafka } from '../platform/kafka/client.ts'
 import { type ReadTopicOptions, readTopic } from '../platform/kafka/read-topic.ts'
@@ -28,6 +28,8 @@ export type Passage = {
   envelopeState: EnvelopeState
   /** null where it was not cleared, or gate.clean may not be read */
   clean: CleanItem | null
+  /** whether what was cleared has been recalled since; null where it was not, or gate.recalls may not be read */
+  recall: RecallRecord | null
 }
 
 export type FoundPassages = {
@@ -40,7 +42,7 @@ export type FoundPassages = {
 }
 
 /**
- * Everything that the gate wrote about what is looked for. Reads gate.verdicts to its end, then gate.envelopes and gate.clean; keeps what it finds.
+ * Everything that the gate wrote about what is looked for. Reads gate.verdicts to its end, then gate.envelopes, gate.clean and gate.recalls; keeps what it finds.
  * @param onRecord told of every record read, for progress
  * @throws {SluiceError} ACCESS_DENIED for gate.verdicts, BROKER_UNREACHABLE, TOPICS_MISSING, REGISTRY_UNREACHABLE
  */
@@ -94,6 +96,7 @@ export async function findPassages(
         envelope: null,
         envelopeState: 'absent',
         clean: null,
+        recall: null,
       })
       if (passages.length >= 2 * MOST_PASSAGES) keepNewest(MOST_PASSAGES)
     },
@@ -103,6 +106,8 @@ export async function findPassages(
 
   const byInput = new Map(passages.map((passage) => [coordinatesText(passage.verdict.input), passage]))
   const keys = new Set(passages.map(({ key }) => key))
+  const hasCleared = passages.some(({ verdict }) => verdict.outcome === 'clean')
+  const payloads = new Set(passages.map(({ verdict }) => verdict.sha256))
   let envelopeBytes = 0
   await Promise.all([
     readIfAllowed<EnvelopeRecord>({
@@ -119,13 +124,24 @@ export async function findPassages(
         passage.envelope = envelope
       },
     }),
-    passages.some(({ verdict }) => verdict.outcome === 'clean') &&
+    hasCleared &&
       readIfAllowed<CleanItem>({
         topic: 'gate.clean',
         isWanted: ({ key }) => keys.has(key?.toString('utf8') ?? null),
         onValue(clean) {
           const passage = byInput.get(coordinatesText(clean.input))
           if (passage !== undefined) passage.clean = clean
+        },
+      }),
+    hasCleared &&
+      readIfAllowed<RecallRecord>({
+        topic: 'gate.recalls',
+        isWanted: ({ key }) => payloads.has(key?.toString('utf8') ?? null),
+        onValue(recall) {
+          for (const passage of passages) {
+            const { outcome, sha256 } = passage.verdict
+            if (outcome === 'clean' && sha256 === recall.sha256) passage.recall = recall
+          }
         },
       }),
   ])

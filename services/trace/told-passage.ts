@@ -1,6 +1,7 @@
 import { coordinatesText } from '../domain/coordinates.ts'
 import { type FactName, facts, isActionable } from '../domain/judge/provenance.ts'
 import { type Explanation, reasons } from '../domain/reasons.ts'
+import { isRecalled } from '../domain/recall.ts'
 import type { CleanPayload, Envelope, Match } from '../domain/records.ts'
 import { timeText } from '../domain/time-text.ts'
 import type { EnvelopeState, Passage } from './find-passages.ts'
@@ -19,7 +20,7 @@ export type Whereabouts = {
 }
 
 /** A passage as it is told to people, or printed as JSON; texts that lead to content or people are masked unless they were asked for. */
-export type ToldPassage = Pick<Passage, 'verdict' | 'key'> & {
+export type ToldPassage = Pick<Passage, 'verdict' | 'key' | 'recall'> & {
   reasons: Array<{ code: string } & Explanation>
   /** the envelope, its texts masked or not */
   envelope: unknown
@@ -36,7 +37,10 @@ const unknownReason: Explanation = {
 }
 
 /** @param reveal whether texts that lead to content or to people are shown as they are */
-export function toldPassage({ key, verdict, envelope, envelopeState, clean }: Passage, reveal: boolean): ToldPassage {
+export function toldPassage(
+  { key, verdict, envelope, envelopeState, clean, recall }: Passage,
+  reveal: boolean,
+): ToldPassage {
   return {
     key,
     verdict,
@@ -45,12 +49,18 @@ export function toldPassage({ key, verdict, envelope, envelopeState, clean }: Pa
     envelopeState,
     completeness: envelope === null ? null : completenessOf(envelope),
     bytes: {
-      store: verdict.outcome === 'clean' ? 'clean' : 'held',
+      store: verdict.outcome === 'clean' && !isSetAside(verdict, recall) ? 'clean' : 'held',
       payload: clean?.payload.reference ?? verdict.sha256,
       original: verdict.heldReference,
     },
+    recall,
     clean: clean === null ? null : { ...clean.payload, signed: clean.receipt !== null },
   }
+}
+
+/** Withdrawn, it does not come back by itself: only what was cleared after that lies in the clean store. */
+function isSetAside({ judgedAt }: Passage['verdict'], recall: Passage['recall']): boolean {
+  return recall !== null && (isRecalled(recall) || judgedAt < recall.recalledAt)
 }
 
 function explanationOf(code: string): Explanation {
@@ -155,6 +165,7 @@ export function sectionsOf(told: ToldPassage): Section[] {
     ...known,
     ...(completeness === null ? [] : [aboutCompleteness(completeness)]),
     aboutVerdict(told),
+    aboutRecall(told),
     aboutBytes(told),
   ].filter(({ rows }) => rows.length > 0)
 }
@@ -224,6 +235,20 @@ function aboutVerdict({ verdict, reasons: why }: ToldPassage): Section {
       ['policy', verdict.policyHash],
       ...verdict.listVersions.map(({ list, version }): Row => ['list', `${list}, version ${version}`]),
       ['engine', `version ${verdict.engineVersion}`],
+    ],
+  }
+}
+
+function aboutRecall({ recall }: ToldPassage): Section {
+  if (recall === null) return { title: 'recall', rows: [] }
+  const { state, recalledAt, acceptedBy, acceptedReason, matches } = recall
+  return {
+    title: 'recall',
+    rows: [
+      ['state', state],
+      ['at', timeText(recalledAt)],
+      ...matches.map((match): Row => ['match', matchText(match)]),
+      ...(acceptedBy === null ? [] : ([['accepted', `by ${acceptedBy}: ${acceptedReason}`]] as const)),
     ],
   }
 }

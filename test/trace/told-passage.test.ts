@@ -51,6 +51,7 @@ function passageOf(envelope: Envelope | null, verdict: Partial<Passage['verdict'
     envelope,
     envelopeState: envelope === null ? 'denied' : 'told',
     clean: null,
+    recall: null,
   }
 }
 
@@ -222,3 +223,29 @@ test('strangers steer no terminal, whatever they write and wherever', () => {
     }),
   )
 })
+
+for (const { state, recalledAt, store } of [
+  { state: 'recalled', recalledAt: 1, store: 'held' },
+  { state: 'a state of tomorrow', recalledAt: 1, store: 'held' },
+  { state: 'withdrawn', recalledAt: Number.MAX_SAFE_INTEGER, store: 'held' },
+  { state: 'withdrawn', recalledAt: 1, store: 'clean' },
+]) {
+  test(`what was cleared and is ${state} since ${recalledAt} lies in the ${store} store`, () => {
+    const passage = passageOf(null, { outcome: 'clean' })
+    const { input } = passage.verdict
+    const recall = {
+      sha256: 'a',
+      state,
+      input,
+      matches: [],
+      recalledAt,
+      acceptedBy: 'somebody',
+      acceptedReason: 'it is right',
+    }
+    const told = toldPassage({ ...passage, recall }, false)
+    assert.equal(told.bytes.store, store)
+    const text = printedSections(sectionsOf(told))
+    assert.match(text, new RegExp(`recall +state +${state}`))
+    assert.match(text, /accepted +by somebody: it is right/)
+  })
+}
