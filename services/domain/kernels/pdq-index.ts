@@ -9,6 +9,8 @@
  * Nearly all the time goes into waiting for memory. So a search first looks into many buckets, which then come side by side, and reads them
  * afterwards; and so with the hashes that are left.
  *
+ * Where there are few hashes, all of them are looked at instead: half of each is enough to leave out nearly every one.
+ *
  * First `open`, then the hashes where `hashes` says, then `build`; after that `query` and `search`, as often as there is something to look for.
  */
 
@@ -19,6 +21,8 @@ const HASH_BYTES: usize = 32
 const PROBES_0: i32 = 1
 const PROBES_1: i32 = 17
 const MOST_PROBES: i32 = 137
+/** so many hashes are looked at one by one sooner than the tables for them */
+const FEW: i32 = 2048
 /** next substrings read at a time */
 const LANES: u32 = 32
 const LINE: usize = 64
@@ -140,6 +144,7 @@ function makeMasks(): void {
  * @returns how many there are; of more than `capacity` the rest is not told
  */
 export function search(radius: i32, capacity: i32): i32 {
+  if (count <= FEW) return searchAll(radius, capacity)
   const bits = radius / SUBSTRINGS
   if (!hasMasks) makeMasks()
   probes = bits == 0 ? PROBES_0 : bits == 1 ? PROBES_1 : MOST_PROBES
@@ -151,6 +156,28 @@ export function search(radius: i32, capacity: i32): i32 {
     for (let k = first; k < first + AHEAD; k++) scan(k, radius, capacity)
   }
   settle(radius, capacity)
+  return hits
+}
+
+/** As `search`, one hash after the other. */
+function searchAll(radius: i32, capacity: i32): i32 {
+  hits = 0
+  const q0 = load<u64>(query)
+  const q1 = load<u64>(query, 8)
+  const q2 = load<u64>(query, 16)
+  const q3 = load<u64>(query, 24)
+  for (let id = 0; id < count; id++) {
+    const hash = hashes + HASH_BYTES * usize(id)
+    let distance = i32(popcnt<u64>(load<u64>(hash) ^ q0)) + i32(popcnt<u64>(load<u64>(hash, 8) ^ q1))
+    if (distance > radius) continue
+    distance += i32(popcnt<u64>(load<u64>(hash, 16) ^ q2)) + i32(popcnt<u64>(load<u64>(hash, 24) ^ q3))
+    if (distance > radius) continue
+    if (hits < capacity) {
+      store<u32>(found + 8 * usize(hits), id)
+      store<u32>(found + 8 * usize(hits), distance, 4)
+    }
+    hits++
+  }
   return hits
 }
 

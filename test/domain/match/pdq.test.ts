@@ -39,7 +39,9 @@ function turned(from: Buffer | undefined, distance: number, seed: number): Buffe
 
 for (const [kind, known] of [
   ['no', []],
+  ['few random', random(1000)],
   ['random', random(5000)],
+  ['few natural', natural().slice(0, 1500)],
   ['natural', natural()],
   ['clustered', clustered()],
 ] as const) {
