@@ -31,14 +31,25 @@ export function createVersionPlaces(): VersionPlaces {
 }
 
 /** A version of a list, and where its manifest stands. */
-export type PlacedVersion = { list: string; version: string; digest: string; offset: number }
+export type PlacedVersion = {
+  list: string
+  version: string
+  digest: string
+  /** ids of entries that are in shadow, or `ALL_ENTRIES` */
+  shadowed: readonly string[]
+  offset: number
+}
 
 /**
  * Behind which offset the entries are that a version has and somebody did not know.
  * @param known the version that he knew; undefined: none
  * @returns the place of that version; that of `target` itself where nothing is new to him; -1 where it is not known what he knew
  */
-export function newsAfter(target: PlacedVersion, known: string | undefined, places: VersionPlaces): number {
+export function newsAfter(
+  target: Pick<PlacedVersion, 'list' | 'version' | 'offset'>,
+  known: string | undefined,
+  places: VersionPlaces,
+): number {
   if (known === undefined) return -1
   // A later version sorts after an earlier one.
   return known >= target.version ? target.offset : Math.min(places.placeOf(target.list, known), target.offset)

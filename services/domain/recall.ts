@@ -1,4 +1,4 @@
-import { isEnforced, judge } from './judge/judge.ts'
+import { judge } from './judge/judge.ts'
 import type { Policy } from './judge/policy.ts'
 import { strongest } from './match/match-index.ts'
 import type { Match, RecallRecord } from './records.ts'
@@ -20,10 +20,10 @@ export function isRecalled({ state }: Pick<RecallRecord, 'state'>): boolean {
  */
 export function heldBy(
   matches: readonly Match[],
-  policy: Pick<Policy, 'lists' | 'provenance' | 'rights'>,
+  policy: Pick<Policy, 'lists' | 'standings' | 'provenance' | 'rights'>,
 ): Match[] | null {
   const judged = judge({ faults: [], matches, envelope: null, policy })
-  return judged.outcome === 'clean' ? null : judged.matches.filter(({ list }) => isEnforced(policy, list))
+  return judged.outcome === 'clean' ? null : judged.matches.filter(({ enforced }) => enforced)
 }
 
 /** What stands on a record from now on: what was found, under the version by which it was first found. */
@@ -48,6 +48,7 @@ function isSame(one: Match, other: Match): boolean {
     one.frame === other.frame &&
     one.transform === other.transform &&
     one.class === other.class &&
-    one.classification === other.classification
+    one.classification === other.classification &&
+    one.standing === other.standing
   )
 }

@@ -1,8 +1,9 @@
 import { coordinatesText } from '../domain/coordinates.ts'
 import { AS_FETCHED, fetchedDigests } from '../domain/fetched-digests.ts'
 import { createFloodCount, type Flood } from '../domain/flood.ts'
+import { ALL_ENTRIES } from '../domain/hash-list.ts'
 import type { Policy } from '../domain/judge/policy.ts'
-import { newsAfter, type VersionPlaces } from '../domain/list-news.ts'
+import { newsAfter, type PlacedVersion, type VersionPlaces } from '../domain/list-news.ts'
 import { buildMatchIndex, type MatchIndex } from '../domain/match/match-index.ts'
 import { packEntries } from '../domain/packed-entries.ts'
 import { areSame, heldBy, isRecalled, MOST_MATCHES, matchesOnRecord } from '../domain/recall.ts'
@@ -84,10 +85,10 @@ export function createComparison(parts: ComparisonParts): Comparison {
   const verdicts = new Map(start.verdicts)
   const door = new Map(start.door)
   const envelopes = new Map(start.envelopes)
-  const versionOf = new Map(targets.map(({ list, version }) => [list, version]))
+  const targetOf = new Map(targets.map((target) => [target.list, target]))
   // Checked since, a version has another name.
   const count = createFloodCount(
-    saved?.counts.map((one) => ({ ...one, version: versionOf.get(one.list) ?? one.version })),
+    saved?.counts.map((one) => ({ ...one, version: targetOf.get(one.list)?.version ?? one.version })),
   )
   const hits = new Map<string, Hit>(saved?.hits.map((hit) => [hit.sha256, hit]))
   const flooded = new Set(saved?.flooded)
@@ -122,7 +123,9 @@ export function createComparison(parts: ComparisonParts): Comparison {
       let known = newsAfter(target, judged, places)
       if (isCompared) {
         const compared = before.versions.find(({ list }) => list === target.list)
-        if (compared !== undefined) known = Math.max(known, newsAfter(target, compared.version, places))
+        // What has come out of shadow since was not compared, though it was there.
+        const isOut = compared?.shadowed.some((entry) => !target.shadowed.includes(entry)) ?? false
+        if (compared !== undefined && !isOut) known = Math.max(known, newsAfter(target, compared.version, places))
       }
       if (known < target.offset) missed.set(target.list, known)
     }
@@ -145,12 +148,13 @@ export function createComparison(parts: ComparisonParts): Comparison {
     note(verdict, [...found.filter(({ list }) => missed.has(list)), ...outOfShadow(verdict)])
   }
 
-  /** What the gate found when policy ran the list in shadow, where it no longer does. */
+  /** What the gate found when policy ran the list, or its version the entry, in shadow, where they no longer do. */
   function outOfShadow({ matches }: VerdictRecord): Match[] {
     return matches.flatMap((match): Match[] => {
-      const listVersion = versionOf.get(match.list)
-      if (match.enforced || listVersion === undefined) return []
-      return lists.entryOf(match.list, match.entry) === undefined ? [] : [{ ...match, listVersion, enforced: true }]
+      const target = targetOf.get(match.list)
+      if (match.enforced || target === undefined || isShadowed(target, match.entry)) return []
+      const isThere = lists.entryOf(match.list, match.entry) !== undefined
+      return isThere ? [{ ...match, listVersion: target.version, enforced: true }] : []
     })
   }
 
@@ -331,7 +335,7 @@ export function createComparison(parts: ComparisonParts): Comparison {
 
     progress(isEnd) {
       const here: Places = { verdicts, door, envelopes }
-      const versions = targets.map(({ list, version, digest }) => ({ list, version, digest }))
+      const versions = targets.map(({ list, version, digest, shadowed }) => ({ list, version, digest, shadowed }))
       if (isEnd && flooded.size === 0) return { ...here, versions, pass: null }
       const pass = { ...here, versions, after, hits: [...hits.values()], counts: count.counts(), flooded: [...flooded] }
       return { ...(before ?? { ...nowhere(), versions: [] }), pass }
@@ -343,21 +347,25 @@ export function createComparison(parts: ComparisonParts): Comparison {
 function holdersOf(recalls: Iterable<RecallRecord>, { versions, entryOf }: ListsNow): MatchIndex {
   const wanted = new Map(versions.map(({ list }) => [list, new Set<string>()]))
   for (const { matches } of recalls) for (const { list, entry } of matches) wanted.get(list)?.add(entry)
-  const lists = versions.map(({ list, version, digest }) => {
+  const lists = versions.map(({ list, version, digest, shadowed }) => {
     const found = [...(wanted.get(list) ?? [])].map((entry) => entryOf(list, entry))
     const entries = packEntries(
       list,
       found.filter((entry) => entry !== undefined && entry !== 'unknown'),
     )
-    return { list, version, digest, checkedAt: 0, entries }
+    return { list, version, digest, shadowed, checkedAt: 0, entries }
   })
   return buildMatchIndex(lists)
+}
+
+function isShadowed({ shadowed }: PlacedVersion, entry: string): boolean {
+  return shadowed.includes(entry) || shadowed.includes(ALL_ENTRIES)
 }
 
 function areEqual(one: readonly ComparedVersion[], other: readonly ComparedVersion[]): boolean {
   const text = (versions: readonly ComparedVersion[]): string =>
     versions
-      .map(({ list, digest }) => `${list}/${digest}`)
+      .map(({ list, digest, shadowed }) => `${list}/${digest}/${shadowed}`)
       .sort()
       .join()
   return text(one) === text(other)

@@ -15,8 +15,8 @@ export type ListsNow = {
 export function listsNow(collector: HashListCollector, places: VersionPlaces, policy: Policy): ListsNow {
   const versions = collector.states().flatMap(({ list, inForce }): PlacedVersion[] => {
     if (inForce === null || !isEnforced(policy, list)) return []
-    const { version, digest } = inForce
-    return [{ list, version, digest, offset: places.placeOf(list, version) }]
+    const { version, digest, shadowed } = inForce
+    return [{ list, version, digest, shadowed, offset: places.placeOf(list, version) }]
   })
   return {
     versions,

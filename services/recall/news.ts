@@ -58,8 +58,8 @@ export async function readNews(
       hasDigests ||= entry.signals.some(({ signal }) => signal !== 'pdq')
     },
   })
-  const lists = [...wanted.values()].map(({ list, version, digest, entries }) => {
-    return { list, version, digest, checkedAt: 0, entries: entries.snapshot() }
+  const lists = [...wanted.values()].map(({ list, version, digest, shadowed, entries }) => {
+    return { list, version, digest, shadowed, checkedAt: 0, entries: entries.snapshot() }
   })
   const entries = lists.reduce((sum, list) => sum + list.entries.length, 0)
   return { index: buildMatchIndex(lists), entries, hasDigests }

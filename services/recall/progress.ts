@@ -2,13 +2,14 @@ import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { z } from 'zod'
 import type { HeldCount } from '../domain/flood.ts'
+import type { PlacedVersion } from '../domain/list-news.ts'
 import type { Match, RecallRecord } from '../domain/records.ts'
 import { writeDurably } from '../platform/write-durably.ts'
 
 /** By partition. */
 export type Positions = ReadonlyMap<number, number>
 /** A version of a list, as far as it matters here: equal digests, equal entries. */
-export type ComparedVersion = { list: string; version: string; digest: string }
+export type ComparedVersion = Omit<PlacedVersion, 'offset'>
 
 /** Something that was cleared and that a list holds now; by the first of its items. */
 export type Hit = Pick<RecallRecord, 'sha256' | 'input' | 'matches'> & {
@@ -65,6 +66,7 @@ const match: z.ZodType<Match> = z.object({
   class: z.string(),
   enforced: z.boolean(),
   classification: z.string().nullable(),
+  standing: z.string(),
 })
 const hit = z.object({ sha256: z.string(), input: coordinates, matches: z.array(match), inputTimestamp: z.number() })
 const count = z.object({
@@ -73,7 +75,9 @@ const count = z.object({
   items: z.number(),
   entries: z.record(z.string(), z.number()),
 })
-const versions = z.array(z.object({ list: z.string(), version: z.string(), digest: z.string() }))
+const versions = z.array(
+  z.object({ list: z.string(), version: z.string(), digest: z.string(), shadowed: z.array(z.string()) }),
+)
 const places = { verdicts: positions, door: positions, envelopes: positions }
 const content = z.object({
   cluster: z.string(),

@@ -9,6 +9,7 @@ import { askNothing } from '../integration/harness.ts'
 
 const policy = {
   lists: { trial: { mode: 'shadow' as const, maxAgeHours: 1 } },
+  standings: { disputed: 'review', seed: 'review', negative: 'shadow', withdrawn: 'shadow' } as const,
   provenance: askNothing,
   rights: { robots: 'off' as const, tdmOptOut: 'off' as const },
 }
@@ -26,6 +27,7 @@ function match(more: Partial<Match> = {}): Match {
     class: 'near',
     enforced: true,
     classification: null,
+    standing: 'positive',
     ...more,
   }
 }
@@ -71,12 +73,12 @@ test('an entry is news to whoever knew only a version that was closed before it 
           if (kind === 'entry') continue
           const version = `v${String(offset).padStart(3, '0')}`
           versions.push({ version, offset })
-          const manifest = { list: 'l', version, entries: 0, digest: '', checkedAt: 0 }
+          const manifest = { list: 'l', version, entries: 0, digest: '', checkedAt: 0, shadowed: [], cause: null }
           places.note({ key: `l/version/${version}`, offset, manifest })
         }
         const [known, target] = [versions[one % versions.length], versions[other % versions.length]]
         assert.ok(known && target)
-        const after = newsAfter({ list: 'l', digest: '', ...target }, known.version, places)
+        const after = newsAfter({ list: 'l', ...target }, known.version, places)
         assert.equal(after, Math.min(known.offset, target.offset))
       },
     ),
@@ -85,11 +87,11 @@ test('an entry is news to whoever knew only a version that was closed before it 
 
 test('to whoever knew a version that nobody knows any more, or none, every entry is news', () => {
   const places = createVersionPlaces()
-  const manifest = { list: 'l', version: 'v1', entries: 0, digest: '', checkedAt: 0 }
+  const manifest = { list: 'l', version: 'v1', entries: 0, digest: '', checkedAt: 0, shadowed: [], cause: null }
   places.note({ key: 'l/version/v1', offset: 7, manifest })
   places.note({ key: 'l/version/v2', offset: 9, manifest: { ...manifest, version: 'v2' } })
   places.note({ key: 'l/entry/v1', offset: 3, manifest: null })
-  const target = { list: 'l', version: 'v2', digest: '', offset: 9 }
+  const target = { list: 'l', version: 'v2', offset: 9 }
   assert.equal(newsAfter(target, 'v1', places), 7)
   assert.equal(newsAfter(target, 'v0', places), -1)
   assert.equal(newsAfter(target, undefined, places), -1)

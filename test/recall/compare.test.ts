@@ -24,6 +24,7 @@ const policy = {
   limits: { payloadBytes: 1, pixels: 1, frames: 1, scanSeconds: 1 },
   pdq: { near: { distance: 31, quality: 50 }, wide: { distance: 47, quality: 0 } },
   lists: {},
+  standings: { disputed: 'review', seed: 'review', negative: 'shadow', withdrawn: 'shadow' } as const,
   provenance: askNothing,
   rights: { robots: 'off' as const, tdmOptOut: 'off' as const },
 }
@@ -79,12 +80,12 @@ class World {
       if (before[at] !== payload) this.log.push({ id: `e${at}`, payload })
     }
     const version = `v${String(this.versions.length).padStart(4, '0')}`
-    const placed = { list: LIST, version, digest: JSON.stringify(entries), offset: this.log.length }
+    const placed = { list: LIST, version, digest: JSON.stringify(entries), shadowed: [], offset: this.log.length }
     this.log.push({ version })
     this.places.note({
       key: `${LIST}/version/${version}`,
       offset: placed.offset,
-      manifest: { list: LIST, version, entries: 0, digest: '', checkedAt: 0 },
+      manifest: { list: LIST, version, entries: 0, digest: '', checkedAt: 0, shadowed: [], cause: null },
     })
     this.versions.push({ placed, known: entries })
   }
@@ -197,7 +198,14 @@ class World {
 }
 
 function entryOf(id: string, payload: number): HashListEntry {
-  return { list: LIST, id, signals: [{ signal: 'sha256', value: hashOf(payload) }], classification: null }
+  return {
+    list: LIST,
+    id,
+    signals: [{ signal: 'sha256', value: hashOf(payload) }],
+    classification: null,
+    opinions: [],
+    withdrawn: false,
+  }
 }
 
 test('whatever is imported, cleared late and killed in whatever order: what is recalled in the end is what the list holds of what was cleared', async (t) => {

@@ -130,6 +130,7 @@ test('a list in shadow recalls nothing; taken out of shadow it recalls what it h
     class: 'near',
     enforced: false,
     classification: null,
+    standing: 'positive',
   }
   await clear(
     bench,
