@@ -9,8 +9,11 @@ import { type ListStatus, listStatus } from './status.ts'
 /** `sluice lists status`: what is in force. Exit code 1 when a list is not complete. */
 export function statusCommand(): Command {
   return new Command('status')
-    .summary('show every hash list: version, age, entries, complete or not')
-    .description('Shows every hash list on gate.hash-entries. Exit code 1 when one of them is not complete.')
+    .summary('show every hash list: version, age, entries, what can be matched, complete or not')
+    .description(
+      'Shows every hash list on gate.hash-entries: its entries, how many of them this engine can not match by any of their ' +
+        'hashes, and what its members make of them. Exit code 1 when one of them is not complete.',
+    )
     .option('--json', 'print the lists as one JSON array')
     .addHelpText('after', '\nExample:\n  sluice lists status --json')
     .action(async ({ json }: { json?: true }) => {
@@ -30,10 +33,16 @@ export function statusCommand(): Command {
 
 function tableOf(lists: readonly ListStatus[]): string {
   if (lists.length === 0) return 'There is no hash list yet. Import one with `sluice lists import FILE --list NAME`.'
-  const rows = lists.map(({ list, version, ageHours, entries, signals, complete, changing }) => {
-    const hashes = Object.entries(signals).map(([signal, count]) => `${signal} ${count}`)
+  const rows = lists.map(({ complete, changing, ...list }) => {
     const state = `${complete ? 'complete' : 'not complete'}${changing ? ', being changed' : ''}`
-    return [list, version ?? 'none', ageHours, entries, hashes.join(', '), state]
+    const { version, ageHours, entries, unmatchable } = list
+    const counted = [countsText(list.signals), unmatchable.entries, countsText(list.standings)]
+    return [list.list, version ?? 'none', ageHours, entries, ...counted, state]
   })
-  return asTable(['list', 'version', 'age in hours', 'entries', 'hashes', 'state'], rows)
+  return asTable(['list', 'version', 'age in hours', 'entries', 'hashes', 'not matchable', 'standing', 'state'], rows)
+}
+
+function countsText(counts: Readonly<Record<string, number>>): string {
+  const told = Object.entries(counts).filter(([, count]) => count > 0)
+  return told.map(([name, count]) => `${name} ${count}`).join(', ')
 }

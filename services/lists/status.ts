@@ -1,4 +1,6 @@
 import type { KnownList, ListState } from '../domain/hash-list-state.ts'
+import { isMatchable } from '../domain/match/match-index.ts'
+import type { Standing } from '../domain/standing.ts'
 
 /** What `sluice lists status` says of a list. */
 export type ListStatus = {
@@ -11,6 +13,12 @@ export type ListStatus = {
   entries: number
   /** number of known hashes, by signal */
   signals: Record<string, number>
+  /** what this engine can match: hashes, and entries that have at least one such hash */
+  matchable: { entries: number; hashes: number }
+  /** what it can't: it is kept, and nothing will ever be found by it */
+  unmatchable: { entries: number; hashes: number }
+  /** number of entries by what the list's members make of them */
+  standings: Record<Standing, number>
   /** the newest manifest is the version in force */
   complete: boolean
   /** entries have changed since the newest manifest: an import is under way, or has stopped half-way */
@@ -20,16 +28,27 @@ export type ListStatus = {
 /** @param now milliseconds since the epoch */
 export function listStatus({ list, inForce, broken, changing }: ListState<KnownList>, now: number): ListStatus {
   const signals: Record<string, number> = {}
-  inForce?.entries.eachHash((_, signal) => {
+  const matchable = { entries: 0, hashes: 0 }
+  let [hashes, last] = [0, -1]
+  inForce?.entries.eachHash((entry, signal, _, from, to) => {
     signals[signal] = (signals[signal] ?? 0) + 1
+    hashes += 1
+    if (!isMatchable(signal, to - from)) return
+    matchable.hashes += 1
+    if (entry !== last) matchable.entries += 1
+    last = entry
   })
+  const entries = inForce?.entries.length ?? 0
   return {
     list,
     version: inForce?.version ?? null,
     checkedAt: inForce ? new Date(inForce.checkedAt).toISOString() : null,
     ageHours: inForce ? Math.round((now - inForce.checkedAt) / 36_000) / 100 : null,
-    entries: inForce?.entries.length ?? 0,
+    entries,
     signals,
+    matchable,
+    unmatchable: { entries: entries - matchable.entries, hashes: hashes - matchable.hashes },
+    standings: inForce?.entries.standings() ?? { positive: 0, disputed: 0, seed: 0, negative: 0, withdrawn: 0 },
     complete: inForce !== null && broken === null,
     changing,
   }

@@ -43,6 +43,39 @@ test('an unchanged file renews the time of the check and writes nothing else', a
   assert.equal((await status(bench))[0].checkedAt, '2026-01-02T00:00:00.000Z')
 })
 
+test('what can not be matched is kept and counted, and so is what members make of entries', async (t) => {
+  const bench = await openBench(t, { partitions: 1 })
+  const file = join(bench.folder, 'known.jsonl')
+  const opinions = [
+    { member: '1', opinion: 'positive' },
+    { member: '2', opinion: 'negative' },
+  ]
+  const lines = [
+    { ...row('a'), 'signal:photodna': 'ab'.repeat(144) },
+    { id: 'b', 'signal:photodna': 'cd'.repeat(144), opinions },
+    { ...row('c'), opinions: opinions.slice(1) },
+    { ...row('d'), withdrawn: true },
+  ]
+  await writeFile(file, lines.map((line) => JSON.stringify(line)).join('\n'))
+  for (const checkedAt of ['2026-01-01', '2026-01-02']) {
+    await bench.sluice(['lists', 'import', file, '--list', 'stand-in', '--checked-at', checkedAt])
+  }
+  assert.equal(await bench.endOf(topic), lines.length + 2)
+  const [list] = await status(bench)
+  assert.deepEqual(
+    [list.entries, list.signals, list.matchable, list.unmatchable, list.standings],
+    [
+      4,
+      { md5: 3, photodna: 2 },
+      { entries: 3, hashes: 3 },
+      { entries: 1, hashes: 2 },
+      { positive: 1, disputed: 1, seed: 0, negative: 1, withdrawn: 1 },
+    ],
+  )
+  const table = (await bench.sluice(['lists', 'status'])).stdout()
+  assert.match(table, /md5 3, photodna 2.* 1 .*positive 1, disputed 1, negative 1, withdrawn 1/)
+})
+
 test('a bad file is refused with code 2, file and line, and nothing is written', async (t) => {
   const bench = await openBench(t, { partitions: 1 })
   const file = join(bench.folder, 'bad.csv')
