@@ -34,12 +34,20 @@ export const surroundings = {
   LISTS_INCOMPLETE: {
     meaning: 'a hash list that policy requires has not been read to a complete version',
     action:
-      'Run `sluice lists status`. A list that is missing or not complete there: `sluice lists import FILE --list NAME`, whole.',
+      'Run `sluice lists status`. A list that is missing or not complete there: `sluice lists import FILE --list NAME`, whole, or `sluice lists sync NAME`.',
   },
   LISTS_STALE: {
     meaning: 'a hash list is older than policy allows',
     action:
-      'Fetch the list from its source and import it again: `sluice lists import FILE --list NAME`. Do not raise maxAgeHours to get going.',
+      'Fetch it from its source again: `sluice lists sync NAME`, or `sluice lists import FILE --list NAME`. Do not raise maxAgeHours to get going.',
+  },
+  EXCHANGE_UNREACHABLE: {
+    meaning: 'a hash exchange did not answer, or asked to be left alone; its list stays as it is and grows old',
+    action: 'Can this machine reach the exchange? `sluice lists sync NAME` goes on from where it stopped.',
+  },
+  EXCHANGE_UNREADABLE: {
+    meaning: 'a hash exchange does not answer as its documentation says, or too much of it is corrupt',
+    action: 'Sync again later. If it stays so, tell the exchange; until then its list stays as it is and grows old.',
   },
   POSITION_JUMPED: {
     meaning: 'the position of a lane moved without explanation; the lane halts and skips nothing',

@@ -6,7 +6,7 @@ import { opinions as opinionWords } from './standing.ts'
 
 /** What a list may be called: it is a part of record keys, metrics and messages. */
 export const LIST_NAME = /^[a-z0-9][a-z0-9._-]{0,63}$/
-const ENTRY_ID = /^[A-Za-z0-9._:-]{1,128}$/
+export const ENTRY_ID = /^[A-Za-z0-9._:-]{1,128}$/
 /** A PDQ hash below this quality says little about its picture and would match too much. */
 const LEAST_PDQ_QUALITY = 50
 
@@ -182,11 +182,13 @@ function hashesOf(row: Row, place: RowPlace): KnownHash[] {
   for (const [name, text] of Object.entries(row)) {
     const other = OTHER_SIGNAL.exec(name)?.[1]
     const bytes = Object.hasOwn(hashColumns, name) ? hashColumns[name] : undefined
-    if (text === undefined || (other === undefined && (bytes === undefined || text === ''))) continue
-    if (bytes !== undefined && text.length !== bytes * 2)
-      throw invalid(place, `${name}: expected ${bytes * 2} hex digits`)
-    if (!/^([0-9a-fA-F]{2})*$/.test(text))
-      throw invalid(place, `${name}: expected ${bytes ? bytes * 2 : 'pairs of'} hex digits`)
+    const isHash = other !== undefined || bytes !== undefined
+    // Of a hash that can not be matched there may be no more to say than that it is there.
+    if (!isHash || text === undefined || (text === '' && other === undefined)) continue
+    const isRight = bytes === undefined ? text.length % 2 === 0 : text.length === 2 * bytes
+    if (!isRight || !/^[0-9a-fA-F]*$/.test(text)) {
+      throw invalid(place, `${name}: expected ${bytes === undefined ? 'pairs of' : 2 * bytes} hex digits`)
+    }
     found.push({ signal: other ?? name, value: Buffer.from(text, 'hex') })
   }
   return found

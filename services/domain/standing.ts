@@ -2,7 +2,6 @@ import type { HashListEntry } from './records.ts'
 
 /** What a member of an exchange may say of an entry: it is what the list is about; it is not; it is a lead that investigators have yet to follow. */
 export const opinions = ['positive', 'negative', 'seed'] as const
-export type OpinionWord = (typeof opinions)[number]
 
 /** What all opinions on an entry come to. */
 export const standings = ['positive', 'disputed', 'seed', 'negative', 'withdrawn'] as const

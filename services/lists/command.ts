@@ -3,14 +3,18 @@ import { importCommand } from './import-command.ts'
 import { rollbackCommand } from './rollback-command.ts'
 import { enforceCommand, shadowCommand } from './shadow-command.ts'
 import { statusCommand } from './status-command.ts'
+import { syncCommand } from './sync-command.ts'
 import { versionsCommand } from './versions-command.ts'
 
 /** `sluice lists ...` */
 export function listsCommand(): Command {
   return new Command('lists')
     .summary('import hash lists, see what is in force, go back')
-    .description('Imports hash lists onto gate.hash-entries, shows what is in force and what was, and goes back to it.')
+    .description(
+      'Brings hash lists onto gate.hash-entries, from files or exchanges, shows what is in force and what was, and goes back to it.',
+    )
     .addCommand(importCommand())
+    .addCommand(syncCommand())
     .addCommand(statusCommand())
     .addCommand(versionsCommand())
     .addCommand(rollbackCommand())

@@ -52,6 +52,12 @@ const schema = z.object({
     .min(1)
     .default(join(DATA_FOLDER, 'recall'))
     .describe('recall: folder of its own for how far it is; lost, everything is compared again'),
+  SLUICE_EXCHANGES: z.string().min(1).default('exchanges.yaml').describe('lists: file that names the hash exchanges'),
+  SLUICE_EXCHANGE_STATE: z
+    .string()
+    .min(1)
+    .default(join(DATA_FOLDER, 'exchanges'))
+    .describe('lists: folder that keeps what was fetched from the exchanges, and up to where'),
   SLUICE_INLINE_BYTES: positive
     .max(MOST_INLINE_BYTES)
     .default(262_144)
@@ -84,6 +90,8 @@ export type Settings = {
   /** folder */
   recall: string
   policy: string
+  exchanges: string
+  exchangeState: string
   inlineBytes: number
   scanners: number | null
   chunkItems: number
@@ -173,6 +181,8 @@ export function readSettings(environment: NodeJS.ProcessEnv = process.env, given
     snapshots: values.SLUICE_SNAPSHOTS,
     recall: values.SLUICE_RECALL,
     policy: values.SLUICE_POLICY,
+    exchanges: values.SLUICE_EXCHANGES,
+    exchangeState: values.SLUICE_EXCHANGE_STATE,
     inlineBytes: values.SLUICE_INLINE_BYTES,
     scanners: values.SLUICE_SCANNERS ?? null,
     chunkItems: values.SLUICE_CHUNK_ITEMS,

@@ -17,6 +17,7 @@ const match = z.object({
   transform: z.string(),
   class: z.string(),
   enforced: z.boolean(),
+  standing: z.string(),
 })
 const held = z.object({
   input: coordinates,

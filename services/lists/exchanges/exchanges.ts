@@ -1,0 +1,25 @@
+import { z } from 'zod'
+import { parseCheckedYaml } from '../../domain/checked-yaml.ts'
+import { LIST_NAME } from '../../domain/hash-list.ts'
+import type { Exchange } from './exchange.ts'
+import { ncmec } from './ncmec.ts'
+import { stopncii } from './stopncii.ts'
+import { threatexchange } from './threatexchange.ts'
+
+/** The kinds of exchanges. A new one is a new file here and one line in this table. */
+const kinds = [ncmec, stopncii, threatexchange] as const
+
+const fileSchema = z.strictObject({
+  version: z.literal(1),
+  exchanges: z
+    .record(z.string().regex(LIST_NAME), z.discriminatedUnion('kind', kinds))
+    .refine((exchanges) => Object.keys(exchanges).length > 0, 'expected at least one exchange'),
+})
+
+/**
+ * The exchanges that a file names; each is called as its list.
+ * @throws {SluiceError} CONFIG_INVALID naming file, line, field and what was expected
+ */
+export function parseExchanges(text: string, fileName: string): Map<string, Exchange> {
+  return new Map(Object.entries(parseCheckedYaml(text, fileName, fileSchema, 'CONFIG_INVALID').exchanges))
+}
