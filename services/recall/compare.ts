@@ -11,14 +11,11 @@ import type { EnvelopeRecord, Match, RecallRecord, VerdictRecord } from '../doma
 import type { FollowedRecord } from '../platform/kafka/follow-topic.ts'
 import type { ListsNow } from './lists-now.ts'
 import { type News, noNews } from './news.ts'
-import type { ComparedVersion, Hit, Places, Positions, Progress, SavedPass } from './progress.ts'
+import type { Acceptance, ComparedVersion, Hit, Places, Positions, Progress, SavedPass } from './progress.ts'
 import type { Recall } from './set-aside.ts'
 
 /** So many envelopes are remembered at once, until their verdicts are looked up. */
 const MOST_CLAIMS = 10_000
-
-/** Who let more be recalled than policy allows, and why. */
-export type Acceptance = { by: string; reason: string }
 
 export type ComparisonParts = {
   policy: Policy
@@ -26,6 +23,7 @@ export type ComparisonParts = {
   places: VersionPlaces
   recalls: Map<string, RecallRecord>
   before: Progress | null
+  /** of the flood that waits; where none does, there is nothing to accept */
   accepted: Acceptance | null
   readNews: (after: ReadonlyMap<string, number>) => Promise<News>
   /** milliseconds since the epoch */
@@ -76,9 +74,11 @@ type Claim = { input: string; matches: Match[] }
  * ended. Keeps hits in memory up to policy's bounds, and beyond them only counts.
  */
 export function createComparison(parts: ComparisonParts): Comparison {
-  const { policy, lists, places, recalls, before, accepted, readNews } = parts
+  const { policy, lists, places, recalls, before, readNews } = parts
   const targets = lists.versions
-  const saved = resumable(before?.pass ?? null)
+  const unfinished = before?.pass && areEqual(before.pass.versions, targets) ? before.pass : null
+  const accepted = unfinished?.accepted ?? (unfinished?.flooded.length ? parts.accepted : null)
+  const saved = unfinished !== null && isResumable(unfinished) ? unfinished : null
   // One that did not come to its end may have recalled something by versions that are no longer in force.
   const settled = before !== null && before.pass === null && areEqual(before.versions, targets)
   const start: Places = saved ?? (settled ? before : nowhere())
@@ -95,7 +95,7 @@ export function createComparison(parts: ComparisonParts): Comparison {
   let news: News = noNews
   /** behind these offsets the entries are among the news */
   const after = new Map(targets.map(({ list, offset }) => [list, saved?.after.get(list) ?? offset]))
-  let holders: MatchIndex | null = null
+  let holders: Holders | null = null
   const changes = new Map<string, Recall>()
   const claims = new Map<string, Claim[]>()
   /** partitions of gate.envelopes that have been read as far as they may be now */
@@ -104,14 +104,13 @@ export function createComparison(parts: ComparisonParts): Comparison {
   const counts: ComparisonCounts = { read: 0, recalled: 0, withdrawn: 0, changed: 0 }
 
   /** A flood of which hits were left out is compared anew once somebody has accepted it, or policy allows more. */
-  function resumable(pass: SavedPass | null): SavedPass | null {
-    if (pass === null || !areEqual(pass.versions, targets)) return null
+  function isResumable(pass: SavedPass): boolean {
     const still = new Set(
       createFloodCount(pass.counts)
         .floods(policy.flood)
         .map(({ list }) => list),
     )
-    return pass.flooded.every((list) => accepted === null && still.has(list)) ? pass : null
+    return pass.flooded.every((list) => accepted === null && still.has(list))
   }
 
   /** Of each list that has entries which a verdict could not know, behind which offset they are. */
@@ -153,8 +152,7 @@ export function createComparison(parts: ComparisonParts): Comparison {
     return matches.flatMap((match): Match[] => {
       const target = targetOf.get(match.list)
       if (match.enforced || target === undefined || isShadowed(target, match.entry)) return []
-      const isThere = lists.entryOf(match.list, match.entry) !== undefined
-      return isThere ? [{ ...match, listVersion: target.version, enforced: true }] : []
+      return lists.mayHave(match.list, match.entry) ? [{ ...match, listVersion: target.version, enforced: true }] : []
     })
   }
 
@@ -191,8 +189,8 @@ export function createComparison(parts: ComparisonParts): Comparison {
     holders ??= holdersOf(recalls.values(), lists)
     const found = [
       ...(news.entries === 0 ? [] : news.index.match(verdict.fingerprint, policy.pdq)),
-      ...holders.match(verdict.fingerprint, policy.pdq),
-      ...recall.matches.filter(isStillTold),
+      ...holders.index.match(verdict.fingerprint, policy.pdq),
+      ...recall.matches.filter((match) => isStillTold(match, holders)),
       ...outOfShadow(verdict),
     ]
     const held = heldBy(found, policy)
@@ -207,10 +205,9 @@ export function createComparison(parts: ComparisonParts): Comparison {
     else if (!changes.has(recall.sha256)) changes.set(recall.sha256, { sha256: recall.sha256, record: null })
   }
 
-  /** What the fingerprint does not show: an entry that can't be looked up, a digest that an envelope tells. */
-  function isStillTold({ list, entry, transform }: Match): boolean {
-    const found = lists.entryOf(list, entry)
-    return found === 'unknown' || (found !== undefined && transform === AS_FETCHED)
+  /** What the fingerprint does not show: an entry of a list without any complete version, a digest that an envelope tells. */
+  function isStillTold({ list, entry, transform }: Match, holders: Holders | null): boolean {
+    return !versionOf.has(list) || (transform === AS_FETCHED && holders?.ids.get(list)?.has(entry) === true)
   }
 
   function change(recall: RecallRecord): void {
@@ -337,25 +334,32 @@ export function createComparison(parts: ComparisonParts): Comparison {
       const here: Places = { verdicts, door, envelopes }
       const versions = targets.map(({ list, version, digest, shadowed }) => ({ list, version, digest, shadowed }))
       if (isEnd && flooded.size === 0) return { ...here, versions, pass: null }
-      const pass = { ...here, versions, after, hits: [...hits.values()], counts: count.counts(), flooded: [...flooded] }
+      const pass = {
+        ...here,
+        versions,
+        after,
+        hits: [...hits.values()],
+        counts: count.counts(),
+        flooded: [...flooded],
+        accepted,
+      }
       return { ...(before ?? { ...nowhere(), versions: [] }), pass }
     },
   }
 }
 
-/** An index of the entries that hold what was recalled, as they are now. */
-function holdersOf(recalls: Iterable<RecallRecord>, { versions, entryOf }: ListsNow): MatchIndex {
+/** The entries that hold what was recalled, as they are now; ids by list. */
+type Holders = { index: MatchIndex; ids: ReadonlyMap<string, ReadonlySet<string>> }
+
+function holdersOf(recalls: Iterable<RecallRecord>, { versions, entriesOf }: ListsNow): Holders {
   const wanted = new Map(versions.map(({ list }) => [list, new Set<string>()]))
   for (const { matches } of recalls) for (const { list, entry } of matches) wanted.get(list)?.add(entry)
   const lists = versions.map(({ list, version, digest, shadowed }) => {
-    const found = [...(wanted.get(list) ?? [])].map((entry) => entryOf(list, entry))
-    const entries = packEntries(
-      list,
-      found.filter((entry) => entry !== undefined && entry !== 'unknown'),
-    )
-    return { list, version, digest, shadowed, checkedAt: 0, entries }
+    const entries = entriesOf(list, wanted.get(list) ?? new Set())
+    return { list, version, digest, shadowed, checkedAt: 0, entries: packEntries(list, entries) }
   })
-  return buildMatchIndex(lists)
+  const ids = lists.map(({ list, entries }) => [list, new Set([...entries].map(({ id }) => id))] as const)
+  return { index: buildMatchIndex(lists), ids: new Map(ids) }
 }
 
 function isShadowed({ shadowed }: PlacedVersion, entry: string): boolean {

@@ -2,31 +2,40 @@ import type { HashListCollector } from '../domain/hash-list-state.ts'
 import { isEnforced } from '../domain/judge/judge.ts'
 import type { Policy } from '../domain/judge/policy.ts'
 import type { PlacedVersion, VersionPlaces } from '../domain/list-news.ts'
-import type { PackedList } from '../domain/packed-entries.ts'
+import type { HashListEntry } from '../domain/records.ts'
 
-/** The lists at one moment. */
+/** The lists that policy enforces, as they were at one moment. */
 export type ListsNow = {
-  /** the versions in force of the lists that policy enforces, by name */
+  /** in force, by name */
   versions: PlacedVersion[]
-  /** an entry as the version in force has it; `unknown` where that can't be said: an import is under way, or there is another version by now */
-  entryOf(list: string, entry: string): ReturnType<PackedList['get']> | 'unknown'
+  /** Of a version in force the entries with these ids. Some seconds for ten million, while an import is under way. */
+  entriesOf(list: string, ids: ReadonlySet<string>): HashListEntry[]
+  /** Whether a version in force may have an entry; only while an import is under way it may not have it all the same. */
+  mayHave(list: string, id: string): boolean
 }
 
-export function listsNow(collector: HashListCollector, places: VersionPlaces, policy: Policy): ListsNow {
-  const versions = collector.states().flatMap(({ list, inForce }): PlacedVersion[] => {
-    if (inForce === null || !isEnforced(policy, list)) return []
-    const { version, digest, shadowed } = inForce
-    return [{ list, version, digest, shadowed, offset: places.placeOf(list, version) }]
-  })
+export function listsNow(collector: HashListCollector, places: VersionPlaces, policy: Pick<Policy, 'lists'>): ListsNow {
+  const known = new Map(
+    collector.states().flatMap(({ list, inForce }) => (inForce && isEnforced(policy, list) ? [[list, inForce]] : [])),
+  )
+
+  /** Whether what the topic holds now is that version. */
+  function isWhole(list: string): boolean {
+    const state = collector.states().find((one) => one.list === list)
+    return state?.changing === false && state.broken === null && state.inForce?.version === known.get(list)?.version
+  }
+
   return {
-    versions,
-    entryOf(list, entry) {
-      const version = versions.find((one) => one.list === list)
-      const state = collector.states().find((one) => one.list === list)
-      if (version === undefined || state?.changing !== false || state.inForce?.version !== version.version) {
-        return 'unknown'
-      }
-      return state.broken === null ? collector.collected(list).get(entry) : 'unknown'
+    versions: [...known.values()].map(({ list, version, digest, shadowed }) => {
+      return { list, version, digest, shadowed, offset: places.placeOf(list, version) }
+    }),
+    entriesOf(list, ids) {
+      if (!known.has(list) || ids.size === 0) return []
+      if (isWhole(list)) return [...ids].flatMap((id) => collector.collected(list).get(id) ?? [])
+      const found: HashListEntry[] = []
+      for (const entry of known.get(list)?.entries ?? []) if (ids.has(entry.id)) found.push(entry)
+      return found
     },
+    mayHave: (list, id) => known.has(list) && (!isWhole(list) || collector.collected(list).has(id)),
   }
 }

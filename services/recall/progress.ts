@@ -17,6 +17,9 @@ export type Hit = Pick<RecallRecord, 'sha256' | 'input' | 'matches'> & {
   inputTimestamp: number
 }
 
+/** Who let more be recalled than policy allows, and why. */
+export type Acceptance = { by: string; reason: string }
+
 /** How far everything ever cleared has been compared. */
 export type Places = {
   /** next offsets on gate.verdicts */
@@ -36,6 +39,8 @@ export type SavedPass = Places & {
   counts: HeldCount[]
   /** lists that hold more than policy allows: what they hold is only counted */
   flooded: string[]
+  /** null while nobody has accepted a flood of these versions */
+  accepted: Acceptance | null
 }
 
 /** What survives the process. */
@@ -75,6 +80,7 @@ const count = z.object({
   items: z.number(),
   entries: z.record(z.string(), z.number()),
 })
+const accepted = z.object({ by: z.string(), reason: z.string() }).nullable()
 const versions = z.array(
   z.object({ list: z.string(), version: z.string(), digest: z.string(), shadowed: z.array(z.string()) }),
 )
@@ -84,7 +90,15 @@ const content = z.object({
   ...places,
   versions,
   pass: z
-    .object({ ...places, versions, after, hits: z.array(hit), counts: z.array(count), flooded: z.array(z.string()) })
+    .object({
+      ...places,
+      versions,
+      after,
+      hits: z.array(hit),
+      counts: z.array(count),
+      flooded: z.array(z.string()),
+      accepted,
+    })
     .nullable(),
 })
 

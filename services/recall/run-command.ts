@@ -8,7 +8,7 @@ import { keepYoungSpaceSmall } from '../platform/release-memory.ts'
 import { readSettings, readTextFile } from '../platform/settings.ts'
 import { asTable } from '../platform/table.ts'
 import { visible } from '../platform/visible.ts'
-import type { Acceptance } from './compare.ts'
+import type { Acceptance } from './progress.ts'
 import { openRecalling, type Recalling, type RoundReport } from './run.ts'
 
 /** A gate that has not heard of a version yet may clear what it holds: looked for this often, also when no version is new. */
@@ -32,7 +32,7 @@ export function runCommand(): Command {
     .summary('compare what has not been compared, recall what is known by now')
     .description('Holds new entries of the hash lists against everything ever cleared, and recalls what they hold.')
     .option('--follow', 'stay, and go on with what comes')
-    .option('--accept-flood <reason>', "recall more than policy's bounds; the reason stands on the records")
+    .option('--accept-flood <reason>', 'recall what waits, beyond policy; the reason stands on the records')
     .option('--by <name>', 'who accepts it; stands on the records')
     .option('--json', 'print the result as one JSON object; with --follow one for each round that did something')
     .addHelpText('after', help)
@@ -42,6 +42,9 @@ export function runCommand(): Command {
       }
       if (acceptFlood?.trim() === '' || by?.trim() === '') {
         throw new SluiceError('USAGE', '--accept-flood and --by: expected a reason and a name that say something')
+      }
+      if (follow === true && acceptFlood !== undefined) {
+        throw new SluiceError('USAGE', '--accept-flood is for what waits now: run it without --follow')
       }
       const accepted = acceptFlood === undefined || by === undefined ? null : { by, reason: acceptFlood }
       const settings = readSettings()

@@ -136,10 +136,12 @@ class World {
       policy: { ...policy, flood: { entryItems: 1000, versionItems: 1000 } },
       lists: {
         versions: target === undefined ? [] : [target.placed],
-        entryOf: (_, entry) => {
-          const payload = target?.known[Number(entry.slice(1))] ?? null
-          return payload === null ? undefined : entryOf(entry, payload)
-        },
+        entriesOf: (_, ids) =>
+          [...ids].flatMap((id) => {
+            const payload = target?.known[Number(id.slice(1))] ?? null
+            return payload === null ? [] : [entryOf(id, payload)]
+          }),
+        mayHave: () => assert.fail('nothing is in shadow'),
       },
       places: this.places,
       recalls: new Map(this.recalls),
