@@ -207,7 +207,9 @@ export function createComparison(parts: ComparisonParts): Comparison {
 
   /** What the fingerprint does not show: an entry of a list without any complete version, a digest that an envelope tells. */
   function isStillTold({ list, entry, transform }: Match, holders: Holders | null): boolean {
-    return !versionOf.has(list) || (transform === AS_FETCHED && holders?.ids.get(list)?.has(entry) === true)
+    const target = targetOf.get(list)
+    if (target === undefined) return true
+    return transform === AS_FETCHED && holders?.ids.get(list)?.has(entry) === true && !isShadowed(target, entry)
   }
 
   function change(recall: RecallRecord): void {

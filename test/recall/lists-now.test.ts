@@ -9,7 +9,14 @@ import { listsNow } from '../../services/recall/lists-now.ts'
 const policy = { lists: { trial: { mode: 'shadow' as const, maxAgeHours: 1 } } }
 
 function entry(list: string, id: string, fill: number): HashListEntry {
-  return { list, id, signals: [{ signal: 'md5', value: Buffer.alloc(16, fill) }], classification: null }
+  return {
+    list,
+    id,
+    signals: [{ signal: 'md5', value: Buffer.alloc(16, fill) }],
+    classification: null,
+    opinions: [],
+    withdrawn: false,
+  }
 }
 
 /** A topic, as far as it has been read. */
@@ -27,7 +34,15 @@ function openTopic() {
     put: (one: HashListEntry) => apply(entryKey(one.list, one.id), { entry: one, manifest: null }),
     take: (list: string, id: string) => apply(entryKey(list, id), null),
     close(list: string, version: string, entries: HashListEntry[]) {
-      const manifest = { list, version, entries: entries.length, digest: listDigest(entries), checkedAt: 0 }
+      const manifest = {
+        list,
+        version,
+        entries: entries.length,
+        digest: listDigest(entries),
+        checkedAt: 0,
+        shadowed: [],
+        cause: null,
+      }
       apply(manifestKey(list, version), { entry: null, manifest })
     },
   }
