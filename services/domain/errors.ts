@@ -49,6 +49,17 @@ export const surroundings = {
     meaning: 'a hash exchange does not answer as its documentation says, or too much of it is corrupt',
     action: 'Sync again later. If it stays so, tell the exchange; until then its list stays as it is and grows old.',
   },
+  LIST_FLOOD: {
+    meaning:
+      'an entry or a version of a hash list holds, or would hold, more items than policy allows without a person',
+    action:
+      'Is the entry wrong? `sluice lists shadow LIST/ENTRY`, or `sluice lists rollback LIST`: goes on by itself then. Is it right? Raise `flood` in the policy and restart the gates.',
+  },
+  LIST_SHRINKS: {
+    meaning: 'a new version of a hash list would lack more entries than policy allows without a person',
+    action:
+      'Has the source really withdrawn so many? Run `sluice lists plan`. If so, import with `--accept-shrink`; if not, tell the source.',
+  },
   POSITION_JUMPED: {
     meaning: 'the position of a lane moved without explanation; the lane halts and skips nothing',
     action:

@@ -7,15 +7,18 @@ export type HeldCount = { list: string; version: string; items: number; entries:
 /** That more is held than policy allows without a person; `entry`: null where it is the version as a whole. */
 export type Flood = { list: string; version: string; entry: string | null; items: number; most: number }
 
+/** Items that an entry, and a version, may hold. */
+export type FloodBounds = Pick<Policy['flood'], 'entryItems' | 'versionItems'>
+
 export type FloodCount = {
   /** Counts one item, once for each version and each entry that holds it. */
   add(matches: readonly Match[]): void
   /** Whether the version that a match is of, or its entry, is beyond the bounds. */
-  isFlood(match: Pick<Match, 'list' | 'listVersion' | 'entry'>, bounds: Policy['flood']): boolean
+  isFlood(match: Pick<Match, 'list' | 'listVersion' | 'entry'>, bounds: FloodBounds): boolean
   /** By list and version, in alphabetical order. */
   counts(): HeldCount[]
   /** What is beyond the bounds: versions first, then entries, those that hold most before others. */
-  floods(bounds: Policy['flood']): Flood[]
+  floods(bounds: FloodBounds): Flood[]
 }
 
 /**

@@ -281,6 +281,11 @@ export function versionName(now: number, digest: string, previous: string | null
   return `${new Date(time).toISOString()}-${digest.slice(0, 12)}`
 }
 
+/** What in a version's name its entries alone decide: the same for all versions that have the same entries. */
+export function contentOf(version: string): string {
+  return version.slice(version.lastIndexOf('-') + 1)
+}
+
 function invalid({ file, line }: RowPlace, expectation: string): SluiceError {
   return new SluiceError('LIST_INVALID', `${file}, line ${line}: ${expectation}`)
 }

@@ -78,6 +78,14 @@ export class PackedEntries {
     for (const place of places) yield decode(list, chunkOf(chunks, place), byteOf(place))
   }
 
+  /** Those at these places in the order. */
+  some(indices: readonly number[]): PackedEntries {
+    const { list, chunks } = this.places
+    const places = new Uint32Array(new SharedArrayBuffer(indices.length * Uint32Array.BYTES_PER_ELEMENT))
+    for (const [at, index] of indices.entries()) places[at] = this.places.places[index] ?? EMPTY
+    return new PackedEntries({ list, chunks, places })
+  }
+
   /** Whether an entry is that of other entries, to the byte. */
   isSame(index: number, other: PackedEntries, otherIndex: number): boolean {
     const [place, otherPlace] = [this.places.places[index], other.places.places[otherIndex]]

@@ -306,6 +306,8 @@ export type VersionCause = {
   why: null | string
   /** What it was done to: of a rollback the version whose entries came back, of shadow and enforce the entry. */
   of: null | string
+  /** What was made although policy refuses it unless somebody says so: flood, shrink. */
+  accepted: Array<string>
 }
 
 /** The record that closes a version of a list. */

@@ -12,6 +12,7 @@ import type { Settings } from '../platform/settings.ts'
 import { createFileStore } from '../platform/stores/file-store.ts'
 import { createFileThreads } from '../platform/stores/file-threads.ts'
 import { createExamine } from './examine.ts'
+import { type FloodWatch, watchFloods } from './flood-watch.ts'
 import type { Scanners } from './inspect/scanners.ts'
 import type { KnownLists } from './known-lists.ts'
 import type { LaneParts } from './lane.ts'
@@ -84,11 +85,12 @@ export async function startGate({
   const clean = createFileStore(settings.stores, 'clean', createFileThreads({ most: 1 }))
   const held = createFileStore(settings.stores, 'held', createFileThreads({ most: 2 }))
   let lanes: Lanes | null = null
+  let floods: FloodWatch | null = null
   /** what the start is waiting for, by what needs it */
   const unmet = new Map<string, Pause>()
 
   function findPauses(): Pause[] {
-    const { problem } = lists.current()
+    const problem = listsProblem()
     const isAway = lanes !== null && !lanes.isMember()
     const building = lanes?.building() ?? []
     return [
@@ -108,6 +110,11 @@ export async function startGate({
         ...(trouble?.cause === undefined ? {} : { cause: trouble.cause }),
       })),
     ]
+  }
+
+  /** Why the lists as they are must not be judged by now; null where they may be. */
+  function listsProblem(): SluiceError | null {
+    return lists.current().problem ?? floods?.problem() ?? null
   }
 
   function readiness(): Readiness {
@@ -164,6 +171,13 @@ export async function startGate({
             tally.add(routed)
             // Not before: their starting takes what the first items need.
             scanners.startAll()
+            floods ??= watchFloods({
+              settings,
+              registry,
+              policy,
+              inForce: () => lists.states().flatMap(({ inForce }) => inForce ?? []),
+              onTrouble: (error) => log.debug({ event: 'flood-watch-failed', err: error }),
+            })
           },
           log,
           metrics,
@@ -193,7 +207,8 @@ export async function startGate({
     return {
       process(records, signal) {
         const current = lists.current()
-        if (current.problem !== null) throw current.problem
+        const problem = listsProblem()
+        if (problem !== null) throw problem
         tally.begin()
         return examine(records, current, signal, route)
       },
@@ -270,6 +285,8 @@ export async function startGate({
       stopping.abort()
       clearInterval(lookForPauses)
       await started
+      // The groups that it reads in are its own: nobody waits for its leave.
+      void floods?.stop()
       await lanes?.stop()
       await admin.disconnect()
       await operations.stop()

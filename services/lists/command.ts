@@ -1,5 +1,6 @@
 import { Command } from 'commander'
 import { importCommand } from './import-command.ts'
+import { planCommand } from './plan-command.ts'
 import { rollbackCommand } from './rollback-command.ts'
 import { enforceCommand, shadowCommand } from './shadow-command.ts'
 import { statusCommand } from './status-command.ts'
@@ -15,6 +16,7 @@ export function listsCommand(): Command {
     )
     .addCommand(importCommand())
     .addCommand(syncCommand())
+    .addCommand(planCommand())
     .addCommand(statusCommand())
     .addCommand(versionsCommand())
     .addCommand(rollbackCommand())

@@ -14,6 +14,8 @@ export type FetchOptions = {
   patience?: Patience
   /** the clock; milliseconds since the epoch */
   now?: () => number
+  /** What is handed over does not become a version: the next time hands it over once more. */
+  isTrial?: boolean
   /** Called after each page. */
   onPage?: (counts: FetchCounts) => void
 }
@@ -65,7 +67,7 @@ export async function fetchExchange<Result>(
       throw new SluiceError('EXCHANGE_UNREADABLE', `${name}: the exchange has no entry at all: is that the right one?`)
     }
     const result = await handOver({ ...counts(), entries: state.list.snapshot(), checkedAt })
-    await state.published()
+    if (!options.isTrial) await state.published()
     return result
   } finally {
     await state.close()

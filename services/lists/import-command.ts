@@ -1,14 +1,16 @@
 import { Command } from 'commander'
 import { SluiceError } from '../domain/errors.ts'
 import { readHashListFile } from '../platform/hash-list-file.ts'
+import { readSettings } from '../platform/settings.ts'
 import { importList } from './import.ts'
 import { importProgress } from './import-progress.ts'
 import { checkListName, findListsPlace, whoOption } from './lists-place.ts'
+import { type Accepting, acceptedBy, createCheck } from './plan.ts'
 import { tellReport } from './tell-report.ts'
 
 const ISO_TIME = /^\d{4}-\d\d-\d\d(T\d\d:\d\d(:\d\d(\.\d{1,3})?)?(Z|[+-]\d\d:\d\d))?$/
 
-type Options = { list: string; checkedAt?: string; who: string; why?: string; json?: true }
+type Options = { list: string; checkedAt?: string; who: string; why?: string; json?: true } & Accepting
 
 /** `sluice lists import`: a file becomes the list's new version. */
 export function importCommand(): Command {
@@ -27,17 +29,21 @@ export function importCommand(): Command {
     .option('--checked-at <time>', 'when the source was last known to be current, ISO 8601 (default: now)')
     .addOption(whoOption())
     .option('--why <text>', 'why; kept with the version')
+    .option('--accept-flood', 'make it also where it would hold more than policy allows; kept with the version')
+    .option('--accept-shrink', 'make it also where it lacks more than policy allows; kept with the version')
     .option('--json', 'print the result as JSON')
     .addHelpText('after', '\nExample:\n  sluice lists import known.csv --list stand-in')
-    .action(async (file: string, { list, checkedAt, who, why, json }: Options) => {
+    .action(async (file: string, { list, checkedAt, who, why, json, ...accepting }: Options) => {
       const now = Date.now()
       checkListName(list)
       const checked = checkedAt === undefined ? now : parseTime(checkedAt, now)
       const { entries, lowQuality, rowsLeftOut } = await readHashListFile(file, list)
+      const accepted = acceptedBy(accepting)
       const report = await importList({
         ...findListsPlace(),
         list,
-        next: { entries, checkedAt: checked, cause: { act: 'import', who, why: why ?? null, of: null } },
+        next: { entries, checkedAt: checked, cause: { act: 'import', who, why: why ?? null, of: null, accepted } },
+        check: createCheck(readSettings(), accepted),
         now,
         onProgress: importProgress(now),
       })

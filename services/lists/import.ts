@@ -2,7 +2,8 @@ import type { Kafka, Producer } from 'kafkajs'
 import { SluiceError } from '../domain/errors.ts'
 import { entryKey, entryText, manifestKey, parseHashListKey, versionName } from '../domain/hash-list.ts'
 import type { KnownList } from '../domain/hash-list-state.ts'
-import type { PackedEntries } from '../domain/packed-entries.ts'
+import type { ListChange } from '../domain/list-plan.ts'
+import { type PackedEntries, PackedList } from '../domain/packed-entries.ts'
 import type { HashListManifest, HashListRecord, VersionCause } from '../domain/records.ts'
 import { prefixed } from '../domain/topics.ts'
 import { HASH_ENTRIES, type VersionRecord } from '../platform/kafka/follow-hash-lists.ts'
@@ -10,6 +11,7 @@ import { openLists } from '../platform/kafka/open-hash-lists.ts'
 import { keepVersion } from '../platform/kept-versions.ts'
 import type { Registry } from '../platform/registry.ts'
 import type { FileStore } from '../platform/stores/file-store.ts'
+import type { ListsPlace } from './lists-place.ts'
 
 /** Well below what the topic takes at once. */
 const REQUEST_BYTES = 1_048_576
@@ -27,6 +29,8 @@ export type ImportOptions = {
   next: NextVersion | ((known: KnownVersions) => NextVersion | Promise<NextVersion>)
   /** milliseconds since the epoch */
   now: number
+  /** Called before anything is written, and may refuse by throwing. */
+  check?: (change: ListChange) => Promise<void>
   /** Called as records are written. */
   onProgress?: (done: number, total: number) => void
 }
@@ -78,6 +82,7 @@ export async function importList(options: ImportOptions): Promise<ImportReport> 
     const known = { inForce, manifests: [...manifests.values()], shadowed: newest?.shadowed ?? [] }
     const { checkedAt, shadowed = known.shadowed, cause, ...wanted } = await madeOf(next, known)
     const entries = wanted.entries.byId()
+    await options.check?.(changeOf(list, inForce, entries, shadowed))
     const before = lists.collector.collected(list).snapshot().byId()
     const digest = entries.digest()
     const version = versionName(options.now, digest, lists.collector.newestVersion(list))
@@ -159,6 +164,35 @@ export async function importList(options: ImportOptions): Promise<ImportReport> 
       throw new SluiceError('BROKER_UNREACHABLE', `${topic} could not be written; import the list again`, { cause })
     }
   }
+}
+
+/**
+ * How a version to come differs from the one in force; nothing is written.
+ * @throws {SluiceError} BROKER_UNREACHABLE, TOPICS_MISSING, REGISTRY_UNREACHABLE
+ */
+export async function readChange(place: ListsPlace, list: string, entries: PackedEntries): Promise<ListChange> {
+  const lists = await openLists(place)
+  try {
+    const inForce = lists.collector.states().find((state) => state.list === list)?.inForce ?? null
+    return changeOf(list, inForce, entries.byId(), inForce?.shadowed ?? [])
+  } finally {
+    await lists.close()
+  }
+}
+
+/** @param entries in the order of their ids */
+function changeOf(
+  list: string,
+  inForce: KnownList | null,
+  entries: PackedEntries,
+  shadowed: readonly string[],
+): ListChange {
+  const before = inForce?.entries.byId() ?? new PackedList(list).snapshot()
+  const { added, changed, removed } = compare(before, entries)
+  const gone = new Set(removed.flatMap((at) => before.at(at)?.id ?? []))
+  for (const at of changed) gone.add(entries.at(at)?.id ?? '')
+  const news = entries.some([...added, ...changed])
+  return { list, before: before.length, after: entries.length, news, gone, shadowed }
 }
 
 function madeOf(next: ImportOptions['next'], known: KnownVersions): NextVersion | Promise<NextVersion> {

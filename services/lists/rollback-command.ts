@@ -45,7 +45,7 @@ export function rollbackCommand(): Command {
           const entries = await readKeptVersion(place.store, manifest)
           // The source was asked when it was; that a person prefers what it said before makes the list no older.
           const checkedAt = Math.max(manifest.checkedAt, inForce?.checkedAt ?? 0)
-          return { entries, checkedAt, cause: { act: 'rollback', who, why, of: to } }
+          return { entries, checkedAt, cause: { act: 'rollback', who, why, of: to, accepted: [] } }
         },
       })
       tellReport(report, json)

@@ -43,7 +43,10 @@ function command(act: Act): Command {
         ...findListsPlace(),
         list,
         now: Date.now(),
-        next: (known) => ({ ...changed(known, { act, list, entry }), cause: { act, who, why, of: entry } }),
+        next: (known) => ({
+          ...changed(known, { act, list, entry }),
+          cause: { act, who, why, of: entry, accepted: [] },
+        }),
       })
       tellReport(report, json)
     })

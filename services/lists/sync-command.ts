@@ -1,15 +1,14 @@
 import { Command } from 'commander'
-import { SluiceError } from '../domain/errors.ts'
 import { showProgress } from '../platform/progress.ts'
-import { readSettings, readTextFile } from '../platform/settings.ts'
-import type { Exchange } from './exchanges/exchange.ts'
-import { parseExchanges } from './exchanges/exchanges.ts'
+import { readSettings } from '../platform/settings.ts'
+import { findExchange } from './exchanges/exchanges.ts'
 import { type FetchCounts, fetchExchange } from './fetch-exchange.ts'
 import { importList } from './import.ts'
 import { findListsPlace, whoOption } from './lists-place.ts'
+import { type Accepting, acceptedBy, createCheck } from './plan.ts'
 import { tellReport } from './tell-report.ts'
 
-type Options = { who: string; why?: string; json?: true }
+type Options = { who: string; why?: string; json?: true } & Accepting
 
 /** `sluice lists sync`: what an exchange has becomes its list's new version. */
 export function syncCommand(): Command {
@@ -23,10 +22,14 @@ export function syncCommand(): Command {
     .argument('<exchange>', 'name of the exchange and of its list')
     .addOption(whoOption())
     .option('--why <text>', 'why; kept with the version')
+    .option('--accept-flood', 'make it also where it would hold more than policy allows; kept with the version')
+    .option('--accept-shrink', 'make it also where it lacks more than policy allows; kept with the version')
     .option('--json', 'print the result as JSON')
     .addHelpText('after', '\nExample:\n  sluice lists sync ncmec-industry')
-    .action(async (name: string, { who, why, json }: Options) => {
-      const { exchanges: file, exchangeState: folder } = readSettings()
+    .action(async (name: string, { who, why, json, ...accepting }: Options) => {
+      const settings = readSettings()
+      const { exchanges: file, exchangeState: folder } = settings
+      const accepted = acceptedBy(accepting)
       const exchange = findExchange(name, file)
       let counts: FetchCounts = { pages: 0, read: 0, corrupt: 0 }
       let progress = `asking ${name}`
@@ -39,7 +42,10 @@ export function syncCommand(): Command {
         return importList({
           ...findListsPlace(),
           list: name,
-          next: { entries, checkedAt, cause: { act: 'sync', who, why: why ?? null, of: null } },
+          next: { entries, checkedAt, cause: { act: 'sync', who, why: why ?? null, of: null, accepted } },
+          check: createCheck(settings, accepted, (text) => {
+            progress = text
+          }),
           now: Date.now(),
           onProgress: (done, total) => {
             progress = `writing the list: ${done} of ${total}`
@@ -48,11 +54,4 @@ export function syncCommand(): Command {
       }).finally(stop)
       tellReport(report, json, counts)
     })
-}
-
-function findExchange(name: string, file: string): Exchange {
-  const exchanges = parseExchanges(readTextFile('CONFIG_INVALID', file), file)
-  const exchange = exchanges.get(name)
-  if (exchange !== undefined) return exchange
-  throw new SluiceError('USAGE', `${file} names no such exchange; it has ${[...exchanges.keys()].join(', ')}`)
 }

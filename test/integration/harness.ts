@@ -40,8 +40,9 @@ export type BenchOptions = {
   scanSeconds?: number
   /** what must be known of an item; default: nothing */
   provenance?: Policy['provenance']
-  /** how many cleared items may be recalled; default as shipped */
+  /** how many items a list may hold, and lack; default: any */
   flood?: Policy['flood']
+  shrink?: Policy['shrink']
   /** default: the stack that all tests share */
   cluster?: { bootstrap: readonly string[]; registry: string }
 }
@@ -188,7 +189,7 @@ export async function openBench(t: Scope, options: BenchOptions = {}): Promise<B
         const { entry } = entryFromRow(row, { list, file: list, line })
         if (entry !== null) packed.put(entry)
       }
-      const cause = { act: 'import', who: null, why: null, of: null }
+      const cause = { act: 'import', who: null, why: null, of: null, accepted: [] }
       const next = { entries: packed.snapshot(), checkedAt: checkedAt.getTime(), cause }
       await importList({ kafka, registry, prefix, store: bench.store('lists'), list, next, now: Date.now() })
     },
@@ -272,7 +273,8 @@ function policyText({
   pixels = 50_000_000,
   scanSeconds = 30,
   provenance = askNothing,
-  flood = { entryItems: 100, versionItems: 1000 },
+  flood = { entryItems: 1_000_000, versionItems: 1_000_000, minutes: 60 },
+  shrink = { share: 1 },
 }: BenchOptions): string {
   // JSON is YAML.
   return JSON.stringify({
@@ -282,6 +284,7 @@ function policyText({
     lists,
     standings: { disputed: 'review', seed: 'review', negative: 'shadow', withdrawn: 'shadow' },
     flood,
+    shrink,
     provenance,
     rights: { robots: 'off', tdmOptOut: 'off' },
   })

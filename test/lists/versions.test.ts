@@ -88,8 +88,8 @@ test('a version is rolled back, an entry or the list is put in shadow, and a run
     kept,
     inForce,
   }))
-  const by = { who: 'on-call', why: 'holds cats', kept: true, inForce: false }
-  const imported = { act: 'import', who: null, why: null, of: null, kept: true, inForce: false }
+  const by = { who: 'on-call', why: 'holds cats', accepted: [], kept: true, inForce: false }
+  const imported = { act: 'import', who: null, why: null, of: null, accepted: [], kept: true, inForce: false }
   assert.deepEqual(told, [
     { ...by, act: 'enforce', of: '*', shadowed: [], inForce: true },
     { ...by, act: 'shadow', of: '*', shadowed: ['*', 'boats'] },

@@ -133,7 +133,7 @@ class World {
     let left = killedAfter ?? Number.POSITIVE_INFINITY
     const dies = (): boolean => left-- <= 0
     const comparison = createComparison({
-      policy: { ...policy, flood: { entryItems: 1000, versionItems: 1000 } },
+      policy: { ...policy, flood: { entryItems: 1000, versionItems: 1000, minutes: 60 }, shrink: { share: 1 } },
       lists: {
         versions: target === undefined ? [] : [target.placed],
         entriesOf: (_, ids) =>
@@ -176,7 +176,7 @@ class World {
     for (const [partition, verdicts] of this.verdicts.entries()) {
       for (const [offset, verdict] of verdicts.entries()) {
         if (offset < (from.get(partition) ?? 0)) continue
-        const record = { partition, offset, key: null, value: null }
+        const record = { partition, offset, timestamp: 0, key: null, value: null }
         comparison.passVerdict(record)
         await comparison.takeVerdict(verdict, record)
         if (offset % 2 === 1 && !(await save(false))) return

@@ -158,7 +158,7 @@ test('a list in shadow recalls nothing; taken out of shadow it recalls what it h
 })
 
 test('a flood recalls nothing, names the entry and how many, and waits for a person, whose word stands on the records', async (t) => {
-  const bench = await openRecallBench(t, { flood: { entryItems: 3, versionItems: 100 } })
+  const bench = await openRecallBench(t, { flood: { entryItems: 3, versionItems: 100, minutes: 60 } })
   await bench.importList('stand-in', [{ id: 'old', pdq: pdqOf(-1) }])
   await bench.importList('other', [{ id: 'old', pdq: pdqOf(-1) }])
   const versions = [await versionNow(bench), await versionNow(bench, 'other')]

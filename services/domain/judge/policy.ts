@@ -74,10 +74,18 @@ export const policySchema = z.strictObject({
     ),
   flood: z
     .strictObject({
-      entryItems: positive.describe('Most cleared items that one entry may recall'),
-      versionItems: positive.describe('Most cleared items that one version of a list may recall'),
+      entryItems: positive.describe('Most items that one entry may hold'),
+      versionItems: positive.describe('Most items that one version of a list may hold'),
+      minutes: positive.describe('While the gate judges: within this time'),
     })
-    .describe('Beyond these, what a list would take back of what was cleared waits until a person says so'),
+    .describe(
+      'Beyond these, a new version is not made and recalls nothing until a person says so, and a version in force makes the gate wait',
+    ),
+  shrink: z
+    .strictObject({
+      share: z.number().min(0).max(1).describe("Largest share of a list's entries that a new version may lack, 0..1"),
+    })
+    .describe('Beyond this, a new version is not made until a person says so'),
   rights: z
     .record(z.enum(rightsSignals), rightsMode)
     .describe(

@@ -1,6 +1,8 @@
 import { z } from 'zod'
 import { parseCheckedYaml } from '../../domain/checked-yaml.ts'
+import { SluiceError } from '../../domain/errors.ts'
 import { LIST_NAME } from '../../domain/hash-list.ts'
+import { readTextFile } from '../../platform/settings.ts'
 import type { Exchange } from './exchange.ts'
 import { ncmec } from './ncmec.ts'
 import { stopncii } from './stopncii.ts'
@@ -22,4 +24,15 @@ const fileSchema = z.strictObject({
  */
 export function parseExchanges(text: string, fileName: string): Map<string, Exchange> {
   return new Map(Object.entries(parseCheckedYaml(text, fileName, fileSchema, 'CONFIG_INVALID').exchanges))
+}
+
+/**
+ * The exchange of that name in a file.
+ * @throws {SluiceError} CONFIG_INVALID; USAGE where the file has none of that name
+ */
+export function findExchange(name: string, file: string): Exchange {
+  const exchanges = parseExchanges(readTextFile('CONFIG_INVALID', file), file)
+  const exchange = exchanges.get(name)
+  if (exchange !== undefined) return exchange
+  throw new SluiceError('USAGE', `${file} names no such exchange; it has ${[...exchanges.keys()].join(', ')}`)
 }

@@ -16,7 +16,14 @@ const FETCH_BYTES = 8_388_608
 const SESSION_MS = 300_000
 
 /** A record of the followed topic. Key and value are parts of all that came with them: whoever keeps much of it keeps copies. */
-export type FollowedRecord = { partition: number; offset: number; key: Buffer | null; value: Buffer | null }
+export type FollowedRecord = {
+  partition: number
+  offset: number
+  /** milliseconds since the epoch */
+  timestamp: number
+  key: Buffer | null
+  value: Buffer | null
+}
 
 /** What tells later whether the beginning of a topic of one partition is still the one that was read. */
 export type ReadMark = {
@@ -117,7 +124,13 @@ export function followTopic({ kafka, topic, after, from, onRecord, onTrouble }: 
           const handling =
             offset === after?.offset
               ? checkSame(message, after)
-              : onRecord({ partition: batch.partition, offset, key: message.key, value: message.value })
+              : onRecord({
+                  partition: batch.partition,
+                  offset,
+                  timestamp: Number(message.timestamp),
+                  key: message.key,
+                  value: message.value,
+                })
           if (handling !== undefined) {
             await handling
             hasWaited = true

@@ -1,0 +1,105 @@
+import { setTimeout as sleep } from 'node:timers/promises'
+import { SluiceError } from '../domain/errors.ts'
+import { createFloodWindow, type WatchedVersion } from '../domain/flood-window.ts'
+import type { Policy } from '../domain/judge/policy.ts'
+import type { HeldItem } from '../domain/records.ts'
+import { prefixed } from '../domain/topics.ts'
+import { createKafka, withAdmin } from '../platform/kafka/client.ts'
+import { type FollowedRecord, followTopic, type TopicFollower } from '../platform/kafka/follow-topic.ts'
+import type { Registry } from '../platform/registry.ts'
+import type { Settings } from '../platform/settings.ts'
+
+/** Where held items are: what they say of matches is what their verdicts say, and there are far fewer of them than verdicts. */
+const heldTopics = ['gate.quarantine', 'gate.review'] as const
+/** Between two counts; what every chunk asks in between has the same answer. */
+const COUNT_EVERY_MS = 100
+const AGAIN_MS = 1000
+
+export type FloodWatch = {
+  /** LIST_FLOOD while what is in force has held more than policy allows, in the whole cluster; null while it has not */
+  problem(): SluiceError | null
+  stop(): Promise<void>
+}
+
+/**
+ * Follows what all gates of the cluster hold. Where it can't be followed, gates go on judging: this is a brake and not the gate.
+ * @param inForce the versions by which the gate judges
+ */
+export function watchFloods({
+  settings,
+  registry,
+  policy,
+  inForce,
+  onTrouble,
+}: {
+  settings: Settings
+  registry: Registry
+  policy: Pick<Policy, 'flood'>
+  inForce: () => readonly WatchedVersion[]
+  onTrouble: (error: unknown) => void
+}): FloodWatch {
+  const window = createFloodWindow(policy.flood)
+  let problem: SluiceError | null = null
+  let countedAt = Number.NEGATIVE_INFINITY
+  const stopping = new AbortController()
+  const following = Promise.all(heldTopics.map(persist))
+
+  async function persist(topic: (typeof heldTopics)[number]): Promise<TopicFollower | null> {
+    while (!stopping.signal.aborted) {
+      try {
+        return await follow(topic)
+      } catch (error) {
+        onTrouble(error)
+        await sleep(AGAIN_MS, undefined, { signal: stopping.signal }).catch(() => undefined)
+      }
+    }
+    return null
+  }
+
+  async function follow(topic: (typeof heldTopics)[number]): Promise<TopicFollower | null> {
+    const name = prefixed(settings.prefix, topic)
+    const since = Date.now() - policy.flood.minutes * 60_000
+    const begins = await withAdmin(createKafka(settings, 'sluice-gate-flood'), (admin) =>
+      admin.fetchTopicOffsetsByTimestamp(name, since),
+    )
+    if (stopping.signal.aborted) return null
+    return followTopic({
+      kafka: createKafka(settings, 'sluice-gate-flood'),
+      topic: name,
+      from: new Map(begins.map(({ partition, offset }) => [partition, Number(offset)])),
+      async onRecord({ value, timestamp }: FollowedRecord) {
+        if (value === null) return
+        const known = registry.decodeKnown<HeldItem>(topic, value)
+        const { matches } = (known ?? (await registry.decode<HeldItem>(topic, value))).value
+        window.add(timestamp, matches)
+      },
+      onTrouble,
+    })
+  }
+
+  return {
+    problem() {
+      const now = performance.now()
+      if (now - countedAt < COUNT_EVERY_MS) return problem
+      countedAt = now
+      const flood = window.flood(inForce(), Date.now())
+      problem = null
+      if (flood !== null) {
+        const { list, version, entry, items, most } = flood
+        const what = entry === null ? `list ${list}, version ${version},` : `entry ${entry} of list ${list}`
+        const sentence = `${what} has held ${items} items within ${policy.flood.minutes} minutes, and policy allows ${most}`
+        const instead = entry === null ? list : `${list}/${entry}`
+        problem = new SluiceError(
+          'LIST_FLOOD',
+          `${sentence}; if that is wrong: \`sluice lists shadow ${instead} --why ...\` or \`sluice lists rollback ${list} ...\``,
+        )
+      }
+      return problem
+    },
+    async stop() {
+      stopping.abort()
+      const followers = await following
+      await Promise.all(followers.map((follower) => follower?.stop()))
+    },
+  }
+}

@@ -1,0 +1,168 @@
+import { SluiceError } from '../domain/errors.ts'
+import { type Policy, parsePolicy } from '../domain/judge/policy.ts'
+import { createListPlan, type ListChange, type ListPlan } from '../domain/list-plan.ts'
+import type { VerdictRecord } from '../domain/records.ts'
+import { prefixed } from '../domain/topics.ts'
+import { createKafka, withAdmin } from '../platform/kafka/client.ts'
+import { isRefusal } from '../platform/kafka/kafka-failure.ts'
+import { readTopic } from '../platform/kafka/read-topic.ts'
+import { showProgress } from '../platform/progress.ts'
+import { createRegistry } from '../platform/registry.ts'
+import { readTextFile, type Settings } from '../platform/settings.ts'
+import { asTable } from '../platform/table.ts'
+
+/** So many of the newest verdicts are looked at, if nothing else is said. */
+export const PLANNED_VERDICTS = 1_000_000
+const MOST_ENTRIES_SHOWN = 10
+
+/** What policy refuses unless a person says that it shall be. */
+export type Acceptance = 'flood' | 'shrink'
+
+/** @throws {SluiceError} POLICY_INVALID */
+export function readPolicy(settings: Settings): Policy {
+  return parsePolicy(readTextFile('POLICY_INVALID', settings.policy), settings.policy).policy
+}
+
+/**
+ * Tries a version to come on the newest verdicts.
+ * @param last how many, about: as many of each partition
+ * @param onRead told how many have been read, and of how many about
+ * @throws {SluiceError} as `readTopic`
+ */
+export async function planChange(
+  settings: Settings,
+  policy: Policy,
+  change: ListChange,
+  { last = PLANNED_VERDICTS, onRead }: { last?: number; onRead: (read: number, total: number) => void },
+): Promise<ListPlan> {
+  const { add, plan } = createListPlan(change, policy)
+  if (change.news.length === 0 && change.gone.size === 0) return plan()
+  const { from, total } = await newest(settings, last)
+  let read = 0
+  await readTopic<VerdictRecord>({
+    kafka: createKafka(settings, 'sluice-lists-plan'),
+    registry: createRegistry(settings),
+    prefix: settings.prefix,
+    topic: 'gate.verdicts',
+    from,
+    isWanted: () => true,
+    onValue(verdict) {
+      add(verdict)
+      read += 1
+      onRead(read, total)
+    },
+  })
+  return plan()
+}
+
+async function newest(settings: Settings, last: number): Promise<{ from: Map<number, number>; total: number }> {
+  const topic = prefixed(settings.prefix, 'gate.verdicts')
+  const offsets = await withAdmin(createKafka(settings, 'sluice-lists-plan'), (admin) =>
+    admin.fetchTopicOffsets(topic),
+  ).catch((cause: unknown) => {
+    if (cause instanceof SluiceError) throw cause
+    const isMissing = isRefusal(cause, 'UNKNOWN_TOPIC_OR_PARTITION')
+    const sentence = isMissing ? `there is no topic ${topic}: make it with \`sluice topics apply\`` : undefined
+    throw new SluiceError(isMissing ? 'TOPICS_MISSING' : 'BROKER_UNREACHABLE', sentence, { cause })
+  })
+  const each = Math.ceil(last / Math.max(1, offsets.length))
+  const begun = offsets.map(({ partition, low, high }) => {
+    const from = Math.max(Number(low), Number(high) - each)
+    return { partition, from, length: Number(high) - from }
+  })
+  return {
+    from: new Map(begun.map(({ partition, from }) => [partition, from])),
+    total: begun.reduce((sum, { length }) => sum + length, 0),
+  }
+}
+
+/** @throws {SluiceError} LIST_FLOOD, LIST_SHRINKS for what is beyond policy's bounds and was not accepted */
+function refuseBeyond(plan: ListPlan, accepted: readonly Acceptance[]): void {
+  const { list, floods, shrinks, verdicts, entries } = plan
+  const cure = `nothing was written; \`sluice lists plan\` shows all of it`
+  const [flood] = floods
+  if (flood !== undefined && !accepted.includes('flood')) {
+    const what = flood.entry === null ? 'the new version' : `entry ${flood.entry} of it`
+    const sentence = `list ${list}: of the ${verdicts} items judged last, ${what} would hold ${flood.items} that were cleared, and policy allows ${flood.most}`
+    throw new SluiceError('LIST_FLOOD', `${sentence}; ${cure}. If it is right, call again with --accept-flood`)
+  }
+  if (shrinks !== null && !accepted.includes('shrink')) {
+    const sentence = `list ${list}: the new version has ${entries.after} entries instead of ${entries.before}, ${percent(shrinks)} less`
+    throw new SluiceError('LIST_SHRINKS', `${sentence}; ${cure}. If it is right, call again with --accept-shrink`)
+  }
+}
+
+/** The words of a command that accept something. */
+export type Accepting = { acceptFlood?: true; acceptShrink?: true }
+
+export function acceptedBy({ acceptFlood, acceptShrink }: Accepting): Acceptance[] {
+  return [...(acceptFlood ? (['flood'] as const) : []), ...(acceptShrink ? (['shrink'] as const) : [])]
+}
+
+/** What an import asks before it writes anything: whether the change is within policy's bounds, or accepted. */
+export function createCheck(
+  settings: Settings,
+  accepted: readonly Acceptance[],
+  tell: ((text: string) => void) | null = null,
+): (change: ListChange) => Promise<void> {
+  const policy = readPolicy(settings)
+  return async (change) => {
+    let said = 'trying the new version on what was judged lately'
+    const stop = tell === null ? showProgress(() => said) : () => undefined
+    try {
+      const onRead = (read: number, total: number): void => {
+        said = `trying the new version: ${read} of ${total} verdicts`
+        tell?.(said)
+      }
+      refuseBeyond(await planChange(settings, policy, change, { onRead }), accepted)
+    } finally {
+      stop()
+    }
+  }
+}
+
+/** A plan for people. */
+export function planText({
+  list,
+  entries,
+  verdicts,
+  cleared,
+  held,
+  heldAs,
+  released,
+  floods,
+  shrinks,
+}: ListPlan): string {
+  const rows = [
+    ['entries in force', entries.before],
+    ['entries of the version to come', entries.after],
+    ['new or changed', entries.news],
+    ['gone or changed', entries.gone],
+    ['verdicts looked at', verdicts],
+    ['of these, cleared', cleared],
+    ['would be held', `${held.items}${cleared > 0 ? `, ${percent(held.items / cleared)}` : ''}`],
+    ...Object.entries(heldAs).map(([name, items]) => [`  ${name}`, items] as const),
+    ['held by nothing any more', released],
+  ] as const
+  const most = Object.entries(held.entries)
+    .sort(([, a], [, b]) => b - a)
+    .slice(0, MOST_ENTRIES_SHOWN)
+  const beyond = [
+    ...floods.map(({ entry, items, most: bound }) => {
+      return `${entry === null ? 'the version' : `entry ${entry}`} would hold ${items} cleared items, policy allows ${bound}`
+    }),
+    ...(shrinks === null ? [] : [`${percent(shrinks)} of the entries would be gone`]),
+  ]
+  return [
+    asTable(
+      [list, ''],
+      rows.map((row) => [...row]),
+    ),
+    ...(most.length === 0 ? [] : [asTable(['entry', 'cleared items that it would hold'], most)]),
+    ...beyond.map((what) => `Beyond policy: ${what}.`),
+  ].join('\n')
+}
+
+function percent(share: number): string {
+  return `${(share * 100).toFixed(1)} %`
+}

@@ -1,0 +1,99 @@
+import assert from 'node:assert/strict'
+import { hash } from 'node:crypto'
+import { createWriteStream } from 'node:fs'
+import { rm } from 'node:fs/promises'
+import { join } from 'node:path'
+import { Readable } from 'node:stream'
+import { pipeline } from 'node:stream/promises'
+import { test } from 'node:test'
+import { audit } from '../integration/audit.ts'
+import { startSluice } from '../integration/gate-process.ts'
+import { type Bench, openBench } from '../integration/harness.ts'
+import { crawlItem, sha256, tinyPicture } from '../integration/items.ts'
+import { waitFor } from '../integration/waiting.ts'
+import { createChance } from './seeded.ts'
+
+const SEED = Number(process.env.SEED ?? Date.now() % 1_000_000)
+/** Enough for a gate to keep a snapshot; ten stops among a million in `make soak`. */
+const ENTRIES = Number(process.env.ENTRIES ?? 25_000)
+const STOPS = Number(process.env.STOPS ?? 3)
+const ITEMS_EACH = 10
+const SECONDS = 60 + ENTRIES / 5000
+
+const known = await Promise.all(Array.from({ length: 10 }, (_, n) => tinyPicture(n)))
+const others = await Promise.all(Array.from({ length: 10 }, (_, n) => tinyPicture(100 + n)))
+
+/** Known pictures among many other entries, spread over the file. @param version so that every entry is another one in the next */
+function* rows(version: string): Generator<string> {
+  yield 'id,sha256,classification\n'
+  const each = Math.floor(ENTRIES / known.length)
+  for (let n = 0; n < ENTRIES; n++) {
+    const picture = n % each === 0 ? known[n / each] : undefined
+    yield `e${n},${picture === undefined ? hash('sha256', String(n)) : sha256(picture)},${version}\n`
+  }
+}
+
+async function send(bench: Bench, round: string): Promise<void> {
+  const messages = Array.from({ length: ITEMS_EACH }, (_, n) => n).flatMap((n) =>
+    [
+      { key: `known-${round}-${n}`, inline: known[n % known.length] },
+      { key: `other-${round}-${n}`, inline: others[n % others.length] },
+    ].map(async ({ key, inline }) => ({
+      key,
+      value: await bench.registry.encode('crawl.items', crawlItem(key, { inline: inline ?? Buffer.alloc(0) })),
+    })),
+  )
+  await bench.produce('crawl.items', await Promise.all(messages))
+}
+
+test(`a gate that is killed and started again in the middle of an import of ${ENTRIES} entries clears nothing that the version in force holds (SEED=${SEED})`, {
+  timeout: SECONDS * 20_000,
+}, async (t) => {
+  const chance = createChance(SEED)
+  const bench = await openBench(t, { partitions: 2 })
+  const files = await Promise.all(
+    ['v1', 'v2'].map(async (version) => {
+      const file = join(bench.folder, `${version}.csv`)
+      await pipeline(Readable.from(rows(version)), createWriteStream(file))
+      return file
+    }),
+  )
+  const importWords = (file = ''): string[] => ['lists', 'import', file, '--list', 'stand-in']
+  await bench.sluice(importWords(files[0]))
+  const begin = await bench.endOf('gate.hash-entries')
+  let gate = bench.startGate()
+  await gate.untilReady(SECONDS)
+
+  const points = Array.from({ length: STOPS }, () => chance.between(0, ENTRIES - 1)).toSorted((a, b) => a - b)
+  const importing = startSluice(importWords(files[1]), bench.environment)
+  let reached = 0
+  for (const [stop, point] of points.entries()) {
+    await waitFor(
+      `${point} entries are written`,
+      async () => (await bench.endOf('gate.hash-entries')) - begin >= point,
+      SECONDS,
+      5,
+    )
+    // Held in the middle for as long as that takes.
+    importing.kill('SIGSTOP')
+    if (importing.running() && (await bench.endOf('gate.hash-entries')) - begin < ENTRIES + 1) reached += 1
+    gate.kill('SIGKILL')
+    await gate.ended
+    if (stop % 2 === 0) await rm(bench.environment.SLUICE_SNAPSHOTS ?? '', { recursive: true, force: true })
+    await send(bench, String(stop))
+    gate = bench.startGate()
+    await gate.untilReady(SECONDS)
+    await waitFor('all are judged', () => bench.caughtUp(), SECONDS)
+    importing.kill('SIGCONT')
+  }
+  assert.equal((await importing.ended).code, 0, importing.stderr())
+  assert.ok(reached >= STOPS * 0.6, `the import was still under way at ${reached} of ${STOPS} stops`)
+  await send(bench, 'end')
+  await waitFor('all are judged', () => bench.caughtUp(), SECONDS)
+
+  const fates = await audit(bench)
+  assert.equal(fates.length, (STOPS + 1) * 2 * ITEMS_EACH)
+  for (const { verdict, outcome } of fates) {
+    assert.equal(outcome, verdict.itemId?.startsWith('known-') ? 'quarantine' : 'clean', verdict.itemId ?? '')
+  }
+})
