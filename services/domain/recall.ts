@@ -1,7 +1,11 @@
+import { bitsApart } from './bits-apart.ts'
+import { AS_FETCHED } from './fetched-digests.ts'
+import type { Fingerprint } from './fingerprint.ts'
 import { judge } from './judge/judge.ts'
 import type { Policy } from './judge/policy.ts'
 import { strongest } from './match/match-index.ts'
-import type { Match, RecallRecord } from './records.ts'
+import type { HashListEntry, Match, RecallRecord } from './records.ts'
+import { standingOf } from './standing.ts'
 
 /** The states of a recall that are written. */
 export type RecallState = 'recalled' | 'withdrawn'
@@ -24,6 +28,20 @@ export function heldBy(
 ): Match[] | null {
   const judged = judge({ faults: [], matches, envelope: null, policy })
   return judged.outcome === 'clean' ? null : judged.matches.filter(({ enforced }) => enforced)
+}
+
+/**
+ * A match that was found before, as the entry is now.
+ * @param entry of the match
+ * @returns null where the entry no longer has a hash that is as far from the same signal; what only an envelope tells can't be looked at, and stays
+ */
+export function matchAgain(match: Match, fingerprint: Fingerprint, entry: HashListEntry): Match | null {
+  const { signal, frame, transform, distance } = match
+  const hashes = entry.signals.filter((known) => known.signal === signal)
+  const own = fingerprint.filter((one) => one.signal === signal && one.frame === frame && one.transform === transform)
+  const isSame = own.some(({ value }) => hashes.some((known) => bitsApart(known.value, value) === distance))
+  if (!isSame && transform !== AS_FETCHED) return null
+  return { ...match, classification: entry.classification, standing: standingOf(entry) }
 }
 
 /** What stands on a record from now on: what was found, under the version by which it was first found. */

@@ -6,7 +6,7 @@ import type { Policy } from '../domain/judge/policy.ts'
 import { newsAfter, type PlacedVersion, type VersionPlaces } from '../domain/list-news.ts'
 import { buildMatchIndex, type MatchIndex } from '../domain/match/match-index.ts'
 import { packEntries } from '../domain/packed-entries.ts'
-import { areSame, heldBy, isRecalled, MOST_MATCHES, matchesOnRecord } from '../domain/recall.ts'
+import { areSame, heldBy, isRecalled, MOST_MATCHES, matchAgain, matchesOnRecord } from '../domain/recall.ts'
 import type { EnvelopeRecord, Match, RecallRecord, VerdictRecord } from '../domain/records.ts'
 import type { FollowedRecord } from '../platform/kafka/follow-topic.ts'
 import type { ListsNow } from './lists-now.ts'
@@ -74,12 +74,14 @@ type Claim = { input: string; matches: Match[] }
  * ended. Keeps hits in memory up to policy's bounds, and beyond them only counts.
  */
 export function createComparison(parts: ComparisonParts): Comparison {
-  const { policy, lists, places, recalls, before, readNews } = parts
+  const { policy, lists, places, recalls, readNews } = parts
   const targets = lists.versions
-  const unfinished = before?.pass && areEqual(before.pass.versions, targets) ? before.pass : null
+  const last = parts.before?.pass ?? null
+  const unfinished = last !== null && areEqual(last.versions, targets) ? last : null
+  // One by other versions that did not come to its end may have recalled and withdrawn by what is no longer in force: nothing counts as compared.
+  const before = last === null || unfinished !== null ? parts.before : null
   const accepted = unfinished?.accepted ?? (unfinished?.flooded.length ? parts.accepted : null)
   const saved = unfinished !== null && isResumable(unfinished) ? unfinished : null
-  // One that did not come to its end may have recalled something by versions that are no longer in force.
   const settled = before !== null && before.pass === null && areEqual(before.versions, targets)
   const start: Places = saved ?? (settled ? before : nowhere())
   const verdicts = new Map(start.verdicts)
@@ -90,6 +92,7 @@ export function createComparison(parts: ComparisonParts): Comparison {
   const count = createFloodCount(
     saved?.counts.map((one) => ({ ...one, version: targetOf.get(one.list)?.version ?? one.version })),
   )
+  if (saved === null) for (const recall of recalls.values()) countAlso(recall)
   const hits = new Map<string, Hit>(saved?.hits.map((hit) => [hit.sha256, hit]))
   const flooded = new Set(saved?.flooded)
   let news: News = noNews
@@ -102,6 +105,12 @@ export function createComparison(parts: ComparisonParts): Comparison {
   const full = new Set<number>()
   let claimed = 0
   const counts: ComparisonCounts = { read: 0, recalled: 0, withdrawn: 0, changed: 0 }
+
+  /** What a version has recalled already is a part of what it recalls, unless somebody has accepted that. */
+  function countAlso(recall: RecallRecord): void {
+    if (!isRecalled(recall) || recall.acceptedBy !== null) return
+    count.add(recall.matches.filter(({ list, listVersion }) => targetOf.get(list)?.version === listVersion))
+  }
 
   /** A flood of which hits were left out is compared anew once somebody has accepted it, or policy allows more. */
   function isResumable(pass: SavedPass): boolean {
@@ -148,11 +157,14 @@ export function createComparison(parts: ComparisonParts): Comparison {
   }
 
   /** What the gate found when policy ran the list, or its version the entry, in shadow, where they no longer do. */
-  function outOfShadow({ matches }: VerdictRecord): Match[] {
+  function outOfShadow({ matches, fingerprint }: VerdictRecord): Match[] {
     return matches.flatMap((match): Match[] => {
       const target = targetOf.get(match.list)
       if (match.enforced || target === undefined || isShadowed(target, match.entry)) return []
-      return lists.mayHave(match.list, match.entry) ? [{ ...match, listVersion: target.version, enforced: true }] : []
+      const entry = lists.entryOf(match.list, match.entry)
+      const again = entry === undefined || entry === 'unknown' ? entry : matchAgain(match, fingerprint, entry)
+      if (again === undefined || again === null) return []
+      return [{ ...(again === 'unknown' ? match : again), listVersion: target.version, enforced: true }]
     })
   }
 
@@ -246,7 +258,7 @@ export function createComparison(parts: ComparisonParts): Comparison {
   }
 
   function floods(): Flood[] {
-    return accepted === null ? count.floods(policy.flood) : []
+    return count.floods(policy.flood).filter(({ list }) => flooded.has(list))
   }
 
   return {

@@ -10,8 +10,8 @@ export type ListsNow = {
   versions: PlacedVersion[]
   /** Of a version in force the entries with these ids. Some seconds for ten million, while an import is under way. */
   entriesOf(list: string, ids: ReadonlySet<string>): HashListEntry[]
-  /** Whether a version in force may have an entry; only while an import is under way it may not have it all the same. */
-  mayHave(list: string, id: string): boolean
+  /** An entry of a version in force; `unknown` while an import is under way: one by one, they can't be found then. */
+  entryOf(list: string, id: string): HashListEntry | undefined | 'unknown'
 }
 
 export function listsNow(collector: HashListCollector, places: VersionPlaces, policy: Pick<Policy, 'lists'>): ListsNow {
@@ -36,6 +36,9 @@ export function listsNow(collector: HashListCollector, places: VersionPlaces, po
       for (const entry of known.get(list)?.entries ?? []) if (ids.has(entry.id)) found.push(entry)
       return found
     },
-    mayHave: (list, id) => known.has(list) && (!isWhole(list) || collector.collected(list).has(id)),
+    entryOf(list, id) {
+      if (!known.has(list)) return undefined
+      return isWhole(list) ? collector.collected(list).get(id) : 'unknown'
+    },
   }
 }

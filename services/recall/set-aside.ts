@@ -1,5 +1,6 @@
 import pLimit from 'p-limit'
 import { SluiceError } from '../domain/errors.ts'
+import { isRecalled } from '../domain/recall.ts'
 import type { RecallRecord } from '../domain/records.ts'
 import type { FileStore } from '../platform/stores/file-store.ts'
 import type { WriteRecalls } from './recalls.ts'
@@ -22,7 +23,7 @@ export type Recall = { sha256: string; record: RecallRecord | null }
 /**
  * Makes the function that recalls: copies the objects to held, writes the records, takes the objects out of clean, in this order. Killed after the
  * first step an object is in both stores and still cleared; after the second it is in both, and readers refuse it; it is never in neither. Done again it
- * comes to the same.
+ * comes to the same. What is withdrawn is only written: its object may be one that was cleared anew.
  * @throws {SluiceError} STORE_UNREACHABLE, BROKER_UNREACHABLE
  */
 export function createSetAside(stores: { clean: FileStore; held: FileStore }, write: WriteRecalls) {
@@ -30,16 +31,20 @@ export function createSetAside(stores: { clean: FileStore; held: FileStore }, wr
   const limit = pLimit(AT_ONCE)
 
   return async function setAside(recalls: readonly Recall[], counts: SetAsideCounts): Promise<void> {
-    const names = recalls.map(({ sha256 }) => sha256)
-    await limit.map(names, async (sha256) => {
+    const inEffect = recalls.filter(({ record }) => record === null || isRecalled(record))
+    const found: string[] = []
+    await limit.map(inEffect, async ({ sha256 }) => {
       // Of any size: it has been through the gate.
       const name = await held.copy(clean, sha256, Number.MAX_SAFE_INTEGER).catch(nullWhenMissing)
-      if (name === null) counts.missing += (await held.has(sha256)) ? 0 : 1
-      else if (name === sha256) counts.moved += 1
-      else counts.damaged += 1
+      if (name === null) {
+        counts.missing += (await held.has(sha256)) ? 0 : 1
+        return
+      }
+      found.push(sha256)
+      counts[name === sha256 ? 'moved' : 'damaged'] += 1
     })
     await write(recalls.flatMap(({ record }) => record ?? []))
-    await limit.map(names, (sha256) => clean.remove(sha256))
+    await limit.map(found, (sha256) => clean.remove(sha256))
   }
 }
 

@@ -3,7 +3,7 @@ import type { Policy } from '../domain/judge/policy.ts'
 import type { PlacedVersion } from '../domain/list-news.ts'
 import { isRecalled } from '../domain/recall.ts'
 import type { RecallRecord } from '../domain/records.ts'
-import type { Progress } from './progress.ts'
+import type { Progress, SavedPass } from './progress.ts'
 
 /** How far a list is. */
 export type ListRecallStatus = {
@@ -39,7 +39,7 @@ export function recallStatus(
 ): RecallStatus {
   const pass = progress?.pass ?? null
   const current = versions.every(({ list, digest }) => isAt(pass?.versions ?? progress?.versions, list, digest))
-  const floods = pass === null ? [] : createFloodCount(pass.counts).floods(policy.flood)
+  const floods = pass === null ? [] : floodsOf(pass, policy)
   const positions = current ? (pass ?? progress)?.verdicts : undefined
   const [on, off] = [recalls.filter(isRecalled), recalls.filter((recall) => !isRecalled(recall))]
   return {
@@ -68,6 +68,12 @@ export function recallStatus(
     withdrawn: off.length,
     floods,
   }
+}
+
+function floodsOf({ counts, flooded }: SavedPass, { flood }: Pick<Policy, 'flood'>): Flood[] {
+  return createFloodCount(counts)
+    .floods(flood)
+    .filter(({ list }) => flooded.includes(list))
 }
 
 function isAt(versions: Progress['versions'] | undefined, list: string, digest: string): boolean {

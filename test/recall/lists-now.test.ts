@@ -60,12 +60,15 @@ test('while an import is under way, the entries are those of the version in forc
     [{ version: 'v1', offset: 2 }],
   )
   assert.deepEqual(now.entriesOf('stand-in', ids), [a, b])
-  assert.deepEqual([now.mayHave('stand-in', 'a'), now.mayHave('stand-in', 'c')], [true, false])
+  assert.deepEqual([now.entryOf('stand-in', 'a'), now.entryOf('stand-in', 'c')], [a, undefined])
 
   topic.take('stand-in', 'a')
   topic.put(c)
   topic.put(entry('stand-in', 'b', 9))
-  for (const one of [now, topic.now()]) assert.deepEqual(one.entriesOf('stand-in', ids), [a, b])
+  for (const one of [now, topic.now()]) {
+    assert.deepEqual(one.entriesOf('stand-in', ids), [a, b])
+    assert.equal(one.entryOf('stand-in', 'a'), 'unknown')
+  }
 
   topic.close('stand-in', 'v2', [entry('stand-in', 'b', 9), c])
   assert.deepEqual(now.entriesOf('stand-in', ids), [a, b], 'what was in force then')
@@ -79,5 +82,5 @@ test('a list in shadow, or without a complete version, is none that anything is 
   topic.put(entry('stand-in', 'a', 1))
   assert.deepEqual(topic.now().versions, [])
   assert.deepEqual(topic.now().entriesOf('trial', new Set(['a'])), [])
-  assert.equal(topic.now().mayHave('stand-in', 'a'), false)
+  assert.equal(topic.now().entryOf('stand-in', 'a'), undefined)
 })

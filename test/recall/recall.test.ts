@@ -215,6 +215,43 @@ test('a flood recalls nothing, names the entry and how many, and waits for a per
   assert.equal((await runRecall(bench)).recalled, 0)
 })
 
+test('an item that was cleared anew before its recall was withdrawn stays in the clean store', async (t) => {
+  const bench = await openRecallBench(t)
+  await bench.importList('stand-in', [{ id: 'old', pdq: pdqOf(-1) }])
+  await clearAll(bench, [1], [await versionNow(bench)])
+  await bench.importList('stand-in', [{ id: 'new', pdq: pdqOf(1) }])
+  assert.equal((await runRecall(bench)).recalled, 1)
+  await bench.importList('stand-in', [{ id: 'old', pdq: pdqOf(-1) }])
+  await clearAll(bench, [1], [await versionNow(bench)], 5)
+  const report = await runRecall(bench)
+  assert.deepEqual([report.withdrawn, report.moved, report.recalled], [1, 0, 0])
+  assert.deepEqual([await objectsIn(bench, 'clean'), await objectsIn(bench, 'held')], [sorted([1]), sorted([1])])
+})
+
+test('what a version has recalled before counts too: a flood in small parts is one', async (t) => {
+  const bench = await openRecallBench(t, { flood: { entryItems: 100, versionItems: 2 } })
+  await bench.importList('stand-in', [{ id: 'old', pdq: pdqOf(-1) }])
+  const late = [await versionNow(bench)]
+  await bench.importList(
+    'stand-in',
+    [1, 2, 3].map((n) => ({ id: `e${n}`, pdq: pdqOf(n) })),
+  )
+  await clearAll(bench, [1, 2], late)
+  assert.equal((await runRecall(bench)).recalled, 2)
+  await clearAll(bench, [3], late, 5)
+  const before = (
+    await bench.sluice(['recall', 'run', '--accept-flood', 'all is well', '--by', 'somebody'], 1)
+  ).stderr()
+  assert.match(
+    before,
+    /version \S+ of list stand-in holds 3 items that were cleared, policy allows 2/,
+    'nothing waited yet',
+  )
+  assert.deepEqual(await objectsIn(bench, 'held'), sorted([1, 2]))
+  await bench.sluice(['recall', 'run', '--accept-flood', 'all is well', '--by', 'somebody'])
+  assert.deepEqual(await objectsIn(bench, 'held'), sorted([1, 2, 3]))
+})
+
 test('a payload that came as several items is recalled once, by its first; show tells all of them, and where the object is', async (t) => {
   const bench = await openRecallBench(t)
   await bench.importList('stand-in', [{ id: 'old', pdq: pdqOf(-1) }])

@@ -44,15 +44,6 @@ export function hashAsItStands(raw: Raw, upright: Orientation): Uint8Array {
   return pdqHashes(rgb, width, height, rowBytes).hashes.identity
 }
 
-/** Differing bits of two hashes. */
-export function bitsApart(a: Uint8Array, b: Uint8Array): number {
-  let bits = 0
-  for (const [i, byte] of a.entries()) {
-    for (let rest = byte ^ (b[i] ?? 0); rest > 0; rest &= rest - 1) bits++
-  }
-  return bits
-}
-
 type Variant = { name: string[]; pixels: Pixels }
 
 /** Every combination of background, turn and trimming, one at a time; the picture as it stands first. */
