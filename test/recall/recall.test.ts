@@ -229,7 +229,7 @@ test('an item that was cleared anew before its recall was withdrawn stays in the
 })
 
 test('what a version has recalled before counts too: a flood in small parts is one', async (t) => {
-  const bench = await openRecallBench(t, { flood: { entryItems: 100, versionItems: 2 } })
+  const bench = await openRecallBench(t, { flood: { entryItems: 100, versionItems: 2, minutes: 60 } })
   await bench.importList('stand-in', [{ id: 'old', pdq: pdqOf(-1) }])
   const late = [await versionNow(bench)]
   await bench.importList(
