@@ -23,10 +23,10 @@ bench: ## our speed against others', what an item costs, how long nothing is jud
 	@node test/bench/gate.ts --times $(or $(TIMES),5) --known 1000000 --python
 	@node test/bench/gate.ts --times $(or $(TIMES),5) --known 10000000
 	@node test/bench/scaling.ts --times $(or $(TIMES),5)
+	@node test/bench/lists.ts --times $(or $(TIMES),5) --known 1000000
 	@node test/bench/lists.ts --times $(or $(TIMES),5) --known 10000000
 	@node test/bench/gap-table.ts --times $(or $(TIMES),5)
 	@node test/bench/imports.ts --times $(or $(TIMES),5)
-	@node test/bench/recall.ts --times $(or $(TIMES),5)
 	@node test/bench/recall.ts --times $(or $(TIMES),5)
 
 soak: ## three gates and three brokers under random faults for MINUTES=30, then everything is counted; JSON=file keeps the figures; before it 20,000 broken messages and an import of a million entries

@@ -1,5 +1,8 @@
 import assert from 'node:assert/strict'
 import { hash } from 'node:crypto'
+import { createKafka } from '../../services/platform/kafka/client.ts'
+import { HASH_ENTRIES } from '../../services/platform/kafka/follow-hash-lists.ts'
+import { readTopic } from '../../services/platform/kafka/read-topic.ts'
 import { withProgress } from '../../services/platform/progress.ts'
 import { asTable } from '../../services/platform/table.ts'
 import type { Event } from '../integration/gate-process.ts'
@@ -10,13 +13,52 @@ import { peakBytes } from './gate-cost.ts'
 import { readOptions, wholeNumber } from './options.ts'
 
 /*
- * How long a list of many PDQ hashes takes onto the topic, and from there, or from a snapshot, into a gate that is ready; and the memory of that
- * gate.
+ * How long a list of many PDQ hashes takes onto the topic, and from there, or from a snapshot, into a gate that is ready; how long a new version takes
+ * into a gate at work; and the memory of that gate.
  */
 const USAGE = 'lists.ts [--times 3] [--known 10000000]'
 
 function* rows(count: number) {
   for (let n = 0; n < count; n++) yield { id: `e${n}`, pdq: hash('sha256', String(n)) }
+}
+
+/** Has a gate at work take new versions, each with an entry more. @returns seconds from when each manifest was written until it was in force, and memory */
+async function swapVersions(
+  bench: Bench,
+  times: number,
+  known: number,
+): Promise<{ swaps: number[]; gibibytes: number[] }> {
+  const gate = bench.startGate()
+  await withProgress('the gate reads its lists', () => gate.untilReady(600))
+  const swaps: number[] = []
+  for (let time = 1; time <= times; time++) {
+    const seen = gate.events.length
+    await withProgress('a new version goes onto the topic', () => bench.importList('stand-in', rows(known + time)))
+    const isNew = (event: Event): boolean => event.event === 'list' && gate.events.indexOf(event) >= seen
+    const { time: at } = await gate.event('the new version is in force', isNew, 600)
+    swaps.push((Date.parse(String(at)) - (await writtenLast(bench))) / 1000)
+  }
+  const gibibytes = [peakBytes(gate.pid) / 2 ** 30]
+  await bench.stopGate(gate)
+  return { swaps, gibibytes }
+}
+
+/** When the last record of the lists' topic was written; milliseconds since the epoch. */
+async function writtenLast(bench: Bench): Promise<number> {
+  let last = 0
+  await readTopic({
+    kafka: createKafka(bench.settings, 'bench-lists'),
+    registry: bench.registry,
+    prefix: bench.settings.prefix,
+    topic: HASH_ENTRIES,
+    from: new Map([[0, (await bench.endOf(HASH_ENTRIES)) - 1]]),
+    isWanted({ timestamp }) {
+      last = timestamp
+      return false
+    },
+    onValue: () => undefined,
+  })
+  return last
 }
 
 /** @param snapshots folder to read them from; `off`: from the topic */
@@ -57,17 +99,35 @@ async function benchLists(times: number, known: number): Promise<void> {
     const fromTopic = await startGates(bench, times, 'off')
     await writeSnapshot(bench)
     const fromSnapshot = await startGates(bench, times, folder)
+    const atWork = await swapVersions(bench, times, known)
     const name = `list${known / 1_000_000}mRaw`
     const loads = spread(fromTopic.loads)
     const starts = spread(fromSnapshot.loads)
+    const swaps = spread(atWork.swaps)
+    const millions = known / 1_000_000
     keep(
-      { [`listLoadSeconds${known / 1_000_000}m`]: loads, [`listSnapshotLoadSeconds${known / 1_000_000}m`]: starts },
-      { [name]: { importSeconds, fromTopic, fromSnapshot } },
+      {
+        [`listLoadSeconds${millions}m`]: loads,
+        [`listSnapshotLoadSeconds${millions}m`]: starts,
+        [`listSwapSeconds${millions}m`]: swaps,
+      },
+      { [name]: { importSeconds, fromTopic, fromSnapshot, atWork } },
     )
-    const titles = ['entries', 'read from', 'from start to ready, seconds', 'gate, gibibytes at most']
+    const titles = ['entries', 'a gate', 'seconds', 'gate, gibibytes at most']
     const rowsOf = [
-      [known, 'topic', inWords(loads, 1), inWords(spread(fromTopic.gibibytes), 2)],
-      [known, 'snapshot', inWords(starts, 1), inWords(spread(fromSnapshot.gibibytes), 2)],
+      [
+        known,
+        'from its start until it is ready, from the topic',
+        inWords(loads, 1),
+        inWords(spread(fromTopic.gibibytes), 2),
+      ],
+      [
+        known,
+        'from its start until it is ready, from a snapshot',
+        inWords(starts, 1),
+        inWords(spread(fromSnapshot.gibibytes), 2),
+      ],
+      [known, 'at work, from a manifest until it is in force', inWords(swaps, 1), inWords(spread(atWork.gibibytes), 2)],
     ]
     process.stdout.write(`import: ${importSeconds.toFixed(0)} s\n${asTable(titles, rowsOf)}\n`)
     scope.passed = true
