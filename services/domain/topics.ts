@@ -27,3 +27,6 @@ export function prefixed(prefix: string, name: string): string {
 export function subjectOf(prefix: string, topic: Topic): string {
   return `${prefixed(prefix, topic)}-value`
 }
+
+/** Where held items are: what they say of matches is what their verdicts say, and there are far fewer of them than verdicts. */
+export const heldTopics = ['gate.quarantine', 'gate.review'] as const satisfies readonly Topic[]

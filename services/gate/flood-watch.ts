@@ -3,14 +3,12 @@ import { SluiceError } from '../domain/errors.ts'
 import { createFloodWindow, type WatchedVersion } from '../domain/flood-window.ts'
 import type { Policy } from '../domain/judge/policy.ts'
 import type { HeldItem } from '../domain/records.ts'
-import { prefixed } from '../domain/topics.ts'
+import { heldTopics, prefixed } from '../domain/topics.ts'
 import { createKafka, withAdmin } from '../platform/kafka/client.ts'
 import { type FollowedRecord, followTopic, type TopicFollower } from '../platform/kafka/follow-topic.ts'
 import type { Registry } from '../platform/registry.ts'
 import type { Settings } from '../platform/settings.ts'
 
-/** Where held items are: what they say of matches is what their verdicts say, and there are far fewer of them than verdicts. */
-const heldTopics = ['gate.quarantine', 'gate.review'] as const
 /** Between two counts; what every chunk asks in between has the same answer. */
 const COUNT_EVERY_MS = 100
 const AGAIN_MS = 1000

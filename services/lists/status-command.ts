@@ -1,10 +1,16 @@
 import { Command } from 'commander'
+import { ALL_ENTRIES } from '../domain/hash-list.ts'
+import { isEnforced } from '../domain/judge/judge.ts'
 import { createKafka } from '../platform/kafka/client.ts'
 import { openLists } from '../platform/kafka/open-hash-lists.ts'
 import { createRegistry } from '../platform/registry.ts'
 import { readSettings } from '../platform/settings.ts'
 import { asTable } from '../platform/table.ts'
+import { countHits } from './count-hits.ts'
+import { readPolicy } from './plan.ts'
 import { type ListStatus, listStatus } from './status.ts'
+
+const DAY_MS = 86_400_000
 
 /** `sluice lists status`: what is in force. Exit code 1 when a list is not complete. */
 export function statusCommand(): Command {
@@ -12,7 +18,7 @@ export function statusCommand(): Command {
     .summary('show every hash list: version, age, entries, what can be matched, complete or not')
     .description(
       'Shows every hash list on gate.hash-entries: its entries, how many of them this engine can not match by any of their ' +
-        'hashes, and what its members make of them. Exit code 1 when one of them is not complete.',
+        'hashes, what its members make of them, whether policy enforces it, and how many items it has held within a day. Exit code 1 when one of them is not complete.',
     )
     .option('--json', 'print the lists as one JSON array')
     .addHelpText('after', '\nExample:\n  sluice lists status --json')
@@ -24,22 +30,31 @@ export function statusCommand(): Command {
         prefix: settings.prefix,
       })
       const now = Date.now()
-      const found = lists.collector.states().map((state) => listStatus(state, now))
-      await lists.close()
+      const policy = readPolicy(settings)
+      const hits = await countHits(settings, now - DAY_MS).finally(() => lists.close())
+      const found = lists.collector.states().map((state) => ({
+        ...listStatus(state, now),
+        mode: isEnforced(policy, state.list) ? ('enforce' as const) : ('shadow' as const),
+        hitsInLastDay: hits.get(state.list) ?? 0,
+      }))
       process.stdout.write(json ? `${JSON.stringify(found)}\n` : `${tableOf(found)}\n`)
       if (found.some(({ complete }) => !complete)) process.exitCode = 1
     })
 }
 
-function tableOf(lists: readonly ListStatus[]): string {
+type ToldList = ListStatus & { mode: 'enforce' | 'shadow'; hitsInLastDay: number }
+
+function tableOf(lists: readonly ToldList[]): string {
   if (lists.length === 0) return 'There is no hash list yet. Import one with `sluice lists import FILE --list NAME`.'
   const rows = lists.map(({ complete, changing, ...list }) => {
     const state = `${complete ? 'complete' : 'not complete'}${changing ? ', being changed' : ''}`
-    const { version, ageHours, entries, unmatchable } = list
+    const { version, ageHours, entries, unmatchable, mode, hitsInLastDay } = list
     const counted = [countsText(list.signals), unmatchable.entries, countsText(list.standings)]
-    return [list.list, version ?? 'none', ageHours, entries, ...counted, state]
+    const shadowed = list.shadowed.includes(ALL_ENTRIES) ? 'all' : list.shadowed.length
+    return [list.list, version ?? 'none', ageHours, entries, ...counted, mode, shadowed, hitsInLastDay, state]
   })
-  return asTable(['list', 'version', 'age in hours', 'entries', 'hashes', 'not matchable', 'standing', 'state'], rows)
+  const columns = ['hashes', 'not matchable', 'standing', 'policy', 'in shadow', 'held in a day', 'state']
+  return asTable(['list', 'version', 'age in hours', 'entries', ...columns], rows)
 }
 
 function countsText(counts: Readonly<Record<string, number>>): string {

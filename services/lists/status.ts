@@ -19,6 +19,8 @@ export type ListStatus = {
   unmatchable: { entries: number; hashes: number }
   /** number of entries by what the list's members make of them */
   standings: Record<Standing, number>
+  /** ids of entries that are in shadow by somebody's word, or `*` for all */
+  shadowed: readonly string[]
   /** the newest manifest is the version in force */
   complete: boolean
   /** entries have changed since the newest manifest: an import is under way, or has stopped half-way */
@@ -49,6 +51,7 @@ export function listStatus({ list, inForce, broken, changing }: ListState<KnownL
     matchable,
     unmatchable: { entries: entries - matchable.entries, hashes: hashes - matchable.hashes },
     standings: inForce?.entries.standings() ?? { positive: 0, disputed: 0, seed: 0, negative: 0, withdrawn: 0 },
+    shadowed: inForce?.shadowed ?? [],
     complete: inForce !== null && broken === null,
     changing,
   }

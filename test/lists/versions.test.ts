@@ -100,6 +100,12 @@ test('a version is rolled back, an entry or the list is put in shadow, and a run
     { ...imported, shadowed: [] },
   ])
   assert.ok((bad?.version ?? '') > (good?.version ?? ''))
+
+  const [list] = z
+    .array(z.looseObject({ mode: z.string(), hitsInLastDay: z.number(), shadowed: z.array(z.string()) }))
+    .parse(JSON.parse((await bench.sluice(['lists', 'status', '--json'])).stdout()))
+  const quarantined = (await audit(bench)).filter(({ outcome }) => outcome === 'quarantine')
+  assert.deepEqual([list?.mode, list?.hitsInLastDay, list?.shadowed], ['enforce', quarantined.length, []])
 })
 
 test('what can not be done is refused with code 2 and says what can, and nothing is written', async (t) => {
