@@ -20,8 +20,9 @@ async function openExchange(t: Parameters<typeof openNcmec>[0] & Parameters<type
     SLUICE_EXCHANGES: path,
     SLUICE_EXCHANGE_STATE: join(bench.folder, 'state'),
   }
-  async function sync(words: readonly string[] = [], expectedCode = 0) {
-    const command = startSluice(['lists', 'sync', ...words], environment)
+  const sync = (words: readonly string[] = [], expectedCode = 0) => call(['sync', ...words], expectedCode)
+  async function call(words: readonly string[], expectedCode = 0) {
+    const command = startSluice(['lists', ...words], environment)
     const { code } = await command.ended
     assert.equal(code, expectedCode, command.stderr())
     assert.doesNotMatch(command.stdout() + command.stderr(), new RegExp(SECRET))
@@ -37,7 +38,7 @@ async function openExchange(t: Parameters<typeof openNcmec>[0] & Parameters<type
     }
     assert.equal((await command.ended).signal, 'SIGKILL', command.stderr())
   }
-  return { bench, fixture, sync, killedAfter }
+  return { bench, fixture, sync, call, killedAfter }
 }
 
 async function publish(bench: Bench, items: Readonly<Record<string, Photograph>>): Promise<void> {
@@ -122,4 +123,19 @@ test('a sync tells with its exit code whether its use or the exchange is wrong, 
   assert.match((await sync(['stand-in'], 1)).stderr(), /status 302.*\[EXCHANGE_UNREADABLE\]/)
   assert.match((await sync(['--help'])).stdout(), /Example:\n {2}sluice lists sync ncmec-industry/)
   assert.equal(await bench.endOf('gate.hash-entries'), 0)
+})
+
+test('what an exchange has can be tried without becoming a version, and becomes one afterwards all the same', async (t) => {
+  const { bench, fixture, sync, call } = await openExchange(t)
+  for (let number = 1; number <= 3; number++) fixture.put(number)
+  for (let time = 0; time < 2; time++) {
+    const plan = JSON.parse((await call(['plan', '--exchange', 'stand-in', '--json'])).stdout())
+    assert.deepEqual([plan.entries, plan.floods, plan.shrinks], [{ before: 0, after: 3, news: 3, gone: 0 }, [], null])
+  }
+  assert.equal(await bench.endOf('gate.hash-entries'), 0)
+  const report = JSON.parse((await sync(['stand-in', '--json'])).stdout())
+  assert.deepEqual([report.entries, report.added], [3, 3])
+  for (const words of [['plan'], ['plan', 'file', '--exchange', 'stand-in'], ['plan', 'file']]) {
+    assert.match((await call(words, 2)).stderr(), /expected either FILE --list NAME, or --exchange NAME/)
+  }
 })
