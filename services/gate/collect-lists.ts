@@ -110,6 +110,7 @@ export function collectLists(options: CollectListsOptions): ListsCollecting {
 
   /** What is on the topic is not what was read: nothing that was known counts until it has been read from the beginning. */
   function followAnew(why: string): void {
+    if (stopping.signal.aborted) return
     isRead = false
     snapshot?.refuse(why)
     if (follower !== null) ended.push(follower.stop())

@@ -1,5 +1,6 @@
 import { once } from 'node:events'
-import { Command } from 'commander'
+import { userInfo } from 'node:os'
+import { Command, Option } from 'commander'
 import { SluiceError } from '../domain/errors.ts'
 import type { Flood } from '../domain/flood.ts'
 import { parsePolicy } from '../domain/judge/policy.ts'
@@ -22,9 +23,9 @@ accept it. Exit code 1 when something waits, or an object was found in neither s
 
 Example:
   sluice recall run
-  sluice recall run --accept-flood 'confirmed by the list owner on 3 March' --by me`
+  sluice recall run --accept-flood --why 'confirmed by the list owner on 3 March'`
 
-type RunWords = { follow?: true; acceptFlood?: string; by?: string; json?: true }
+type RunWords = { follow?: true; acceptFlood?: true; who: string; why?: string; json?: true }
 
 /** `sluice recall run`: does what there is to do and ends, or stays. */
 export function runCommand(): Command {
@@ -32,21 +33,22 @@ export function runCommand(): Command {
     .summary('compare what has not been compared, recall what is known by now')
     .description('Holds new entries of the hash lists against everything ever cleared, and recalls what they hold.')
     .option('--follow', 'stay, and go on with what comes')
-    .option('--accept-flood <reason>', 'recall what waits, beyond policy; the reason stands on the records')
-    .option('--by <name>', 'who accepts it; stands on the records')
+    .option('--accept-flood', 'recall what waits, beyond policy')
+    .addOption(new Option('--who <name>', 'who accepts it; stands on the records').default(userInfo().username))
+    .option('--why <text>', 'why; stands on the records')
     .option('--json', 'print the result as one JSON object; with --follow one for each round that did something')
     .addHelpText('after', help)
-    .action(async ({ follow, acceptFlood, by, json }: RunWords) => {
-      if ((acceptFlood === undefined) !== (by === undefined)) {
-        throw new SluiceError('USAGE', '--accept-flood REASON and --by NAME go together: give both or none')
-      }
-      if (acceptFlood?.trim() === '' || by?.trim() === '') {
-        throw new SluiceError('USAGE', '--accept-flood and --by: expected a reason and a name that say something')
+    .action(async ({ follow, acceptFlood, who, why, json }: RunWords) => {
+      if (acceptFlood === true && (!why?.trim() || !who.trim())) {
+        throw new SluiceError(
+          'USAGE',
+          '--accept-flood: expected --why TEXT with it, and --who NAME if given, that say something',
+        )
       }
       if (follow === true && acceptFlood !== undefined) {
         throw new SluiceError('USAGE', '--accept-flood is for what waits now: run it without --follow')
       }
-      const accepted = acceptFlood === undefined || by === undefined ? null : { by, reason: acceptFlood }
+      const accepted = acceptFlood === undefined || why === undefined ? null : { by: who, reason: why }
       const settings = readSettings()
       const { policy } = parsePolicy(readTextFile('POLICY_INVALID', settings.policy), settings.policy)
       keepYoungSpaceSmall()
@@ -111,6 +113,6 @@ export function sentenceOf({ list, version, entry, items, most }: Flood): string
   const what =
     entry === null ? `version ${version} of list ${list}` : `entry ${entry} of list ${list}, version ${version},`
   return visible(
-    `${what} holds ${items} items that were cleared, policy allows ${most}: nothing that the list holds is recalled until the entry is taken back, or \`sluice recall run --accept-flood REASON --by NAME\``,
+    `${what} holds ${items} items that were cleared, policy allows ${most}: nothing that the list holds is recalled until the entry is taken back, or \`sluice recall run --accept-flood --why TEXT\``,
   )
 }

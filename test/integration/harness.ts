@@ -245,7 +245,8 @@ export async function openBench(t: Scope, options: BenchOptions = {}): Promise<B
       if (Reflect.get(t, 'passed') !== true)
         process.stderr.write(`\n--- gate ${gate.pid} of "${t.fullName}" wrote:\n${tail(gate.stderr())}\n`)
     }
-    await rm(folder, { recursive: true, force: true })
+    // What a test has opened after this bench is closed after it, and may still be writing.
+    await rm(folder, { recursive: true, force: true, maxRetries: 10 })
     await Promise.all(gaps.map((gap) => gap.close()))
     await producer?.disconnect()
     // A cluster of the test's own takes its topics with it.

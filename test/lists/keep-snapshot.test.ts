@@ -265,6 +265,7 @@ test('what is missing behind a snapshot, or does not add up, has the topic read 
   await untilInForce(third, 'v3')
   assert.match(fates(third)[0] ?? '', /refused: .* lacks records/)
   assert.deepEqual(ids(third), ['b', 'c'])
+  await third.stop()
 })
 
 test('a topic that was made anew is read from its beginning, whether a gate runs or not; what it said before is forgotten', async (t) => {

@@ -199,7 +199,7 @@ test('a flood recalls nothing, names the entry and how many, and waits for a per
     ],
   )
 
-  const report = await runRecall(bench, ['--accept-flood', 'the owner has confirmed it', '--by', 'somebody'])
+  const report = await runRecall(bench, ['--accept-flood', '--why', 'the owner has confirmed it', '--who', 'somebody'])
   assert.deepEqual([report.recalled, report.changed, report.floods.length], [5, 1, 0])
   const last = new Map((await recallRecords(bench)).map((record) => [record.sha256, record]))
   assert.equal(last.get(sha256Of(0))?.acceptedBy, 'somebody')
@@ -240,7 +240,7 @@ test('what a version has recalled before counts too: a flood in small parts is o
   assert.equal((await runRecall(bench)).recalled, 2)
   await clearAll(bench, [3], late, 5)
   const before = (
-    await bench.sluice(['recall', 'run', '--accept-flood', 'all is well', '--by', 'somebody'], 1)
+    await bench.sluice(['recall', 'run', '--accept-flood', '--why', 'all is well', '--who', 'somebody'], 1)
   ).stderr()
   assert.match(
     before,
@@ -248,7 +248,7 @@ test('what a version has recalled before counts too: a flood in small parts is o
     'nothing waited yet',
   )
   assert.deepEqual(await objectsIn(bench, 'held'), sorted([1, 2]))
-  await bench.sluice(['recall', 'run', '--accept-flood', 'all is well', '--by', 'somebody'])
+  await bench.sluice(['recall', 'run', '--accept-flood', '--why', 'all is well', '--who', 'somebody'])
   assert.deepEqual(await objectsIn(bench, 'held'), sorted([1, 2, 3]))
 })
 
