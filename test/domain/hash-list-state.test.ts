@@ -3,6 +3,7 @@ import test from 'node:test'
 import fc from 'fast-check'
 import { entryKey, listDigest, manifestKey } from '../../services/domain/hash-list.ts'
 import { HashListCollector } from '../../services/domain/hash-list-state.ts'
+import { packEntries } from '../../services/domain/packed-entries.ts'
 import type { HashListEntry, HashListRecord } from '../../services/domain/records.ts'
 
 type Message = { key: string; record: HashListRecord | null | undefined }
@@ -181,4 +182,28 @@ test('whatever imports were cut short and whatever was compacted, a version in f
     }),
     { numRuns: 500 },
   )
+})
+
+test('a version that the topic does not bear out any more is in force once its entries come from elsewhere, and prove themselves', () => {
+  const [a, b, c] = [entry('a'), entry('b', 2), entry('c', 3)]
+  // Of the version one entry is gone already, and another one is new: an import is under way.
+  const half = (): HashListCollector => read([put('a'), close('v1', [a, b]), put('c', 3)])
+  const manifest = { list: 'known', version: 'v1' }
+  const collector = half()
+  assert.deepEqual(
+    collector.unproven().map(({ version }) => version),
+    ['v1'],
+  )
+  assert.equal(collector.supply(manifest, packEntries('known', [a, c])), false, 'other entries')
+  assert.equal(collector.supply(manifest, packEntries('known', [a])), false, 'too few')
+  assert.equal(collector.supply({ ...manifest, version: 'v0' }, packEntries('known', [a, b])), false, 'another version')
+  assert.equal(collector.states()[0]?.inForce, null)
+  assert.equal(collector.supply(manifest, packEntries('known', [a, b])), true)
+  const [state] = collector.states()
+  assert.deepEqual([state?.inForce?.version, state?.broken, state?.changing], ['v1', null, true])
+  assert.deepEqual(collector.unproven(), [])
+
+  const late = read([close('v2', [a, c])], half())
+  assert.equal(late.supply(manifest, packEntries('known', [a, b])), false, 'a newer version has come meanwhile')
+  assert.equal(late.states()[0]?.inForce?.version, 'v2')
 })
