@@ -218,6 +218,7 @@ test('a snapshot that the topic does not bear out is removed, and the topic is r
       /lacks one of its manifests/,
     ],
     age: [withList({ inForce: { ...inForce, checkedAt: inForce.checkedAt + 1 } }), /lacks one of its manifests/],
+    shadow: [withList({ inForce: { ...inForce, shadowed: ['a'] } }), /lacks one of its manifests/],
     'place of the manifest': [withList({ manifestAt: 1 }), /lacks one of its manifests/],
   }
   await Promise.all(

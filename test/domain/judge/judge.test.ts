@@ -64,6 +64,12 @@ const cases: Array<{ faults?: ItemFault[]; matches?: Match[]; outcome: string; r
   { matches: [match('known', 'exact', 'constructor')], outcome: 'quarantine', reasons: ['KNOWN_EXACT'] },
   { matches: [match('trial', 'exact', 'disputed')], outcome: 'clean', reasons: ['KNOWN_SHADOW'] },
   { matches: [match('trial', 'exact', 'negative')], outcome: 'clean', reasons: [] },
+  { matches: [{ ...match('known', 'exact'), enforced: false }], outcome: 'clean', reasons: ['KNOWN_SHADOW'] },
+  {
+    matches: [{ ...match('known', 'exact', 'disputed'), enforced: false }],
+    outcome: 'clean',
+    reasons: ['KNOWN_SHADOW'],
+  },
   {
     matches: [match('known', 'exact', 'withdrawn'), match('known', 'near', 'disputed'), match('known', 'near')],
     outcome: 'quarantine',

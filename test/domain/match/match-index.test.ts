@@ -243,3 +243,27 @@ function naiveDistance(a: Buffer, b: Buffer): number {
   const [one, two] = [bits(a), bits(b)]
   return [...one].filter((bit, at) => bit !== two[at]).length
 }
+
+test('a match is without effect where its version has the entry, or all of it, in shadow', () => {
+  const entries = (['e', 'f'] as const).map((id): [string, [string, Buffer]] => [id, ['md5', Buffer.alloc(16, id)]])
+  const found = (shadowed: string[]): Array<[string, boolean]> => {
+    const lists = [{ ...list('known', entries), shadowed }, list('other', entries)]
+    const fingerprint = ['e', 'f'].map((id) => digest('md5', Buffer.alloc(16, id)))
+    return buildMatchIndex(lists)
+      .match(fingerprint, tiers)
+      .filter((match) => match.list === 'known' || !match.enforced)
+      .map(({ entry, enforced }) => [entry, enforced])
+  }
+  assert.deepEqual(found([]), [
+    ['e', true],
+    ['f', true],
+  ])
+  assert.deepEqual(found(['f']), [
+    ['e', true],
+    ['f', false],
+  ])
+  assert.deepEqual(found(['*']), [
+    ['e', false],
+    ['f', false],
+  ])
+})
