@@ -1,7 +1,7 @@
 import { createFloodCount, type Flood, type HeldCount } from './flood.ts'
 import { judge } from './judge/judge.ts'
 import type { Policy } from './judge/policy.ts'
-import { buildMatchIndex } from './match/match-index.ts'
+import { buildMatchIndex, type MatchIndex } from './match/match-index.ts'
 import { type MatchClass, matchClasses } from './match/matcher.ts'
 import type { PackedEntries } from './packed-entries.ts'
 import { heldBy } from './recall.ts'
@@ -50,17 +50,23 @@ export function createListPlan(
   { list, before, after, news, gone, shadowed }: ListChange,
   policy: Policy,
 ): { add(verdict: VerdictRecord): void; plan(): ListPlan } {
-  const index = buildMatchIndex([{ list, version: PLANNED, digest: '', checkedAt: 0, shadowed, entries: news }])
+  let index: MatchIndex | null = null
   const count = createFloodCount()
   const heldAs: Record<MatchClass, number> = { exact: 0, near: 0, wide: 0 }
   let [verdicts, cleared, released] = [0, 0, 0]
+
+  function matchesOf({ fingerprint }: VerdictRecord): Match[] {
+    // Not before there is something to look for: a first version may have millions of entries, and nothing judged yet.
+    index ??= buildMatchIndex([{ list, version: PLANNED, digest: '', checkedAt: 0, shadowed, entries: news }])
+    return index.match(fingerprint, policy.pdq)
+  }
 
   function isReleased(verdict: VerdictRecord): boolean {
     // What was held for a fault of its own stays held.
     if (!verdict.reasons.every((reason) => reason.startsWith('KNOWN_'))) return false
     const others = verdict.matches.filter((match) => match.list !== list || !gone.has(match.entry))
     if (others.length === verdict.matches.length) return false
-    return judgedClean([...others, ...index.match(verdict.fingerprint, policy.pdq)])
+    return judgedClean([...others, ...matchesOf(verdict)])
   }
 
   function judgedClean(matches: readonly Match[]): boolean {
@@ -75,7 +81,7 @@ export function createListPlan(
         return
       }
       cleared += 1
-      const held = heldBy(index.match(verdict.fingerprint, policy.pdq), policy)
+      const held = heldBy(matchesOf(verdict), policy)
       if (held === null) return
       count.add(held)
       const nearest = matchClasses.find((name) => held.some((match) => match.class === name))

@@ -66,13 +66,21 @@ export function watchFloods({
       topic: name,
       from: new Map(begins.map(({ partition, offset }) => [partition, Number(offset)])),
       async onRecord({ value, timestamp }: FollowedRecord) {
-        if (value === null) return
-        const known = registry.decodeKnown<HeldItem>(topic, value)
-        const { matches } = (known ?? (await registry.decode<HeldItem>(topic, value))).value
-        window.add(timestamp, matches)
+        const held = value === null ? null : await read(topic, value)
+        if (held !== null) window.add(timestamp, held.matches)
       },
       onTrouble,
     })
+  }
+
+  /** @returns null for what is no held item: nobody but gates writes there, and it would come again and again */
+  async function read(topic: (typeof heldTopics)[number], value: Buffer): Promise<HeldItem | null> {
+    try {
+      return (registry.decodeKnown<HeldItem>(topic, value) ?? (await registry.decode<HeldItem>(topic, value))).value
+    } catch (error) {
+      if (error instanceof SluiceError && error.fault === 'item') return null
+      throw error
+    }
   }
 
   return {
