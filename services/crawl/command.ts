@@ -1,11 +1,11 @@
 import { Command, Option } from 'commander'
 import { SluiceError } from '../domain/errors.ts'
-import { parsePolicy } from '../domain/judge/policy.ts'
 import { DOOR, prefixed } from '../domain/topics.ts'
 import { createKafka, withAdmin } from '../platform/kafka/client.ts'
 import { showProgress } from '../platform/progress.ts'
+import { readPolicy } from '../platform/read-policy.ts'
 import { keepYoungSpaceSmall } from '../platform/release-memory.ts'
-import { policyFile, readSettings, readTextFile, type Settings } from '../platform/settings.ts'
+import { policyFile, readSettings, type Settings } from '../platform/settings.ts'
 import { asTable } from '../platform/table.ts'
 import { visible } from '../platform/visible.ts'
 import { amendCommand } from './amend/command.ts'
@@ -92,8 +92,7 @@ function defaultsOf(importer: Importer): Record<string, unknown> {
 }
 
 async function printCheck(what: Import, json: boolean): Promise<void> {
-  const file = policyFile()
-  const { policy } = parsePolicy(readTextFile('POLICY_INVALID', file), file)
+  const { policy } = readPolicy(policyFile())
   const parts = await Array.fromAsync(what.importer.parts(what.sources, what.options))
   const progress = createImportProgress(parts)
   const stopProgress = showProgress(() => `${progress.text()}reading`)

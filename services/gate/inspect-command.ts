@@ -3,12 +3,13 @@ import { basename, extname } from 'node:path'
 import { Command } from 'commander'
 import { SluiceError } from '../domain/errors.ts'
 import { judge } from '../domain/judge/judge.ts'
-import { type Policy, parsePolicy } from '../domain/judge/policy.ts'
+import type { Policy } from '../domain/judge/policy.ts'
 import { buildMatchIndex, type MatchIndex } from '../domain/match/match-index.ts'
 import type { ItemFault } from '../domain/reasons.ts'
 import type { Match, Signal } from '../domain/records.ts'
 import { readHashListFile } from '../platform/hash-list-file.ts'
-import { policyFile, readTextFile } from '../platform/settings.ts'
+import { readPolicy } from '../platform/read-policy.ts'
+import { policyFile } from '../platform/settings.ts'
 import { asTable } from '../platform/table.ts'
 import { createScanners, type Scanners, scannerMemory } from './inspect/scanners.ts'
 import { digest } from './payload.ts'
@@ -35,8 +36,7 @@ export function inspectCommand(): Command {
 }
 
 async function runInspect(files: string[], options: { against?: string; json?: true }): Promise<void> {
-  const policyPath = policyFile()
-  const { policy } = parsePolicy(readTextFile('POLICY_INVALID', policyPath), policyPath)
+  const { policy } = readPolicy(policyFile())
   const unreadable = files.find((file) => !statSync(file, { throwIfNoEntry: false })?.isFile())
   if (unreadable !== undefined) throw new SluiceError('USAGE', `${unreadable}: expected a file that can be read`)
   const index = await indexOf(options.against)

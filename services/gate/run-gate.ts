@@ -1,11 +1,12 @@
 import { availableParallelism } from 'node:os'
 import { setFlagsFromString } from 'node:v8'
 import { SluiceError } from '../domain/errors.ts'
-import { type Policy, parsePolicy } from '../domain/judge/policy.ts'
+import type { Policy } from '../domain/judge/policy.ts'
 import { inTime } from '../platform/in-time.ts'
 import { createLog, type Log } from '../platform/log.ts'
 import { createMetrics } from '../platform/metrics.ts'
-import { readSettings, readTextFile, type Settings } from '../platform/settings.ts'
+import { readPolicy } from '../platform/read-policy.ts'
+import { readSettings, type Settings } from '../platform/settings.ts'
 import { asTable } from '../platform/table.ts'
 import type { Gate } from './gate.ts'
 import { createScanners, scannerMemory } from './inspect/scanners.ts'
@@ -24,7 +25,7 @@ const STOP_MS = 60_000
 export async function runGate(options: { untilCaughtUp?: true; json?: true }, thread: ListsThread): Promise<void> {
   spareCollector()
   const settings = readSettings()
-  const { policy, hash } = parsePolicy(readTextFile('POLICY_INVALID', settings.policy), settings.policy)
+  const { policy, hash } = readPolicy(settings.policy)
   const log = createLog(settings.log)
   const metrics = createMetrics()
   const scanners = createScanners({

@@ -1,9 +1,9 @@
 import { Command } from 'commander'
 import { SluiceError } from '../domain/errors.ts'
 import { readHashListFile } from '../platform/hash-list-file.ts'
+import { showProgress } from '../platform/progress.ts'
 import { readSettings } from '../platform/settings.ts'
 import { importList } from './import.ts'
-import { importProgress } from './import-progress.ts'
 import { checkListName, findListsPlace, whoOption } from './lists-place.ts'
 import { type Accepting, acceptedBy, createCheck } from './plan.ts'
 import { tellReport } from './tell-report.ts'
@@ -39,14 +39,22 @@ export function importCommand(): Command {
       const checked = checkedAt === undefined ? now : parseTime(checkedAt, now)
       const { entries, lowQuality, rowsLeftOut } = await readHashListFile(file, list)
       const accepted = acceptedBy(accepting)
+      let progress = `reading ${list}`
+      const check = createCheck(readSettings(), accepted, (text) => {
+        progress = text
+      })
+      const place = findListsPlace()
+      const stop = showProgress(() => progress)
       const report = await importList({
-        ...findListsPlace(),
+        ...place,
         list,
         next: { entries, checkedAt: checked, cause: { act: 'import', who, why: why ?? null, of: null, accepted } },
-        check: createCheck(readSettings(), accepted),
+        check,
         now,
-        onProgress: importProgress(now),
-      })
+        onProgress: (done, total) => {
+          progress = `writing the list: ${done} of ${total}`
+        },
+      }).finally(stop)
       tellReport(report, json, { lowQuality, rowsLeftOut })
     })
 }

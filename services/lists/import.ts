@@ -1,4 +1,4 @@
-import type { Kafka, Producer } from 'kafkajs'
+import type { Kafka } from 'kafkajs'
 import { SluiceError } from '../domain/errors.ts'
 import { entryKey, entryText, manifestKey, parseHashListKey, versionName } from '../domain/hash-list.ts'
 import type { KnownList } from '../domain/hash-list-state.ts'
@@ -6,6 +6,7 @@ import type { ListChange } from '../domain/list-plan.ts'
 import { type PackedEntries, PackedList } from '../domain/packed-entries.ts'
 import type { HashListManifest, HashListRecord, VersionCause } from '../domain/records.ts'
 import { prefixed } from '../domain/topics.ts'
+import { connectProducer } from '../platform/kafka/client.ts'
 import { HASH_ENTRIES, type VersionRecord } from '../platform/kafka/follow-hash-lists.ts'
 import { openLists } from '../platform/kafka/open-hash-lists.ts'
 import { keepVersion } from '../platform/kept-versions.ts'
@@ -100,7 +101,7 @@ export async function importList(options: ImportOptions): Promise<ImportReport> 
     await (isFirst ? store.make() : store.find())
     // First of all: a version that is in force can be had again.
     await keepVersion(store, entries, digest)
-    await connect(producer)
+    await connectProducer(producer)
     await send(entries, before, [...added, ...changed], removed)
     await write([{ key: manifestKey(list, version), value: await encode({ entry: null, manifest }) }])
     const closed = await lists.waitFor(
@@ -238,12 +239,4 @@ function compare(
 
 function isAtLeast(found: { version: string } | null, version: string): boolean {
   return found !== null && found.version >= version
-}
-
-async function connect(producer: Producer): Promise<void> {
-  try {
-    await producer.connect()
-  } catch (cause) {
-    throw new SluiceError('BROKER_UNREACHABLE', undefined, { cause })
-  }
 }

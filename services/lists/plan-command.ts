@@ -3,13 +3,14 @@ import { SluiceError } from '../domain/errors.ts'
 import type { PackedEntries } from '../domain/packed-entries.ts'
 import { readHashListFile } from '../platform/hash-list-file.ts'
 import { showProgress } from '../platform/progress.ts'
+import { readPolicy } from '../platform/read-policy.ts'
 import { readSettings } from '../platform/settings.ts'
 import { visibleLines } from '../platform/visible.ts'
 import { findExchange } from './exchanges/exchanges.ts'
 import { type FetchCounts, fetchExchange } from './fetch-exchange.ts'
 import { readChange } from './import.ts'
 import { checkListName, findListsPlace } from './lists-place.ts'
-import { PLANNED_VERDICTS, planChange, planText, readPolicy } from './plan.ts'
+import { PLANNED_VERDICTS, planChange, planText } from './plan.ts'
 
 type Options = { list?: string; exchange?: string; last: number; json?: true }
 
@@ -35,7 +36,7 @@ export function planCommand(): Command {
       if (!Number.isInteger(last) || last < 1) throw new SluiceError('USAGE', '--last: expected a number of verdicts')
       checkListName(list)
       const settings = readSettings()
-      const policy = readPolicy(settings)
+      const { policy } = readPolicy(settings.policy)
       let said = `reading ${list}`
       const fetched = (): Promise<PackedEntries> => {
         const exchange = findExchange(list, settings.exchanges)

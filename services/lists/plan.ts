@@ -1,14 +1,14 @@
 import { SluiceError } from '../domain/errors.ts'
-import { type Policy, parsePolicy } from '../domain/judge/policy.ts'
+import type { Policy } from '../domain/judge/policy.ts'
 import { createListPlan, type ListChange, type ListPlan } from '../domain/list-plan.ts'
 import type { VerdictRecord } from '../domain/records.ts'
 import { prefixed } from '../domain/topics.ts'
 import { createKafka, withAdmin } from '../platform/kafka/client.ts'
-import { isRefusal } from '../platform/kafka/kafka-failure.ts'
+import { topicFailure } from '../platform/kafka/kafka-failure.ts'
 import { readTopic } from '../platform/kafka/read-topic.ts'
-import { showProgress } from '../platform/progress.ts'
+import { readPolicy } from '../platform/read-policy.ts'
 import { createRegistry } from '../platform/registry.ts'
-import { readTextFile, type Settings } from '../platform/settings.ts'
+import type { Settings } from '../platform/settings.ts'
 import { asTable } from '../platform/table.ts'
 
 /** So many of the newest verdicts are looked at, if nothing else is said. */
@@ -17,11 +17,6 @@ const MOST_ENTRIES_SHOWN = 10
 
 /** What policy refuses unless a person says that it shall be. */
 export type Acceptance = 'flood' | 'shrink'
-
-/** @throws {SluiceError} POLICY_INVALID */
-export function readPolicy(settings: Settings): Policy {
-  return parsePolicy(readTextFile('POLICY_INVALID', settings.policy), settings.policy).policy
-}
 
 /**
  * Tries a version to come on the newest verdicts.
@@ -60,10 +55,7 @@ async function newest(settings: Settings, last: number): Promise<{ from: Map<num
   const offsets = await withAdmin(createKafka(settings, 'sluice-lists-plan'), (admin) =>
     admin.fetchTopicOffsets(topic),
   ).catch((cause: unknown) => {
-    if (cause instanceof SluiceError) throw cause
-    const isMissing = isRefusal(cause, 'UNKNOWN_TOPIC_OR_PARTITION')
-    const sentence = isMissing ? `there is no topic ${topic}: make it with \`sluice topics apply\`` : undefined
-    throw new SluiceError(isMissing ? 'TOPICS_MISSING' : 'BROKER_UNREACHABLE', sentence, { cause })
+    throw topicFailure(cause, topic)
   })
   const each = Math.ceil(last / Math.max(1, offsets.length))
   const begun = offsets.map(({ partition, low, high }) => {
@@ -99,25 +91,20 @@ export function acceptedBy({ acceptFlood, acceptShrink }: Accepting): Acceptance
   return [...(acceptFlood ? (['flood'] as const) : []), ...(acceptShrink ? (['shrink'] as const) : [])]
 }
 
-/** What an import asks before it writes anything: whether the change is within policy's bounds, or accepted. */
+/**
+ * What an import asks before it writes anything: whether the change is within policy's bounds, or accepted.
+ * @param tell told how far that is
+ */
 export function createCheck(
   settings: Settings,
   accepted: readonly Acceptance[],
-  tell: ((text: string) => void) | null = null,
+  tell: (text: string) => void,
 ): (change: ListChange) => Promise<void> {
-  const policy = readPolicy(settings)
+  const { policy } = readPolicy(settings.policy)
   return async (change) => {
-    let said = 'trying the new version on what was judged lately'
-    const stop = tell === null ? showProgress(() => said) : () => undefined
-    try {
-      const onRead = (read: number, total: number): void => {
-        said = `trying the new version: ${read} of ${total} verdicts`
-        tell?.(said)
-      }
-      refuseBeyond(await planChange(settings, policy, change, { onRead }), accepted)
-    } finally {
-      stop()
-    }
+    tell('trying the new version on what was judged lately')
+    const onRead = (read: number, total: number): void => tell(`trying the new version: ${read} of ${total} verdicts`)
+    refuseBeyond(await planChange(settings, policy, change, { onRead }), accepted)
   }
 }
 

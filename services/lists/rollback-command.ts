@@ -1,8 +1,8 @@
 import { Command } from 'commander'
 import { SluiceError } from '../domain/errors.ts'
 import { readKeptVersion } from '../platform/kept-versions.ts'
+import { showProgress } from '../platform/progress.ts'
 import { importList, type NextVersion } from './import.ts'
-import { importProgress } from './import-progress.ts'
 import { checkListName, findListsPlace, whoOption, whyOption } from './lists-place.ts'
 import { tellReport } from './tell-report.ts'
 
@@ -29,11 +29,15 @@ export function rollbackCommand(): Command {
       checkListName(list)
       const now = Date.now()
       const place = findListsPlace()
+      let progress = `reading ${list}`
+      const stop = showProgress(() => progress)
       const report = await importList({
         ...place,
         list,
         now,
-        onProgress: importProgress(now),
+        onProgress: (done, total) => {
+          progress = `writing the list: ${done} of ${total}`
+        },
         async next({ inForce, manifests }): Promise<NextVersion> {
           const manifest = manifests.find(({ version }) => version === to)
           if (manifest === undefined) {
@@ -47,7 +51,7 @@ export function rollbackCommand(): Command {
           const checkedAt = Math.max(manifest.checkedAt, inForce?.checkedAt ?? 0)
           return { entries, checkedAt, cause: { act: 'rollback', who, why, of: to, accepted: [] } }
         },
-      })
+      }).finally(stop)
       tellReport(report, json)
     })
 }

@@ -3,11 +3,11 @@ import { ALL_ENTRIES } from '../domain/hash-list.ts'
 import { isEnforced } from '../domain/judge/judge.ts'
 import { createKafka } from '../platform/kafka/client.ts'
 import { openLists } from '../platform/kafka/open-hash-lists.ts'
+import { readPolicy } from '../platform/read-policy.ts'
 import { createRegistry } from '../platform/registry.ts'
 import { readSettings } from '../platform/settings.ts'
 import { asTable } from '../platform/table.ts'
 import { countHits } from './count-hits.ts'
-import { readPolicy } from './plan.ts'
 import { type ListStatus, listStatus } from './status.ts'
 
 const DAY_MS = 86_400_000
@@ -30,7 +30,7 @@ export function statusCommand(): Command {
         prefix: settings.prefix,
       })
       const now = Date.now()
-      const policy = readPolicy(settings)
+      const { policy } = readPolicy(settings.policy)
       const hits = await countHits(settings, now - DAY_MS).finally(() => lists.close())
       const found = lists.collector.states().map((state) => ({
         ...listStatus(state, now),

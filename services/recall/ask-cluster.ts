@@ -1,7 +1,6 @@
-import { SluiceError } from '../domain/errors.ts'
 import { prefixed } from '../domain/topics.ts'
 import { createKafka, withAdmin } from '../platform/kafka/client.ts'
-import { isRefusal } from '../platform/kafka/kafka-failure.ts'
+import { topicFailure } from '../platform/kafka/kafka-failure.ts'
 import type { Settings } from '../platform/settings.ts'
 import type { Positions } from './progress.ts'
 
@@ -18,12 +17,6 @@ export async function askCluster(settings: Settings): Promise<{ id: string; ends
       return { id: clusterId, ends: new Map(ends.map(({ partition, high }) => [partition, Number(high)])) }
     })
   } catch (cause) {
-    if (cause instanceof SluiceError) throw cause
-    if (isRefusal(cause, 'UNKNOWN_TOPIC_OR_PARTITION')) {
-      throw new SluiceError('TOPICS_MISSING', `there is no topic ${topic}: make it with \`sluice topics apply\``, {
-        cause,
-      })
-    }
-    throw new SluiceError('BROKER_UNREACHABLE', undefined, { cause })
+    throw topicFailure(cause, topic)
   }
 }

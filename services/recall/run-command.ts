@@ -3,10 +3,10 @@ import { userInfo } from 'node:os'
 import { Command, Option } from 'commander'
 import { SluiceError } from '../domain/errors.ts'
 import type { Flood } from '../domain/flood.ts'
-import { parsePolicy } from '../domain/judge/policy.ts'
 import { showProgress } from '../platform/progress.ts'
+import { readPolicy } from '../platform/read-policy.ts'
 import { keepYoungSpaceSmall } from '../platform/release-memory.ts'
-import { readSettings, readTextFile } from '../platform/settings.ts'
+import { readSettings } from '../platform/settings.ts'
 import { asTable } from '../platform/table.ts'
 import { visible } from '../platform/visible.ts'
 import type { Acceptance } from './progress.ts'
@@ -50,7 +50,7 @@ export function runCommand(): Command {
       }
       const accepted = acceptFlood === undefined || why === undefined ? null : { by: who, reason: why }
       const settings = readSettings()
-      const { policy } = parsePolicy(readTextFile('POLICY_INVALID', settings.policy), settings.policy)
+      const { policy } = readPolicy(settings.policy)
       keepYoungSpaceSmall()
       const recalling = await openRecalling(settings, policy)
       try {

@@ -1,11 +1,10 @@
-import type { Producer } from 'kafkajs'
 import { SluiceError } from '../domain/errors.ts'
 import type { Flood } from '../domain/flood.ts'
 import { isEnforced } from '../domain/judge/judge.ts'
 import type { Policy } from '../domain/judge/policy.ts'
 import { createVersionPlaces, type PlacedVersion } from '../domain/list-news.ts'
 import type { EnvelopeRecord, VerdictRecord } from '../domain/records.ts'
-import { createKafka } from '../platform/kafka/client.ts'
+import { connectProducer, createKafka } from '../platform/kafka/client.ts'
 import { openLists } from '../platform/kafka/open-hash-lists.ts'
 import { type ReadTopicOptions, readTopic } from '../platform/kafka/read-topic.ts'
 import { createRegistry } from '../platform/registry.ts'
@@ -57,7 +56,7 @@ export async function openRecalling(settings: Settings, policy: Policy): Promise
   const producer = kafka.producer({ idempotent: true, maxInFlightRequests: 1, allowAutoTopicCreation: false })
   let known: PlacedVersion[] = []
   try {
-    await connect(producer)
+    await connectProducer(producer)
     await registry.warm(['gate.recalls'])
   } catch (error) {
     await lists.close()
@@ -184,12 +183,4 @@ export async function openRecalling(settings: Settings, policy: Policy): Promise
 /** Records from these places on, control records included. */
 function lengthFrom(from: Positions, ends: Positions): number {
   return [...ends].reduce((sum, [partition, end]) => sum + Math.max(0, end - (from.get(partition) ?? 0)), 0)
-}
-
-async function connect(producer: Producer): Promise<void> {
-  try {
-    await producer.connect()
-  } catch (cause) {
-    throw new SluiceError('BROKER_UNREACHABLE', undefined, { cause })
-  }
 }

@@ -1,10 +1,10 @@
 import { Command } from 'commander'
-import { parsePolicy } from '../domain/judge/policy.ts'
 import { createVersionPlaces } from '../domain/list-news.ts'
 import { createKafka } from '../platform/kafka/client.ts'
 import { openLists } from '../platform/kafka/open-hash-lists.ts'
+import { readPolicy } from '../platform/read-policy.ts'
 import { createRegistry } from '../platform/registry.ts'
-import { readSettings, readTextFile } from '../platform/settings.ts'
+import { readSettings } from '../platform/settings.ts'
 import { asTable } from '../platform/table.ts'
 import { visible } from '../platform/visible.ts'
 import { askCluster } from './ask-cluster.ts'
@@ -30,7 +30,7 @@ export function statusCommand(): Command {
     .addHelpText('after', help)
     .action(async ({ json }: { json?: true }) => {
       const settings = readSettings()
-      const { policy } = parsePolicy(readTextFile('POLICY_INVALID', settings.policy), settings.policy)
+      const { policy } = readPolicy(settings.policy)
       const registry = createRegistry(settings)
       const { id, ends } = await askCluster(settings)
       const places = createVersionPlaces()

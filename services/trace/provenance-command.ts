@@ -1,9 +1,9 @@
 import { once } from 'node:events'
 import { Command, Option } from 'commander'
 import { SluiceError } from '../domain/errors.ts'
-import { parsePolicy } from '../domain/judge/policy.ts'
 import { showProgress } from '../platform/progress.ts'
-import { readSettings, readTextFile } from '../platform/settings.ts'
+import { readPolicy } from '../platform/read-policy.ts'
+import { readSettings } from '../platform/settings.ts'
 import { asTable } from '../platform/table.ts'
 import { visible } from '../platform/visible.ts'
 import { createCompleteness, factNames, type GroupCompleteness, type Grouping, groupings } from './completeness.ts'
@@ -64,7 +64,7 @@ export function provenanceCommand(): Command {
 
 async function printReport({ by, supplier, json }: ReportOptions, onRecord: () => void): Promise<void> {
   const settings = readSettings()
-  const { policy } = parsePolicy(readTextFile('POLICY_INVALID', settings.policy), settings.policy)
+  const { policy } = readPolicy(settings.policy)
   const counts = (by === undefined ? groupingNames : [by]).map((grouping) => ({
     grouping,
     completeness: createCompleteness(grouping, policy),
@@ -87,7 +87,7 @@ async function printReport({ by, supplier, json }: ReportOptions, onRecord: () =
 
 async function listRows({ supplier, json }: ReportOptions, onRecord: () => void): Promise<void> {
   const settings = readSettings()
-  const { policy } = parsePolicy(readTextFile('POLICY_INVALID', settings.policy), settings.policy)
+  const { policy } = readPolicy(settings.policy)
   if (!json) await print(gapsHeader)
   await readEnvelopes(settings, {
     onRecord,

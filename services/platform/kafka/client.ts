@@ -1,4 +1,4 @@
-import kafkajs, { type Admin, type Kafka, type KafkaConfig } from 'kafkajs'
+import kafkajs, { type Admin, type Kafka, type KafkaConfig, type Producer } from 'kafkajs'
 import { SluiceError } from '../../domain/errors.ts'
 import type { Log } from '../log.ts'
 import type { Settings } from '../settings.ts'
@@ -72,5 +72,14 @@ export async function withAdmin<Result>(kafka: Kafka, work: (admin: Admin) => Pr
     return await work(admin)
   } finally {
     await admin.disconnect()
+  }
+}
+
+/** @throws {SluiceError} BROKER_UNREACHABLE when no broker answers */
+export async function connectProducer(producer: Producer): Promise<void> {
+  try {
+    await producer.connect()
+  } catch (cause) {
+    throw new SluiceError('BROKER_UNREACHABLE', undefined, { cause })
   }
 }
