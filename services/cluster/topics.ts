@@ -19,7 +19,7 @@ export type AppliedTopic = {
 }
 
 const OVERRIDDEN_ON_TOPIC = 1
-const PATIENCE_MS = 30_000
+const PATIENCE_MS = 120_000
 const POLL_MS = 100
 
 const newTopicErrors = new Set(['UNKNOWN_TOPIC_OR_PARTITION', 'LEADER_NOT_AVAILABLE'])

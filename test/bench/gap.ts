@@ -15,7 +15,6 @@ export type Ending = 'SIGTERM' | 'SIGKILL'
 export type GapTimes = { first: number; last: number }
 
 const LOAD_EVERY_MS = 200
-const PATIENCE_SECONDS = 120
 const batchContext = z.object({ producerId: z.string(), producerEpoch: z.number() })
 
 /**
@@ -44,7 +43,7 @@ export async function measureGaps(
     const gaps: GapTimes[] = []
     while (gaps.length < times) {
       const standby = successor === 'standby' ? start() : null
-      await Promise.all([...gates].map((gate) => gate.untilReady(PATIENCE_SECONDS)))
+      await Promise.all([...gates].map((gate) => gate.untilReady()))
       const before = await Promise.race([verdicts.writers(), failureOf(load)])
       const began = performance.now()
       serving.kill(ending)
@@ -102,13 +101,13 @@ async function watchVerdicts(bench: Bench) {
     /** Waits until a verdict has come in every partition. @returns who wrote the last of each */
     async writers(): Promise<Map<number, string>> {
       const now = performance.now()
-      await waitFor('all partitions are judged', () => all((_, { latest }) => latest > now), PATIENCE_SECONDS, 5)
+      await waitFor('all partitions are judged', () => all((_, { latest }) => latest > now), { everyMs: 5 })
       return new Map([...seen].map(([partition, { writer }]) => [partition, writer]))
     },
     /** Waits until every partition has verdicts of another writer than this. @returns when the first of each came */
     async otherThan(before: ReadonlyMap<number, string>): Promise<number[]> {
       const isNew = (): boolean => all((partition, { writer }) => before.get(partition) !== writer)
-      await waitFor('all partitions are judged by a successor', isNew, PATIENCE_SECONDS, 5)
+      await waitFor('all partitions are judged by a successor', isNew, { everyMs: 5 })
       return [...seen.values()].map(({ since }) => since)
     },
     stop: () => consumer.disconnect(),

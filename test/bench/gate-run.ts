@@ -13,7 +13,6 @@ import type { Round } from './gate-items.ts'
 const STRETCH = { from: 0.15, to: 0.95 }
 const LOOK_MS = 50
 /** A list of ten million hashes is read in less than a minute. */
-const PATIENCE_SECONDS = 600
 const TASKSET = '/usr/bin/taskset'
 
 /** A place to measure a gate at. */
@@ -64,7 +63,7 @@ export async function runGates(place: GatePlace, round: Round, machines: readonl
     for (const gate of gates) if (!gate.running()) throw new Error(`a gate ended: ${gate.stderr()}`)
   }
   // Of several, one may have begun before the others have joined it.
-  await Promise.all(gates.map((gate) => gate.untilReady(PATIENCE_SECONDS)))
+  await Promise.all(gates.map((gate) => gate.untilReady()))
   const { items, seconds, before, after } = await followRound(place, place.bench.group, round, assertRunning, () =>
     readGates(place, gates),
   )

@@ -29,13 +29,13 @@ async function swapVersions(
   known: number,
 ): Promise<{ swaps: number[]; gibibytes: number[] }> {
   const gate = bench.startGate()
-  await withProgress('the gate reads its lists', () => gate.untilReady(600))
+  await withProgress('the gate reads its lists', () => gate.untilReady())
   const swaps: number[] = []
   for (let time = 1; time <= times; time++) {
     const seen = gate.events.length
     await withProgress('a new version goes onto the topic', () => bench.importList('stand-in', rows(known + time)))
     const isNew = (event: Event): boolean => event.event === 'list' && gate.events.indexOf(event) >= seen
-    const { time: at } = await gate.event('the new version is in force', isNew, 600)
+    const { time: at } = await gate.event('the new version is in force', isNew)
     swaps.push((Date.parse(String(at)) - (await writtenLast(bench))) / 1000)
   }
   const gibibytes = [peakBytes(gate.pid) / 2 ** 30]
@@ -71,7 +71,7 @@ async function startGates(
   for (let time = 0; time < times; time++) {
     const started = performance.now()
     const gate = bench.startGate({ environment: { SLUICE_SNAPSHOTS: snapshots } })
-    await withProgress('the gate reads its lists', () => gate.untilReady(600))
+    await withProgress('the gate reads its lists', () => gate.untilReady())
     loads.push((performance.now() - started) / 1000)
     gibibytes.push(peakBytes(gate.pid) / 2 ** 30)
     await bench.stopGate(gate)
@@ -83,7 +83,7 @@ async function startGates(
 async function writeSnapshot(bench: Bench): Promise<void> {
   const gate = bench.startGate()
   const isWritten = ({ event, what }: Event): boolean => event === 'lists-snapshot' && what === 'written'
-  const { seconds } = await gate.event('a snapshot is written', isWritten, 600)
+  const { seconds } = await gate.event('a snapshot is written', isWritten)
   process.stdout.write(`the snapshot is written in ${seconds} s\n`)
   await bench.stopGate(gate)
 }

@@ -63,7 +63,7 @@ test('while the broker is away publish holds its caller back; when it is back ev
       void place.then(() => written++)
     }
   })()
-  await waitFor('some items are written', () => written > 100, 30, 5)
+  await waitFor('some items are written', () => written > 100, { everyMs: 5 })
   await killBroker()
   const whenKilled = written
   assert.ok(accepted - written <= window, `${accepted - written} items are under way`)

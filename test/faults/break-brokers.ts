@@ -14,7 +14,6 @@ export type BrokerFault =
 const DOWN_MS = { least: 500, most: 6000 }
 /** Around the brokers' own patience with each other. */
 const FROZEN_MS = { least: 2000, most: 9000 }
-const PATIENCE_SECONDS = 180
 
 type Break = (cluster: BreakableCluster, bench: Bench, chance: Chance) => Promise<void>
 
@@ -33,14 +32,14 @@ export const breakBroker: Readonly<Record<BrokerFault, Break>> = {
     const broker = chance.pick(cluster.brokers)
     await broker.stop()
     await broker.start()
-    await cluster.untilInSync(PATIENCE_SECONDS)
+    await cluster.untilInSync()
   },
   'freeze-broker': async (cluster, _, chance) => {
     const broker = chance.pick(cluster.brokers)
     await broker.freeze()
     await wait(chance.between(FROZEN_MS.least, FROZEN_MS.most))
     await broker.thaw()
-    await cluster.untilInSync(PATIENCE_SECONDS)
+    await cluster.untilInSync()
   },
 }
 
@@ -56,5 +55,5 @@ async function killAndStart(cluster: BreakableCluster, broker: BreakableBroker, 
   await broker.kill()
   await wait(chance.between(DOWN_MS.least, DOWN_MS.most))
   await broker.start()
-  await cluster.untilInSync(PATIENCE_SECONDS)
+  await cluster.untilInSync()
 }

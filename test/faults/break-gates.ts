@@ -8,7 +8,6 @@ import type { Chance } from './seeded.ts'
 export type EndingFault = 'kill-in-transaction' | 'kill-around-transaction' | 'kill' | 'terminate'
 
 const HOLD = new URL('hold-transaction.ts', import.meta.url).href
-const PATIENCE_SECONDS = 120
 /** Beyond the session timeout, so that the group gives the frozen gate up. */
 const FROZEN_MS = { least: 7500, most: 11_000 }
 
@@ -37,21 +36,21 @@ export const endGate: Readonly<Record<EndingFault, (start: StartGate, chance: Ch
 
 /** Freezes a gate that has lanes for so long that they are given away, and waits until it is ready again. */
 export async function freezeGate(gate: GateProcess, chance: Chance): Promise<void> {
-  await gate.event('a lane is ready', ({ event }) => event === 'lane-ready', PATIENCE_SECONDS)
+  await gate.event('a lane is ready', ({ event }) => event === 'lane-ready')
   gate.kill('SIGSTOP')
   try {
     await wait(chance.between(FROZEN_MS.least, FROZEN_MS.most))
   } finally {
     gate.kill('SIGCONT')
   }
-  await gate.untilReady(PATIENCE_SECONDS)
+  await gate.untilReady()
 }
 
 async function killHeld(start: StartGate, chance: Chance, steps: readonly string[]): Promise<void> {
   const hold = `${chance.between(1, 6)}:${chance.pick(steps)}`
   const gate = start({ environment: { HOLD_TRANSACTION: hold }, preload: [HOLD] })
   try {
-    await gate.event('a transaction is held', ({ event }) => event === 'transaction-held', PATIENCE_SECONDS)
+    await gate.event('a transaction is held', ({ event }) => event === 'transaction-held')
   } catch (error) {
     throw new Error(`${String(error)}; it was to be at ${hold}, and the gate wrote:\n${gate.stderr()}`)
   }
@@ -60,7 +59,7 @@ async function killHeld(start: StartGate, chance: Chance, steps: readonly string
 
 async function atWork(start: StartGate, chance: Chance): Promise<GateProcess> {
   const gate = start()
-  await gate.event('a lane is ready', ({ event }) => event === 'lane-ready', PATIENCE_SECONDS)
+  await gate.event('a lane is ready', ({ event }) => event === 'lane-ready')
   await wait(chance.between(0, 2000))
   return gate
 }
@@ -69,6 +68,6 @@ async function atWork(start: StartGate, chance: Chance): Promise<GateProcess> {
 export async function ended(gate: GateProcess, signal: 'SIGKILL' | 'SIGTERM'): Promise<Ended> {
   if (!gate.running()) throw new Error(`the gate has ended by itself:\n${gate.stderr()}`)
   gate.kill(signal)
-  await waitFor(`gate ${gate.pid} has ended after ${signal}`, () => !gate.running(), PATIENCE_SECONDS)
+  await waitFor(`gate ${gate.pid} has ended after ${signal}`, () => !gate.running())
   return await gate.ended
 }

@@ -19,8 +19,6 @@ import type { BreakableCluster } from './cluster/breakable-cluster.ts'
 import { openJvmBrokers } from './cluster/jvm-brokers.ts'
 import { expectedFates, importKnown, type Load, startLoad } from './mixed-load.ts'
 
-/** Seconds until something must have come back. */
-const PATIENCE = 300
 /** Items of each test, at least; then so many a second for as long as things happen. */
 const ITEMS = 300
 const ITEMS_PER_SECOND = 30
@@ -56,7 +54,7 @@ describe('the gate outlives its brokers', { skip: skipWithoutPython() }, () => {
     const bench = await openBench(scope, { cluster, partitions: 3 })
     await importKnown(bench)
     const gate = bench.startGate()
-    await gate.untilReady(PATIENCE)
+    await gate.untilReady()
     parts = { cluster, bench, gate, disk }
   })
   after(() => scope.close())
@@ -71,12 +69,12 @@ describe('the gate outlives its brokers', { skip: skipWithoutPython() }, () => {
     const steady = (): number => ((performance.now() - began) / 1000) * ITEMS_PER_SECOND
     const load = startLoad(bench, { seed: seed++, wanted: (made) => made < ITEMS || (!enough && made < steady()) })
     try {
-      await waitFor('some items are judged', async () => (await bench.committed()) > before, PATIENCE)
+      await waitFor('some items are judged', async () => (await bench.committed()) > before)
       await happens(parts, load)
       enough = true
-      await waitFor('all items are sent', () => load.sent() >= ITEMS, PATIENCE)
+      await waitFor('all items are sent', () => load.sent() >= ITEMS)
       await load.stop()
-      await waitFor('the gate has caught up', () => bench.caughtUp().catch(() => false), PATIENCE)
+      await waitFor('the gate has caught up', () => bench.caughtUp().catch(() => false))
       assert.ok(gate.running(), 'the gate is the same that it was')
     } catch (error) {
       scope.passed = false
@@ -102,7 +100,7 @@ describe('the gate outlives its brokers', { skip: skipWithoutPython() }, () => {
       await broker.kill()
       await judged(bench, 50)
       await broker.start()
-      await cluster.untilInSync(PATIENCE)
+      await cluster.untilInSync()
     })
   })
 
@@ -120,7 +118,7 @@ describe('the gate outlives its brokers', { skip: skipWithoutPython() }, () => {
         await wait(1500)
         await hesitating.thaw()
         await dying.start()
-        await cluster.untilInSync(PATIENCE)
+        await cluster.untilInSync()
       }
       assert.ok(times > 0, 'some partition has outputs with different leaders')
     })
@@ -137,7 +135,7 @@ describe('the gate outlives its brokers', { skip: skipWithoutPython() }, () => {
         await broker.kill()
         await judged(bench, 50)
         await broker.start()
-        await cluster.untilInSync(PATIENCE)
+        await cluster.untilInSync()
       }
     })
   })
@@ -147,7 +145,7 @@ describe('the gate outlives its brokers', { skip: skipWithoutPython() }, () => {
       for (const broker of cluster.brokers) {
         await broker.stop()
         await broker.start()
-        await cluster.untilInSync(PATIENCE)
+        await cluster.untilInSync()
       }
     })
   })
@@ -157,17 +155,13 @@ describe('the gate outlives its brokers', { skip: skipWithoutPython() }, () => {
       const down = cluster.brokers.slice(1)
       await Promise.all(down.map((broker) => broker.kill()))
       const codes = ['BROKER_UNREACHABLE', 'TRANSACTION_FAILING']
-      await waitFor(
-        'the gate says that it waits for its brokers',
-        async () => {
-          const now = await gate.readiness()
-          return now?.ready === false && now.waiting.some(({ code }) => codes.includes(code)) ? now : null
-        },
-        PATIENCE,
-      )
+      await waitFor('the gate says that it waits for its brokers', async () => {
+        const now = await gate.readiness()
+        return now?.ready === false && now.waiting.some(({ code }) => codes.includes(code)) ? now : null
+      })
       await Promise.all(down.map((broker) => broker.start()))
-      await cluster.untilInSync(PATIENCE)
-      await gate.untilReady(PATIENCE)
+      await cluster.untilInSync()
+      await gate.untilReady()
     })
   })
 
@@ -179,11 +173,11 @@ describe('the gate outlives its brokers', { skip: skipWithoutPython() }, () => {
       assert.ok(broker)
       const filler = join(disk, 'filler')
       await fill(filler)
-      await waitFor('the broker has given up', () => !broker.running(), PATIENCE)
+      await waitFor('the broker has given up', () => !broker.running())
       await judged(bench, 50)
       await rm(filler)
       await broker.start()
-      await cluster.untilInSync(PATIENCE)
+      await cluster.untilInSync()
     })
   })
 })
@@ -191,15 +185,11 @@ describe('the gate outlives its brokers', { skip: skipWithoutPython() }, () => {
 /** Resolves when this many more are judged than now. */
 async function judged(bench: Bench, items: number): Promise<void> {
   const answer = () => bench.committed().catch(() => null)
-  const before = await waitFor(
-    'the group tells what is judged',
-    async () => {
-      const now = await answer()
-      return now === null ? null : { now }
-    },
-    PATIENCE,
-  )
-  await waitFor(`${items} more are judged`, async () => ((await answer()) ?? 0) >= before.now + items, PATIENCE)
+  const before = await waitFor('the group tells what is judged', async () => {
+    const now = await answer()
+    return now === null ? null : { now }
+  })
+  await waitFor(`${items} more are judged`, async () => ((await answer()) ?? 0) >= before.now + items)
 }
 
 /** Writes until there is no space left. */

@@ -153,7 +153,9 @@ export async function runChaos(options: ChaosOptions): Promise<ChaosReport> {
     pauses.surroundings,
     async (fault, chance) => {
       // Before the first commit a store that is not there is made.
-      await waitFor('work has begun', async () => (await bench.committed().catch(() => 0)) > 0, CATCH_UP_SECONDS)
+      await waitFor('work has begun', async () => (await bench.committed().catch(() => 0)) > 0, {
+        seconds: CATCH_UP_SECONDS,
+      })
       await breakSurroundings[fault]({ bench, gap, gate: () => longLived }, chance)
     },
   )
@@ -178,10 +180,13 @@ export async function runChaos(options: ChaosOptions): Promise<ChaosReport> {
   try {
     await Promise.all([...victims, freezes, breaks, disturbances])
     over = true
-    await waitFor('all items are sent', () => !options.moreItems({ made, lag: 0, over }), CATCH_UP_SECONDS)
+    await waitFor('all items are sent', () => !options.moreItems({ made, lag: 0, over }), { seconds: CATCH_UP_SECONDS })
     await load.stop()
     supervised.push(supervise(() => undefined))
-    await waitFor('the gates have caught up', () => bench.caughtUp().catch(() => false), CATCH_UP_SECONDS, 500)
+    await waitFor('the gates have caught up', () => bench.caughtUp().catch(() => false), {
+      seconds: CATCH_UP_SECONDS,
+      everyMs: 500,
+    })
   } finally {
     clearInterval(told)
     ending = true

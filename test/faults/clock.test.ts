@@ -61,7 +61,7 @@ test('a clock that jumps days forward and back loses nothing and repeats nothing
   const { environment, step } = createClock(join(bench.folder, 'clock'))
   const gate = bench.startGate({ environment })
   await publish(bench, 'first', 10)
-  await waitFor('the first items are judged', () => bench.caughtUp(), 60)
+  await waitFor('the first items are judged', () => bench.caughtUp())
 
   step(100)
   await waitFor('the lists look stale', async () =>
@@ -71,23 +71,22 @@ test('a clock that jumps days forward and back loses nothing and repeats nothing
   await waitFor('the lanes wait', async () => (await lanesWaiting(gate, 'LISTS_STALE')).size === 2)
   assert.equal(await bench.committed(), 20, 'nothing is judged')
   step(0)
-  await waitFor('all is judged', () => bench.caughtUp(), 60)
-  await gate.untilReady(60)
+  await waitFor('all is judged', () => bench.caughtUp())
+  await gate.untilReady()
 
   step(-50)
   await waitFor('the lists look younger', async () => (await listAge(gate)) < 60)
   await publish(bench, 'back', 10)
-  await waitFor('all is judged', () => bench.caughtUp(), 60)
+  await waitFor('all is judged', () => bench.caughtUp())
   const other = bench.startGate()
   await other.event(
     'the group shares its lanes out anew',
     ({ event, partitions }) => event === 'assigned' && Array.isArray(partitions) && partitions.length === 1,
-    60,
   )
-  await other.untilReady(60)
+  await other.untilReady()
   await publish(bench, 'two', 10)
-  await waitFor('all is judged', () => bench.caughtUp(), 60)
-  await gate.untilReady(60)
+  await waitFor('all is judged', () => bench.caughtUp())
+  await gate.untilReady()
   await bench.stopGate(gate)
   await bench.stopGate(other)
   assert.equal((await audit(bench)).length, 80)
@@ -114,9 +113,9 @@ test('brokers whose clocks jump hours apart lose nothing and repeat nothing', { 
   ].entries()) {
     for (const [index, clock] of clocks.entries()) clock.step(hours[index] ?? 0)
     await publish(bench, `round-${round}`, 20)
-    await waitFor('all is judged', () => bench.caughtUp(), 60)
+    await waitFor('all is judged', () => bench.caughtUp())
   }
-  await gate.untilReady(60)
+  await gate.untilReady()
   await bench.stopGate(gate)
   assert.equal((await audit(bench)).length, 240)
 })

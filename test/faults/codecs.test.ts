@@ -156,7 +156,6 @@ test('a batch that unpacks to far more than it should halts its lane and no othe
   await waitFor(
     'the four lanes halt',
     async () => (await gate.readiness())?.waiting.filter(({ code }) => code === 'BATCH_UNREADABLE').length === 4,
-    120,
   )
   await waitFor(
     'all before the bombs is judged, and the lane without one goes on',

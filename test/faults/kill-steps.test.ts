@@ -36,7 +36,7 @@ describe(`a gate is killed at each step of a transaction (SEED=${SEED})`, { conc
           environment: { SLUICE_CHUNK_ITEMS: '8', SLUICE_SCANNERS: '1', HOLD_TRANSACTION: `${nth}:${step}` },
           preload: [HOLD],
         })
-        await gate.event('the step is reached', ({ event }) => event === 'transaction-held', 120)
+        await gate.event('the step is reached', ({ event }) => event === 'transaction-held')
         gate.kill('SIGKILL')
         await gate.ended
       }

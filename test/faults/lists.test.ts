@@ -35,7 +35,7 @@ test('a list that is withdrawn, or whose topic is deleted or made anew, stops th
   const topic = bench.topic('gate.hash-entries')
   const kafka = createKafka(bench.settings, 'list-faults')
   const gate = bench.startGate({ environment: { SLUICE_SCANNERS: '1' } })
-  const goesOn = (): Promise<unknown> => waitFor('the gate has caught up by itself', () => bench.caughtUp(), 60)
+  const goesOn = (): Promise<unknown> => waitFor('the gate has caught up by itself', () => bench.caughtUp())
   const deleteTopic = (): Promise<void> =>
     withAdmin(kafka, async (admin) => {
       await admin.deleteTopics({ topics: [topic] })
@@ -97,19 +97,19 @@ test('an import that ends half-way changes no verdict, neither of a gate that ru
   assert.notEqual((await half.ended).code, 0)
 
   await publish(bench, 'half')
-  await waitFor('the gate that runs has caught up', () => bench.caughtUp(), 60)
+  await waitFor('the gate that runs has caught up', () => bench.caughtUp())
   assert.equal((await running.readiness())?.ready, true)
   await bench.stopGate(running)
   const starting = bench.startGate({ environment: { SLUICE_SNAPSHOTS: 'off' } })
   await starting.untilReady()
   await publish(bench, 'started')
-  await waitFor('the gate that started has caught up', () => bench.caughtUp(), 60)
+  await waitFor('the gate that started has caught up', () => bench.caughtUp())
   await bench.sluice(['lists', 'import', file, '--list', 'stand-in'])
   await waitFor('the gate that started has the whole version', () =>
     starting.events.some(({ event, entries }) => event === 'list' && entries === lines.length),
   )
   await publish(bench, 'done')
-  await waitFor('it has caught up again', () => bench.caughtUp(), 60)
+  await waitFor('it has caught up again', () => bench.caughtUp())
   await bench.stopGate(starting)
 
   const fates = await audit(bench)

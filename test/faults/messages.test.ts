@@ -98,7 +98,7 @@ test(`of ${MESSAGES} mutated messages none is clean that was not scanned whole, 
     const offsets = await produceForeign(bench.settings.brokers, records)
     for (const [n, each] of portion.entries()) sent.set(`${records[n]?.partition}/${offsets[n]}`, each)
   }
-  await waitFor('the gate has caught up', () => bench.caughtUp(), 60 + MESSAGES / 10, 1000)
+  await waitFor('the gate has caught up', () => bench.caughtUp(), { seconds: 300 + MESSAGES / 10, everyMs: 1000 })
   assert.ok(gate.running(), 'the gate is still there')
   const peak = Number(/^VmHWM:\s+(\d+) kB/m.exec(readFileSync(`/proc/${gate.pid}/status`, 'utf8'))?.[1]) * 1024
   t.diagnostic(`${Math.round(peak / 1_048_576)} MiB at most`)

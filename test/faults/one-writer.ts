@@ -54,7 +54,7 @@ export async function assertOneWriter(bench: Bench): Promise<void> {
         return Promise.resolve()
       },
     })
-    await waitFor('everything is read', () => [...ends].every(([place, end]) => (reached.get(place) ?? 0) >= end), 60)
+    await waitFor('everything is read', () => [...ends].every(([place, end]) => (reached.get(place) ?? 0) >= end))
   } finally {
     await consumer.disconnect()
   }

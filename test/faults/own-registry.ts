@@ -38,7 +38,7 @@ export async function startOwnRegistry(t: TestContext): Promise<OwnRegistry> {
     async start() {
       await mkdir(data, { recursive: true })
       startDetached(javaCommand(), [mark, ...servers.registry.words(ports)], data, join(folder, 'console.log'))
-      await waitFor('the registry is up', () => answers.registry(settings), 120)
+      await waitFor('the registry is up', () => answers.registry(settings))
     },
     stop: () => endMarked(mark, 10_000),
     loseStorage: () => rmSync(data, { recursive: true }),

@@ -40,11 +40,11 @@ test('a registry that comes back empty, or with other ids, stops the gate until 
   const produce = (): Promise<void> => bench.produce(door, messages)
   const gate = bench.startGate()
   await produce()
-  await waitFor('the first items are judged', () => bench.caughtUp(), 60)
+  await waitFor('the first items are judged', () => bench.caughtUp())
 
   await own.stop()
   await produce()
-  await waitFor('known ids go on while the registry is down', () => bench.caughtUp(), 60)
+  await waitFor('known ids go on while the registry is down', () => bench.caughtUp())
 
   own.loseStorage()
   await own.start()
@@ -68,7 +68,7 @@ test('a registry that comes back empty, or with other ids, stops the gate until 
   own.loseStorage()
   await own.start()
   await registerSchemas(bench.settings)
-  await waitFor('the gate goes on by itself', () => bench.caughtUp(), 60)
+  await waitFor('the gate goes on by itself', () => bench.caughtUp())
   await bench.stopGate(gate)
   const fates = await audit(bench)
   assert.ok(fates.length > 4)
@@ -92,8 +92,7 @@ async function untilStill(look: () => Promise<number>): Promise<void> {
       before = now
       return isStill
     },
-    30,
-    2000,
+    { everyMs: 2000 },
   )
 }
 

@@ -19,7 +19,7 @@ describe('what the door loses unjudged is never skipped', { concurrency: true },
     await bench.importList('stand-in', KNOWN)
     await publish(bench, 'first', 10)
     const first = bench.startGate()
-    await waitFor('the first items are judged', () => bench.caughtUp(), 60)
+    await waitFor('the first items are judged', () => bench.caughtUp())
     await bench.stopGate(first)
 
     await publish(bench, 'second', 10)
@@ -49,7 +49,7 @@ describe('what the door loses unjudged is never skipped', { concurrency: true },
     await bench.importList('stand-in', KNOWN)
     await publish(bench, 'first', 10)
     const gate = bench.startGate()
-    await waitFor('the first items are judged', () => bench.caughtUp(), 60)
+    await waitFor('the first items are judged', () => bench.caughtUp())
 
     const clean = bench.storeFolder('clean')
     await rename(clean, `${clean}.away`)
@@ -100,7 +100,7 @@ describe('what the door loses unjudged is never skipped', { concurrency: true },
     await bench.importList('stand-in', KNOWN)
     await publish(bench, 'first', 10)
     const first = bench.startGate()
-    await waitFor('the first items are judged', () => bench.caughtUp(), 60)
+    await waitFor('the first items are judged', () => bench.caughtUp())
     await bench.stopGate(first)
 
     const topic = bench.topic('crawl.items')

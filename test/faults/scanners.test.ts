@@ -24,7 +24,7 @@ const skip = process.platform === 'linux' ? skipWithoutPython() : 'finds scanner
 
 test('scanners that are killed, hang or eat up memory cost time, and never an item', { skip }, async (t) => {
   const { bench, gate, publish } = await open(t, hungry)
-  await gate.untilReady(60)
+  await gate.untilReady()
   const peaks = watchMemory(t, gate)
 
   await t.test('an item whose scanner is killed is judged by a fresh one', async () => {
@@ -34,10 +34,10 @@ test('scanners that are killed, hang or eat up memory cost time, and never an it
     for (let kill = 0; kill < kills; kill++) {
       const all = (await judged(gate)) + 3 * UNDER_WAY
       await publish(3 * UNDER_WAY, () => Promise.resolve(picture))
-      const [pid = 0] = await waitFor('a scanner works', () => busyScanners(gate), 30, 5)
+      const [pid = 0] = await waitFor('a scanner works', () => busyScanners(gate), { everyMs: 5 })
       process.kill(pid, 'SIGKILL')
       // The item that this was about is through, so that the next kill is not its second.
-      await waitFor('all of them are judged', async () => (await judged(gate)) >= all, 90)
+      await waitFor('all of them are judged', async () => (await judged(gate)) >= all)
     }
     await caughtUp(bench)
     assert.ok((await restarts(gate)) - before >= kills)
@@ -78,10 +78,10 @@ test('while no scanner can be started nothing is judged; then everything is, by 
   const restore = () => writeFile(path, `import ${JSON.stringify(ourScanner)}\n`)
 
   await publish(UNDER_WAY, tinyPicture)
-  await waitFor('the gate waits for scanners', () => waitsForScanners(gate), 60)
+  await waitFor('the gate waits for scanners', () => waitsForScanners(gate))
   await watchFor(3, async () => assert.equal(await outcomes(bench), 0))
   await restore()
-  await gate.untilReady(60)
+  await gate.untilReady()
   await caughtUp(bench)
   const isolation = (await gate.readiness())?.isolation
   assert.ok(isolation)
@@ -92,7 +92,7 @@ test('while no scanner can be started nothing is judged; then everything is, by 
   for (const pid of await scanners(gate)) process.kill(pid, 'SIGKILL')
   const before = await outcomes(bench)
   await publish(UNDER_WAY, tinyPicture)
-  await waitFor('the lanes wait for scanners', () => waitsForScanners(gate), 60)
+  await waitFor('the lanes wait for scanners', () => waitsForScanners(gate))
   await watchFor(3, async () => assert.equal(await outcomes(bench), before))
   await restore()
   await caughtUp(bench)
@@ -134,7 +134,7 @@ function eater(index: number): Buffer {
 }
 
 async function caughtUp(bench: Bench): Promise<void> {
-  await waitFor('the gate has caught up', () => bench.caughtUp(), 120)
+  await waitFor('the gate has caught up', () => bench.caughtUp())
 }
 
 function outcomes(bench: Bench): Promise<number> {

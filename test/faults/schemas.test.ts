@@ -83,7 +83,7 @@ test('older and newer schemas are read as designed, what we do not know is kept;
   const gate = bench.startGate()
   // Whatever comes is new to a gate that knows the subject already.
   await produceForeign(bench.settings.brokers, [await record('before', undefined)])
-  await waitFor('the first item is judged', () => bench.caughtUp(), 60)
+  await waitFor('the first item is judged', () => bench.caughtUp())
   // Somebody in charge let incompatible schemas in.
   const config = await fetch(`${bench.settings.registry}/config/${encodeURIComponent(subject)}`, {
     method: 'PUT',
@@ -136,7 +136,7 @@ test('older and newer schemas are read as designed, what we do not know is kept;
   records.push({ topic: bench.topic('crawl.items'), partition: 1, key: Buffer.from('unknown'), value: unknown })
   expected.set('unknown', { reasons: ['SCHEMA_FOREIGN'], extra: null })
   await produceForeign(bench.settings.brokers, records)
-  await waitFor('all is judged', () => bench.caughtUp(), 60)
+  await waitFor('all is judged', () => bench.caughtUp())
   await bench.stopGate(gate)
 
   const fates = new Map(

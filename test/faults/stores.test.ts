@@ -104,7 +104,7 @@ test('a disk that is full, read-only or gone holds the gate up for as long as it
   mounted.push(bench.storeFolder('intake'))
   await createFileStore(bench.settings.stores, 'intake').make()
   const gate = bench.startGate({ environment: { SLUICE_SCANNERS: '1' } })
-  const goesOn = (): Promise<unknown> => waitFor('the gate has caught up by itself', () => bench.caughtUp(), 60)
+  const goesOn = (): Promise<unknown> => waitFor('the gate has caught up by itself', () => bench.caughtUp())
 
   const publish = async (kind: 'clean' | 'held'): Promise<void> =>
     bench.produce('crawl.items', await messagesOf(bench, kind, 80))
@@ -150,7 +150,7 @@ test('a store that is slow keeps the gate in its group; one that fails holds it 
   // Longer than the group waits for a member that says nothing.
   become('/stores/intake/', { kind: 'slow', ms: 8000 })
   await bench.produce('crawl.items', await messagesOf(bench, 'reference', 1))
-  await waitFor('the slow item is judged', () => bench.caughtUp(), 60)
+  await waitFor('the slow item is judged', () => bench.caughtUp())
 
   for (const [store, kind] of [
     ['intake', 'reference'],
@@ -161,7 +161,7 @@ test('a store that is slow keeps the gate in its group; one that fails holds it 
     await bench.produce('crawl.items', await messagesOf(bench, kind, 3))
     await untilWaitingFor(gate, store)
     become('', { kind: 'well' })
-    await waitFor('the gate has caught up by itself', () => bench.caughtUp(), 60)
+    await waitFor('the gate has caught up by itself', () => bench.caughtUp())
   }
   assert.equal(gate.events.filter(({ event }) => event === 'assigned').length, 1, 'the group was never lost')
   await bench.stopGate(gate)

@@ -39,11 +39,11 @@ test(`two gates started and stopped at random judge everything once, in order (S
 async function live(bench: Bench, chance: Chance): Promise<string> {
   const ending = chance.pick(endings)
   const gate = bench.startGate({ environment: { SLUICE_CHUNK_ITEMS: '8', SLUICE_SCANNERS: '1' } })
-  await gate.event('it has joined', ({ event }) => event === 'assigned', 120)
+  await gate.event('it has joined', ({ event }) => event === 'assigned')
   await wait(chance.between(0, 2000))
   gate.kill(ending === 'SIGKILL' ? 'SIGKILL' : 'SIGTERM')
   if (ending === 'SIGTERM twice') {
-    await gate.event('it was told', ({ event }) => event === 'stopping', 60)
+    await gate.event('it was told', ({ event }) => event === 'stopping')
     gate.kill('SIGTERM')
   }
   const { code, signal } = await gate.ended

@@ -87,11 +87,11 @@ function parseEvent(line: string): Event | null {
 
 export type GateProcess = SluiceProcess & {
   /** Resolves with the first event that `matches`. @throws {Error} when the gate ends or the deadline passes before */
-  event(what: string, matches: (event: Event) => boolean, seconds?: number): Promise<Event>
+  event(what: string, matches: (event: Event) => boolean): Promise<Event>
   /** What /readyz says; null while nothing listens. */
   readiness(): Promise<Readiness | null>
   /** Resolves when /readyz says yes. */
-  untilReady(seconds?: number): Promise<void>
+  untilReady(): Promise<void>
   /** The text of /metrics. */
   metrics(): Promise<string>
 }
@@ -112,7 +112,7 @@ export function startGateProcess(
   async function get(path: string): Promise<Response | null> {
     const found = port()
     if (found === null) return null
-    return await fetch(`http://127.0.0.1:${found}${path}`, { signal: AbortSignal.timeout(5000) })
+    return await fetch(`http://127.0.0.1:${found}${path}`, { signal: AbortSignal.timeout(60_000) })
   }
 
   async function readinessNow(): Promise<Readiness | null> {
@@ -126,7 +126,7 @@ export function startGateProcess(
 
   return {
     ...sluice,
-    async event(what, matches, seconds = 30) {
+    async event(what, matches) {
       return await waitFor(
         what,
         () => {
@@ -134,20 +134,15 @@ export function startGateProcess(
           if (found === undefined) assertRunning(what)
           return found
         },
-        seconds,
-        10,
+        { everyMs: 10 },
       )
     },
     readiness: readinessNow,
-    async untilReady(seconds = 30) {
-      await waitFor(
-        'the gate is ready',
-        async () => {
-          assertRunning('it was ready')
-          return (await readinessNow())?.status === 200
-        },
-        seconds,
-      )
+    async untilReady() {
+      await waitFor('the gate is ready', async () => {
+        assertRunning('it was ready')
+        return (await readinessNow())?.status === 200
+      })
     },
     async metrics() {
       return (await (await get('/metrics'))?.text()) ?? ''

@@ -58,7 +58,7 @@ test('Avro and JSON messages of the same item have the same envelope, verdict an
   }
 
   const gate = bench.startGate()
-  await waitFor('the gate has caught up', () => bench.caughtUp(), 60)
+  await waitFor('the gate has caught up', () => bench.caughtUp())
   await bench.stopGate(gate)
 
   const outcomes: Topic[] = ['gate.clean', 'gate.quarantine', 'gate.review']

@@ -80,11 +80,11 @@ test('a gate that others wait for gives up an endless chunk at once, and what it
       })
     })
   })
-  await waitFor('the first gate is at work', () => begun > 0, 30)
+  await waitFor('the first gate is at work', () => begun > 0)
 
   const second = await lanesWith(t, bench, judged)
-  await waitFor('the first gate has given up its chunk', () => givenUp > 0, 10)
-  await waitFor('both partitions are judged', () => bench.caughtUp(), 30)
+  await waitFor('the first gate has given up its chunk', () => givenUp > 0)
+  await waitFor('both partitions are judged', () => bench.caughtUp())
   assert.equal(second.ends().size, 1, 'the second gate has one of the two partitions')
   const found = (await verdictKeys(bench)).sort()
   const wanted = [0, 1].flatMap((partition) => Array.from({ length: 10 }, (_, n) => `${partition}/${n}`))
@@ -104,7 +104,7 @@ test('a chunk that is examined in parts is committed in parts, each item once', 
     calls += 1
     return judged(records.slice(0, 1 + (calls % 7)), signal)
   })
-  await waitFor('all is judged', () => bench.caughtUp(), 30)
+  await waitFor('all is judged', () => bench.caughtUp())
   assert.deepEqual(
     await verdictKeys(bench),
     Array.from({ length: 200 }, (_, n) => `0/${n}`),
@@ -125,7 +125,7 @@ test('results that are not the records that were read are never committed', asyn
   })
   await waitFor('the lane says so', () => lanes.waiting()[0]?.code === 'INTERNAL_FAULT')
   assert.equal(await bench.endOf('gate.verdicts'), 0)
-  await waitFor('right results are judged', () => bench.caughtUp(), 30)
+  await waitFor('right results are judged', () => bench.caughtUp())
   assert.equal(wrong, 4)
 })
 

@@ -19,7 +19,7 @@ test('SIGTERM finishes and commits the current chunk; the next gate goes on from
   await bench.importList('stand-in', KNOWN)
   await publishPhotographs(bench)
   const gate = bench.startGate({ words: ['--json'], environment: { SLUICE_CHUNK_ITEMS: '8', SLUICE_SCANNERS: '1' } })
-  await waitFor('some items are judged', async () => (await bench.endOf('gate.verdicts')) > 0, 60, 20)
+  await waitFor('some items are judged', async () => (await bench.endOf('gate.verdicts')) > 0, { everyMs: 20 })
   await bench.stopGate(gate)
 
   const committed = await bench.committed()

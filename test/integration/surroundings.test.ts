@@ -77,7 +77,7 @@ describe('surroundings that fail hold everything back, and nothing is lost', { c
         assert.equal(outcomes, 0, 'no outcome')
       })
       await end()
-      await waitFor('the gate has caught up', () => bench.caughtUp(), 60)
+      await waitFor('the gate has caught up', () => bench.caughtUp())
       assert.equal((await gate.readiness())?.status, 200)
       await bench.stopGate(gate)
       const fates = await audit(bench)
@@ -96,7 +96,7 @@ describe('surroundings that fail hold everything back, and nothing is lost', { c
       environment: { SLUICE_SCANNERS: '1', SLUICE_REGISTRY: throughGap(bench, gap.port) },
     })
     await publish(bench, 10)
-    await waitFor('the first items are judged', () => bench.caughtUp(), 60)
+    await waitFor('the first items are judged', () => bench.caughtUp())
     gap.cut()
     const unknown = await itemValue(bench, 'unknown')
     unknown.writeInt32BE(2_147_483_647, 1)
@@ -107,7 +107,7 @@ describe('surroundings that fail hold everything back, and nothing is lost', { c
     await waitFor('the lane waits', () => waitsFor(gate, 'REGISTRY_UNREACHABLE'))
     await waitFor('the other lane goes on', async () => (await judged(gate)) === 11)
     gap.mend()
-    await waitFor('the gate has caught up', () => bench.caughtUp(), 60)
+    await waitFor('the gate has caught up', () => bench.caughtUp())
     await bench.stopGate(gate)
     const fates = await audit(bench)
     assert.deepEqual(fates.find(({ door }) => door.key === Buffer.from('unknown').toString('base64'))?.reasons, [

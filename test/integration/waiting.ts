@@ -1,16 +1,24 @@
 import { setTimeout as wait } from 'node:timers/promises'
 
+/** Long: a machine may be slow, and only what fails waits for so long. */
+const PATIENCE_SECONDS = 300
+
+export type Waiting = {
+  /** deadline */
+  seconds?: number
+  /** between two looks */
+  everyMs?: number
+}
+
 /**
  * Resolves with the first truthy answer of `condition`.
  * @param what ends the sentence "waited in vain until ..."
- * @param seconds deadline
  * @throws {Error} at the deadline, with the last answer; at once when `condition` throws
  */
 export async function waitFor<Answer>(
   what: string,
   condition: () => Answer | Promise<Answer>,
-  seconds = 30,
-  everyMs = 100,
+  { seconds = PATIENCE_SECONDS, everyMs = 100 }: Waiting = {},
 ): Promise<Exclude<Answer, false | null | undefined | 0 | ''>> {
   const deadline = performance.now() + seconds * 1000
   for (;;) {

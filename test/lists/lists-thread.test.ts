@@ -119,7 +119,7 @@ test('a thread that ends before it has read anything is replaced, and nothing is
   const bench = await openBench(t, { partitions: 1 })
   await bench.importList('stand-in', rows('a'))
   const { lists, threads } = follow(t, bench.settings)
-  const first = await waitFor('the thread is there', () => threads[0], 30, 1)
+  const first = await waitFor('the thread is there', () => threads[0], { everyMs: 1 })
   await first.terminate()
   assert.equal(lists.current().problem?.code, 'LISTS_INCOMPLETE')
   await waitFor('the new thread has read everything', () => lists.current().problem === null)

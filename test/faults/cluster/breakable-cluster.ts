@@ -34,7 +34,7 @@ export type BreakableCluster = {
   transactionCoordinatorOf(transactionalId: string): Promise<BreakableBroker>
   leaderOf(topic: string, partition: number): Promise<BreakableBroker>
   /** Resolves when each broker says that all are there and that all partitions have all their copies in sync. */
-  untilInSync(seconds?: number): Promise<void>
+  untilInSync(): Promise<void>
   /** Ends everything and removes the data. */
   close(): Promise<void>
 }
@@ -45,7 +45,7 @@ export type ClusterQuestions = Pick<
   'coordinatorOf' | 'transactionCoordinatorOf' | 'leaderOf' | 'untilInSync'
 > & {
   /** Resolves when this broker says itself that it belongs to the cluster. */
-  untilMember(broker: BreakableBroker, seconds?: number): Promise<void>
+  untilMember(broker: BreakableBroker): Promise<void>
 }
 
 /** @param brokers asked when they run; the array may be filled later */
@@ -54,7 +54,7 @@ export function createClusterQuestions(brokers: readonly BreakableBroker[]): Clu
   async function ask<Answer>(
     what: string,
     question: (admin: Admin) => Promise<Answer | null>,
-    { seconds = 60, from = null }: { seconds?: number | undefined; from?: BreakableBroker | null } = {},
+    from: BreakableBroker | null = null,
   ): Promise<Answer> {
     let trouble: unknown
     const answer = async (): Promise<{ found: Answer } | null> => {
@@ -68,7 +68,7 @@ export function createClusterQuestions(brokers: readonly BreakableBroker[]): Clu
       }
     }
     try {
-      return (await waitFor(what, answer, seconds, 200)).found
+      return (await waitFor(what, answer, { everyMs: 200 })).found
     } catch (error) {
       throw new Error(String(error), { cause: trouble })
     }
@@ -95,15 +95,15 @@ export function createClusterQuestions(brokers: readonly BreakableBroker[]): Clu
     leaderOf,
     coordinatorOf: (group) => leaderFor('__consumer_offsets', group),
     transactionCoordinatorOf: (transactionalId) => leaderFor('__transaction_state', transactionalId),
-    async untilMember(broker, seconds) {
+    async untilMember(broker) {
       // The others may still take one that died a moment ago for a member.
       await ask(
         `broker ${broker.id} belongs to the cluster`,
         async (admin) => (await admin.describeCluster()).brokers.some(({ nodeId }) => nodeId === broker.id) || null,
-        { seconds, from: broker },
+        broker,
       )
     },
-    async untilInSync(seconds) {
+    async untilInSync() {
       // Each for itself: one that was cut off or frozen goes on for a moment with what it knew before.
       await Promise.all(
         brokers.map((broker) =>
@@ -117,7 +117,7 @@ export function createClusterQuestions(brokers: readonly BreakableBroker[]): Clu
               )
               return (members === brokers.length && whole) || null
             },
-            { seconds, from: broker },
+            broker,
           ),
         ),
       )

@@ -11,7 +11,6 @@ import { type ContainerCluster, openContainerBrokers } from './container-brokers
 import { openEngine } from './docker-engine.ts'
 
 const ITEMS = 250
-const PATIENCE_SECONDS = 300
 
 const engine = await openEngine()
 after(() => engine.close())
@@ -33,7 +32,7 @@ describe('a gate and brokers in containers', { skip: engine.skip || skipWithoutP
     const bench = await openBench(scope, { cluster })
     await bench.importList('stand-in', [])
     const gate = bench.startGate({ environment: { SLUICE_CHUNK_ITEMS: '8' } })
-    await gate.untilReady(PATIENCE_SECONDS)
+    await gate.untilReady()
     parts = { cluster, bench, gate }
   })
   after(() => scope.close())
@@ -45,20 +44,16 @@ describe('a gate and brokers in containers', { skip: engine.skip || skipWithoutP
       const before = await bench.committed()
       try {
         await produce(bench, fault)
-        await waitFor('the gate is at work', () => doneWith(bench, before + 1), PATIENCE_SECONDS)
+        await waitFor('the gate is at work', () => doneWith(bench, before + 1))
         const { id } = await cluster.coordinatorOf(bench.group)
         const coordinator = cluster.brokers.find((broker) => broker.id === id)
         assert.ok(coordinator)
         await coordinator[fault]()
-        await waitFor(
-          'another broker coordinates',
-          async () => (await cluster.coordinatorOf(bench.group)).id !== id,
-          PATIENCE_SECONDS,
-        )
-        await waitFor('the gate is done without it', () => doneWith(bench, before + ITEMS), PATIENCE_SECONDS)
+        await waitFor('another broker coordinates', async () => (await cluster.coordinatorOf(bench.group)).id !== id)
+        await waitFor('the gate is done without it', () => doneWith(bench, before + ITEMS))
         assert.ok(gate.running(), 'the gate is the same that it was')
         await coordinator[mend]()
-        await cluster.untilInSync(PATIENCE_SECONDS)
+        await cluster.untilInSync()
       } catch (error) {
         scope.passed = false
         throw error

@@ -40,6 +40,7 @@ export async function openContainerBrokers(registry: string): Promise<ContainerC
   const names = Object.fromEntries(ids.map((id) => [id, nameOf(id)]))
   const clusterId = newClusterId()
 
+  const started: Container[] = []
   try {
     await engine.client.container.dockerode.createNetwork({ Name: network, Labels: labels })
     const brokers = await Promise.all(
@@ -55,6 +56,7 @@ export async function openContainerBrokers(registry: string): Promise<ContainerC
           node: { id, names, settings: EVERY_BROKER },
         }
         const container = await startBroker(engine, options)
+        started.push(container)
         return createBroker({ id, engine, container, network, port: options.port, untilMember })
       }),
     )
@@ -70,10 +72,22 @@ export async function openContainerBrokers(registry: string): Promise<ContainerC
       registry,
       close: () => removeLabelled(engine, labels),
     }
-  } catch (error) {
+  } catch (cause) {
+    const told = await Promise.all(started.map(lastWords))
     await removeLabelled(engine, labels)
-    throw error
+    throw new Error(`the brokers did not come up:\n${told.join('\n')}`, { cause })
   }
+}
+
+/** What a container wrote last, and whether it still runs. */
+async function lastWords(container: Container): Promise<string> {
+  const [{ Name, State }, log] = await Promise.all([
+    container.inspect(),
+    container.logs({ stdout: true, stderr: true, tail: 5 }),
+  ])
+  // Each line of the log has a head of eight bytes that are no text.
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is taken out
+  return `${Name} ${State.Status}: ${log.toString().replace(/[\u0000-\u0009\u000b-\u001f]/g, '')}`
 }
 
 function createBroker(parts: {

@@ -130,7 +130,7 @@ function createBroker(parts: {
   let frozen = false
   const pids = (): number[] => findMarked(mark)
   const untilGone = async (): Promise<void> => {
-    await waitFor(`broker ${id} has ended`, () => pids().length === 0, 60, 20)
+    await waitFor(`broker ${id} has ended`, () => pids().length === 0, { everyMs: 20 })
   }
   const send = (name: NodeJS.Signals): void => {
     for (const pid of pids()) signal(pid, name)
@@ -179,7 +179,7 @@ async function startRegistry(folder: string): Promise<string> {
   const url = `http://127.0.0.1:${ports.registry}/apis/ccompat/v7`
   // The brokers play no part in the question.
   const settings = readSettings({ SLUICE_BROKERS: '127.0.0.1:1', SLUICE_REGISTRY: url })
-  await waitFor('the registry answers', () => answers.registry(settings), 120, 200)
+  await waitFor('the registry answers', () => answers.registry(settings), { everyMs: 200 })
   return url
 }
 
