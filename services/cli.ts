@@ -25,6 +25,10 @@ await runCli({
     summary: 'check the schemas and register them',
     load: async () => (await import('./cluster/schemas-command.ts')).schemasCommand(),
   },
+  keys: {
+    summary: 'make, rotate and revoke the keys that receipts are signed with',
+    load: async () => (await import('./cluster/keys-command.ts')).keysCommand(),
+  },
   lists: {
     summary: 'import hash lists and see what is in force',
     load: async () => (await import('./lists/command.ts')).listsCommand(),

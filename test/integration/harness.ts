@@ -4,6 +4,7 @@ import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { Message, Producer } from 'kafkajs'
+import { newKey } from '../../services/cluster/keys.ts'
 import { registerSchemas } from '../../services/cluster/registered-schemas.ts'
 import { applyTopics } from '../../services/cluster/topics.ts'
 import { parseTopicsFile } from '../../services/cluster/wanted-topics.ts'
@@ -130,6 +131,8 @@ export async function openBench(t: Scope, options: BenchOptions = {}): Promise<B
     SLUICE_STORES: join(folder, 'stores'),
     SLUICE_SNAPSHOTS: join(folder, 'snapshots'),
     SLUICE_RECALL: join(folder, 'recall'),
+    SLUICE_SIGNING_KEY: join(folder, 'keys', 'signing.pem'),
+    SLUICE_KEYRING: join(folder, 'keys', 'keyring.json'),
     SLUICE_POLICY: join(folder, 'policy.yaml'),
     SLUICE_SCANNERS: '2',
   }
@@ -262,6 +265,7 @@ export async function openBench(t: Scope, options: BenchOptions = {}): Promise<B
       doorPartitions: partitions,
     }),
     registerSchemas(settings),
+    newKey(settings, Date.now()),
   ])
   await registry.warm(topics)
   await createFileStore(environment.SLUICE_STORES, 'intake').make()
