@@ -14,7 +14,7 @@ demo: ## run the whole gate on real photographs; CORPUS=dir takes your own pictu
 test: ## check, then run the whole suite
 	@infra/setup.sh test
 	@$(MAKE) --no-print-directory check
-	@node --test --test-concurrency=3 --test-timeout=1200000 --test-reporter=spec --test-global-setup=./test/integration/shared-stack.ts \
+	@node --test --test-concurrency=3 --test-timeout=2400000 --test-reporter=spec --test-global-setup=./test/integration/shared-stack.ts \
 	  $$(find test -name '*.test.ts' -not -path 'test/bench/*' | sort)
 
 bench: ## our speed against others', what an item costs, how long nothing is judged when a gate ends; TIMES=5 repetitions, some 50 minutes; figures in .sluice/bench/latest.json

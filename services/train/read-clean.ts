@@ -167,34 +167,43 @@ function nameOf({ id, payload }: CleanItem): Buffer {
   return createHash('sha256').update(`${id}\n${payload.reference}`).digest()
 }
 
-/** Works on some records ahead of the one that is asked for, and hands the results out in their order. */
+/**
+ * Works on some records ahead of the one that is asked for, and hands the results out in their order; a failure too has its place behind what
+ * came before it.
+ */
 async function* ahead(
   records: AsyncGenerator<CleanRecord>,
   work: (record: CleanRecord) => Promise<Looked>,
 ): AsyncGenerator<Looked> {
   const begun: Array<{ size: number; result: Promise<Looked> }> = []
   let bytes = 0
-  let isOver = false
+  let ending: { error: unknown } | 'done' | null = null
   try {
     for (;;) {
-      while (!isOver && begun.length < MOST_AHEAD && (bytes < BYTES_AHEAD || begun.length === 0)) {
-        const { done, value } = await records.next()
-        if (done) {
-          isOver = true
-          break
+      while (ending === null && begun.length < MOST_AHEAD && (bytes < BYTES_AHEAD || begun.length === 0)) {
+        try {
+          const { done, value } = await records.next()
+          if (done) {
+            ending = 'done'
+          } else {
+            // A claim only: but its receipt has to hold before anything of that length is read.
+            const size = Math.max(0, value.item.payload.size)
+            const result = work(value)
+            result.catch(() => undefined)
+            begun.push({ size, result })
+            bytes += size
+          }
+        } catch (error) {
+          ending = { error }
         }
-        // The receipt has to hold before anything of that length is read.
-        const size = Math.max(0, value.item.payload.size)
-        const result = work(value)
-        result.catch(() => undefined)
-        begun.push({ size, result })
-        bytes += size
       }
       const first = begun.shift()
-      if (first === undefined) return
-      const looked = await first.result
-      bytes -= first.size
-      yield looked
+      if (first !== undefined) {
+        const looked = await first.result
+        bytes -= first.size
+        yield looked
+      } else if (ending !== null && ending !== 'done') throw ending.error
+      else return
     }
   } finally {
     await records.return(undefined)
