@@ -45,6 +45,10 @@ await runCli({
     summary: 'hold new list versions against everything ever cleared',
     load: async () => (await import('./recall/command.ts')).recallCommand(),
   },
+  train: {
+    summary: 'read what is cleared, and prove it',
+    load: async () => (await import('./train/command.ts')).trainCommand(),
+  },
   trace: {
     summary: 'tell all that is known of an item',
     load: async () => (await import('./trace/trace-command.ts')).traceCommand(),
