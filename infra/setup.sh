@@ -1,12 +1,15 @@
 #!/usr/bin/env bash
 # Makes this checkout ready to run: Java and Maven (asked of the system), npm packages, kernels, the servers' jars; with the word
-# `test` also Python packages; with the word `containers` only a Docker engine and what builds images for it, with `kernels` only
+# `test` also Python packages and an S3 server (versitygw, built by Go); with the word `containers` only a Docker engine and what builds images for it, with `kernels` only
 # those. What is ready is left alone: a second run does nothing and downloads nothing.
 #   infra/setup.sh [test|containers|kernels]
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
 readonly JAVA_AT_LEAST=17 NODE_AT_LEAST=18 NODE_FOR_NPM=22 NPM_VERSION=11.19.1
+readonly S3_SERVER=github.com/versity/versitygw/cmd/versitygw@v1.8.0
+# From here on Go gets by itself the newer one that the server needs.
+readonly GO_AT_LEAST=1.21
 readonly LOG=.sluice/setup.log
 with_tests=no with_jvm=yes
 [ "${1:-}" = test ] && with_tests=yes
@@ -73,6 +76,24 @@ python_is_missing() {
   ! python3 -c 'import venv, ensurepip' >/dev/null 2>&1
 }
 
+go_is_missing() {
+  local version
+  version=$(go env GOVERSION 2>/dev/null) || true
+  ! at_least "${version#go}" "$GO_AT_LEAST"
+}
+
+# Whether a version is at least as new as another one; nothing is older than all.
+at_least() {
+  [ -n "$1" ] && [ "$(printf '%s\n' "$1" "$2" | sort -V | head -n 1)" = "$2" ]
+}
+
+# Whether the Go of this system would do.
+go_package_is_missing() {
+  local version
+  version=$(apt-cache policy golang-go 2>/dev/null | sed -n 's/.*Candidate: \(.*:\)\{0,1\}\([0-9.]*\).*/\2/p')
+  ! at_least "$version" "$GO_AT_LEAST"
+}
+
 docker_answers() {
   has docker && timeout 20 docker version >/dev/null 2>&1
 }
@@ -124,6 +145,10 @@ system_packages() {
   if ! current .sluice/jars/stamp "$jars_digest" && ! has mvn; then needed+=(maven); fi
   if [ "$with_tests" = yes ] && ! current .sluice/python/stamp "$python_digest" && python_is_missing; then
     wanted+=(python3 python3-venv)
+  fi
+  if [ "$with_tests" = yes ] && ! current .sluice/versitygw/stamp "$S3_SERVER" && go_is_missing && may_install &&
+    ! go_package_is_missing; then
+    wanted+=(golang-go)
   fi
   if [ "$with_tests" = yes ] && libfaketime_is_missing; then wanted+=(libfaketime); fi
   if [ $((${#needed[@]} + ${#wanted[@]})) -eq 0 ]; then return; fi
@@ -202,6 +227,22 @@ python_packages() {
   echo "$python_digest" >.sluice/python/stamp
 }
 
+s3_server() {
+  if go_is_missing; then
+    [ -z "${CI:-}" ] || fail "Go $GO_AT_LEAST or later is needed for the tests and $(why_no_go): please install it and call again"
+    echo "setup: SKIPPED the S3 server: there is no Go $GO_AT_LEAST or later, so tests with S3 stores will be skipped" >&2
+    return
+  fi
+  rm -rf .sluice/versitygw
+  mkdir -p .sluice/versitygw
+  step 'building the S3 server' env GOBIN="$PWD/.sluice/versitygw" go install "$S3_SERVER"
+  echo "$S3_SERVER" >.sluice/versitygw/stamp
+}
+
+why_no_go() {
+  if may_install; then echo 'this system has an older one'; else why_not; fi
+}
+
 # Whoever calls for this says what follows where it can't be had.
 container_packages() {
   local needed=()
@@ -231,3 +272,4 @@ if ! current node_modules/.sluice-stamp "$npm_digest"; then npm_packages; fi
 kernels
 if [ "$with_jvm" = yes ] && ! current .sluice/jars/stamp "$jars_digest"; then jars; fi
 if [ "$with_tests" = yes ] && ! current .sluice/python/stamp "$python_digest"; then python_packages; fi
+if [ "$with_tests" = yes ] && ! current .sluice/versitygw/stamp "$S3_SERVER"; then s3_server; fi

@@ -37,10 +37,12 @@ export type CrawlerSettings = {
   /** put before the topic's name, where a gate has one */
   prefix?: string | undefined
   /**
-   * The folder that the gate's stores are in, as this process sees it; payloads longer than `inlineBytes` are written to `intake` in it. Else
+   * The folder that the gate's stores are in, as this process sees it, or s3://NAME for buckets; payloads longer than `inlineBytes` are written to `intake` of it. Else
    * SLUICE_STORES. Where `brokers` are given and neither of these is, there is none, and longer payloads are refused.
    */
   stores?: string | undefined
+  /** server that speaks S3, URL, where `stores` is s3://NAME; else SLUICE_S3_ENDPOINT, else as the S3 client finds it */
+  s3Endpoint?: string | null | undefined
   /** longest payload that travels in the message, bytes, at most 4,000,000; default 262,144 */
   inlineBytes?: number | undefined
   /** names the crawler, as a URI reference: `ce_source` of its messages */

@@ -6,7 +6,7 @@ import { createKafka, withAdmin } from '../platform/kafka/client.ts'
 import { topicSettings } from '../platform/kafka/topic-settings.ts'
 import { createRegistry } from '../platform/registry.ts'
 import type { GivenSettings } from '../platform/settings.ts'
-import { createFileStore } from '../platform/stores/file-store.ts'
+import { openStore } from '../platform/stores/open-store.ts'
 import {
   type Carriage,
   type Collected,
@@ -70,7 +70,7 @@ export async function createProducer(settings: ProducerSettings, options: Produc
   const topic = prefixed(settings.prefix, DOOR)
   const kafka = createKafka(settings, 'sluice-crawl', undefined, RETRY)
   const registry = createRegistry(settings)
-  const intake = settings.stores === null ? null : createFileStore(settings.stores, 'intake')
+  const intake = settings.stores === null ? null : await openStore({ ...settings, stores: settings.stores }, 'intake')
   const { partitions, topicLimit } = await lookAtTopic(kafka, topic)
   await registry.warm([DOOR])
   await intake?.make()

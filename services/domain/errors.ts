@@ -29,7 +29,8 @@ export const surroundings = {
   },
   STORE_UNREACHABLE: {
     meaning: 'a store could not be read or written',
-    action: 'Is the disk mounted, writable and not full (`df`)? Mend it, delete nothing. Goes on by itself.',
+    action:
+      'Is the disk mounted, writable and not full (`df`)? In S3: is the server up, the bucket there, and has this principal the right that is named? Mend it, delete nothing. Goes on by itself.',
   },
   LISTS_INCOMPLETE: {
     meaning: 'a hash list that policy requires has not been read to a complete version',

@@ -9,8 +9,7 @@ import type { Log } from '../platform/log.ts'
 import type { Metrics } from '../platform/metrics.ts'
 import { createRegistry } from '../platform/registry.ts'
 import type { Settings } from '../platform/settings.ts'
-import { createFileStore } from '../platform/stores/file-store.ts'
-import { createFileThreads } from '../platform/stores/file-threads.ts'
+import { openStore } from '../platform/stores/open-store.ts'
 import { createExamine } from './examine.ts'
 import { type FloodWatch, watchFloods } from './flood-watch.ts'
 import type { Scanners } from './inspect/scanners.ts'
@@ -84,10 +83,10 @@ export async function startGate({
   const tally = createTally(metrics)
   const pauses = createPauses({ log, metrics })
   const startedAt = new Date().toISOString()
-  const intake = createFileStore(settings.stores, 'intake')
+  const intake = await openStore(settings, 'intake')
   // A chunk is one call, so one thread keeps pace with many scanners; another one may be copying something large.
-  const clean = createFileStore(settings.stores, 'clean', createFileThreads({ most: 1 }))
-  const held = createFileStore(settings.stores, 'held', createFileThreads({ most: 2 }))
+  const clean = await openStore(settings, 'clean', { threads: 1 })
+  const held = await openStore(settings, 'held', { threads: 2 })
   let lanes: Lanes | null = null
   let floods: FloodWatch | null = null
   /** what the start is waiting for, by what needs it */

@@ -5,8 +5,7 @@ import { readKeptVersion } from '../platform/kept-versions.ts'
 import { createRegistry } from '../platform/registry.ts'
 import { releaseMemory } from '../platform/release-memory.ts'
 import type { Settings } from '../platform/settings.ts'
-import { createFileStore } from '../platform/stores/file-store.ts'
-import { createFileThreads } from '../platform/stores/file-threads.ts'
+import { openStore } from '../platform/stores/open-store.ts'
 import { packError, type ThreadError } from '../platform/thread-error.ts'
 import { collectLists, type ListsNews } from './collect-lists.ts'
 import { keepSnapshot, type SnapshotEvent } from './keep-snapshot.ts'
@@ -25,10 +24,10 @@ export type ListsMessage =
   | { kind: 'building' }
 
 // Entry of the thread that collects the hash lists, see `lists-thread.ts`.
-parentPort?.once('message', collect)
+parentPort?.once('message', (settings: Settings) => void collect(settings))
 
 /** Collects the lists and tells the thread that started this one, until that one ends it. */
-function collect(settings: Settings): void {
+async function collect(settings: Settings): Promise<void> {
   const say = (message: ListsMessage): void => parentPort?.postMessage(message)
   const onTrouble = (error: unknown): void => say({ kind: 'trouble', error: packError(error) })
   const { prefix, snapshots: folder } = settings
@@ -38,7 +37,7 @@ function collect(settings: Settings): void {
     prefix,
     onTrouble,
   }
-  const store = createFileStore(settings.stores, 'lists', createFileThreads({ most: 1 }))
+  const store = await openStore(settings, 'lists', { threads: 1 })
   collectLists({
     ...source,
     readKept: (manifest) => readKeptVersion(store, manifest),

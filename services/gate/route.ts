@@ -21,7 +21,6 @@ import { DOOR, type Topic } from '../domain/topics.ts'
 import { schemaType } from '../platform/avro.ts'
 import type { Registry } from '../platform/registry.ts'
 import type { SigningKey } from '../platform/signing-key.ts'
-import type { FileStore } from '../platform/stores/file-store.ts'
 import type { Store, StoredObject } from '../platform/stores/store.ts'
 import type { Examined } from './examine.ts'
 import { nullWhenMissing } from './payload.ts'
@@ -80,8 +79,8 @@ export function createKeep(stores: Readonly<Record<LaneStore, Pick<Store, 'write
 export function createRoute(parts: {
   registry: Registry
   /** where a payload by reference is looked up, in this order */
-  payloads: readonly FileStore[]
-  held: FileStore
+  payloads: readonly Store[]
+  held: Store
   policyHash: string
   /** of receipts; asked for each of them, because keys are rotated while the gate runs */
   signingKey: () => SigningKey

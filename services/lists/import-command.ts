@@ -43,7 +43,7 @@ export function importCommand(): Command {
       const check = createCheck(readSettings(), accepted, (text) => {
         progress = text
       })
-      const place = findListsPlace()
+      const place = await findListsPlace()
       const stop = showProgress(() => progress)
       const report = await importList({
         ...place,

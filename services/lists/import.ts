@@ -11,7 +11,7 @@ import { HASH_ENTRIES, type VersionRecord } from '../platform/kafka/follow-hash-
 import { openLists } from '../platform/kafka/open-hash-lists.ts'
 import { keepVersion } from '../platform/kept-versions.ts'
 import type { Registry } from '../platform/registry.ts'
-import type { FileStore } from '../platform/stores/file-store.ts'
+import type { Store } from '../platform/stores/store.ts'
 import type { ListsPlace } from './lists-place.ts'
 
 /** Well below what the topic takes at once. */
@@ -24,7 +24,7 @@ export type ImportOptions = {
   registry: Registry
   prefix: string
   /** where versions are kept */
-  store: FileStore
+  store: Store
   list: string
   /** the version to come, or what makes it of what there is */
   next: NextVersion | ((known: KnownVersions) => NextVersion | Promise<NextVersion>)

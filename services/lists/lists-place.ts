@@ -6,19 +6,20 @@ import { LIST_NAME } from '../domain/hash-list.ts'
 import { createKafka } from '../platform/kafka/client.ts'
 import { createRegistry, type Registry } from '../platform/registry.ts'
 import { readSettings } from '../platform/settings.ts'
-import { createFileStore, type FileStore } from '../platform/stores/file-store.ts'
+import { openStore } from '../platform/stores/open-store.ts'
+import type { Store } from '../platform/stores/store.ts'
 
 /** Where hash lists are, for a command. */
-export type ListsPlace = { kafka: Kafka; registry: Registry; prefix: string; store: FileStore }
+export type ListsPlace = { kafka: Kafka; registry: Registry; prefix: string; store: Store }
 
 /** As the settings say. @throws {SluiceError} CONFIG_INVALID */
-export function findListsPlace(): ListsPlace {
+export async function findListsPlace(): Promise<ListsPlace> {
   const settings = readSettings()
   return {
     kafka: createKafka(settings, 'sluice-lists'),
     registry: createRegistry(settings),
     prefix: settings.prefix,
-    store: createFileStore(settings.stores, 'lists'),
+    store: await openStore(settings, 'lists'),
   }
 }
 

@@ -49,7 +49,7 @@ export function planCommand(): Command {
       const stop = showProgress(() => said)
       try {
         const entries = file === undefined ? await fetched() : (await readHashListFile(file, list)).entries
-        const change = await readChange(findListsPlace(), list, entries)
+        const change = await readChange(await findListsPlace(), list, entries)
         const plan = await planChange(settings, policy, change, {
           last,
           onRead: (read, total) => {

@@ -28,7 +28,7 @@ export function rollbackCommand(): Command {
     .action(async (list: string, { to, who, why, json }: Options) => {
       checkListName(list)
       const now = Date.now()
-      const place = findListsPlace()
+      const place = await findListsPlace()
       let progress = `reading ${list}`
       const stop = showProgress(() => progress)
       const report = await importList({

@@ -40,7 +40,7 @@ function command(act: Act): Command {
       checkListName(list)
       if (rest.length > 0 || entry === '') throw new SluiceError('USAGE', `${what}: expected LIST or LIST/ENTRY`)
       const report = await importList({
-        ...findListsPlace(),
+        ...(await findListsPlace()),
         list,
         now: Date.now(),
         next: (known) => ({

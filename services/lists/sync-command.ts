@@ -38,9 +38,9 @@ export function syncCommand(): Command {
         progress = `${name}: ${now.pages} pages, ${now.read} entries, ${now.corrupt} of them corrupt`
       }
       const stop = showProgress(() => progress)
-      const report = await fetchExchange({ name, exchange, folder, onPage }, ({ entries, checkedAt }) => {
+      const report = await fetchExchange({ name, exchange, folder, onPage }, async ({ entries, checkedAt }) => {
         return importList({
-          ...findListsPlace(),
+          ...(await findListsPlace()),
           list: name,
           next: { entries, checkedAt, cause: { act: 'sync', who, why: why ?? null, of: null, accepted } },
           check: createCheck(settings, accepted, (text) => {

@@ -21,7 +21,7 @@ export function versionsCommand(): Command {
     .addHelpText('after', '\nExample:\n  sluice lists versions stand-in')
     .action(async (list: string, { json }: { json?: true }) => {
       checkListName(list)
-      const { store, ...place } = findListsPlace()
+      const { store, ...place } = await findListsPlace()
       const manifests = new Map<string, HashListManifest>()
       const lists = await openLists({ ...place, onVersion: (record) => noteVersion(manifests, list, record) })
       const inForce = lists.collector.states().find((state) => state.list === list)?.inForce?.version

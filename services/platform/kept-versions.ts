@@ -4,7 +4,8 @@ import { entryFromText, entryText } from '../domain/hash-list.ts'
 import { type PackedEntries, PackedList } from '../domain/packed-entries.ts'
 import type { HashListManifest } from '../domain/records.ts'
 import { readLines } from './read-lines.ts'
-import type { FileStore } from './stores/file-store.ts'
+import { hashed } from './stores/hashed.ts'
+import type { Store } from './stores/store.ts'
 
 /*
  * Every version of a list is kept in the lists store: the text that its digest is made of, a line an entry. So its name there is the digest that the
@@ -21,7 +22,7 @@ const LONGEST_TEXT = 1_048_576
  * @param digest theirs
  * @throws {SluiceError} STORE_UNREACHABLE
  */
-export async function keepVersion(store: FileStore, entries: PackedEntries, digest: string): Promise<void> {
+export async function keepVersion(store: Store, entries: PackedEntries, digest: string): Promise<void> {
   if (!(await store.has(digest))) await store.writeParts(digest, textsOf(entries))
 }
 
@@ -45,7 +46,7 @@ function* textsOf(entries: PackedEntries): Generator<Buffer> {
  * @throws {SluiceError} VERSION_MISSING when they are not kept, or not whole any more; STORE_UNREACHABLE
  */
 export async function readKeptVersion(
-  store: FileStore,
+  store: Store,
   { list, version, digest, entries: count }: Pick<HashListManifest, 'list' | 'version' | 'digest' | 'entries'>,
 ): Promise<PackedEntries> {
   const packed = new PackedList(list)
@@ -65,13 +66,6 @@ export async function readKeptVersion(
     throw unusable(list, version, 'is damaged in the lists store')
   }
   return packed.snapshot()
-}
-
-async function* hashed(parts: AsyncIterable<Uint8Array>, hash: ReturnType<typeof createHash>): AsyncGenerator<Buffer> {
-  for await (const part of parts) {
-    hash.update(part)
-    yield Buffer.from(part.buffer, part.byteOffset, part.byteLength)
-  }
 }
 
 function unusable(list: string, version: string, what: string, cause?: unknown): SluiceError {

@@ -34,8 +34,19 @@ const schema = z.object({
   SLUICE_STORES: z
     .string()
     .min(1)
+    .refine(
+      isStoresPlace,
+      'expected a folder, or s3://NAME for the buckets NAME-intake, NAME-clean, NAME-held and NAME-lists',
+    )
     .default(join(DATA_FOLDER, 'stores'))
-    .describe('folder that holds the stores intake, clean, held and lists'),
+    .describe(
+      'folder that holds the stores intake, clean, held and lists; or s3://NAME: buckets NAME-intake and so on',
+    ),
+  SLUICE_S3_ENDPOINT: url
+    .optional()
+    .describe(
+      "server that speaks S3, URL; default: Amazon's, or what AWS_PROFILE names. Credentials and region come from there too",
+    ),
   SLUICE_POLICY: z
     .string()
     .min(1)
@@ -96,11 +107,14 @@ export type Settings = {
   sasl: ({ mechanism: z.infer<typeof mechanism> } & Credentials) | null
   registryCredentials: Credentials | null
   prefix: string
+  /** a folder, or s3://NAME */
   stores: string
   /** file */
   signingKey: string
   /** file */
   keyring: string
+  /** URL; null: as the S3 client finds it */
+  s3Endpoint: string | null
   /** null: no snapshots are kept */
   snapshots: string | null
   /** folder */
@@ -123,7 +137,10 @@ export const settingsHelp: ReadonlyArray<{ name: string; meaning: string }> = Ob
 
 /** Settings that a program may give instead of its environment. */
 export type GivenSettings = Partial<
-  Pick<Settings, 'brokers' | 'registry' | 'tls' | 'sasl' | 'registryCredentials' | 'prefix' | 'stores' | 'inlineBytes'>
+  Pick<
+    Settings,
+    'brokers' | 'registry' | 'tls' | 'sasl' | 'registryCredentials' | 'prefix' | 'stores' | 's3Endpoint' | 'inlineBytes'
+  >
 >
 
 const credentials = { username: z.string().min(1), password: z.string() }
@@ -137,7 +154,8 @@ const givenSettings = z.strictObject({
     .optional(),
   registryCredentials: z.strictObject(credentials).nullable().optional(),
   prefix: prefix.optional(),
-  stores: z.string().min(1).optional(),
+  stores: z.string().min(1).refine(isStoresPlace, 'expected a folder, or s3://NAME').optional(),
+  s3Endpoint: url.nullable().optional(),
   inlineBytes: z.int().positive().max(MOST_INLINE_BYTES).optional(),
 } satisfies Record<keyof GivenSettings, z.ZodType>)
 
@@ -196,6 +214,7 @@ export function readSettings(environment: NodeJS.ProcessEnv = process.env, given
     stores: values.SLUICE_STORES,
     signingKey: values.SLUICE_SIGNING_KEY,
     keyring: values.SLUICE_KEYRING,
+    s3Endpoint: values.SLUICE_S3_ENDPOINT ?? null,
     snapshots: values.SLUICE_SNAPSHOTS,
     recall: values.SLUICE_RECALL,
     policy: values.SLUICE_POLICY,
@@ -274,6 +293,11 @@ function readCredentials(variable: string, file: string | undefined): Credential
     throw new SluiceError('CONFIG_INVALID', `${variable} names ${file}: expected a file with one line, user:password`)
   }
   return { username: line.slice(0, colon), password: line.slice(colon + 1) }
+}
+
+/** Buckets of the name and what is put behind it: both together at most 63 characters, as S3 has it. */
+function isStoresPlace(text: string): boolean {
+  return !text.includes('://') || /^s3:\/\/[a-z0-9][a-z0-9.-]{0,55}(\/[A-Za-z0-9._-]+)*\/?$/.test(text)
 }
 
 function splitAddress(address: string): { host: string; port: number } {

@@ -9,7 +9,7 @@ import { openLists } from '../platform/kafka/open-hash-lists.ts'
 import { type ReadTopicOptions, readTopic } from '../platform/kafka/read-topic.ts'
 import { createRegistry } from '../platform/registry.ts'
 import type { Settings } from '../platform/settings.ts'
-import { createFileStore } from '../platform/stores/file-store.ts'
+import { openStore } from '../platform/stores/open-store.ts'
 import { askCluster } from './ask-cluster.ts'
 import { type Comparison, type ComparisonCounts, createComparison } from './compare.ts'
 import { listsNow } from './lists-now.ts'
@@ -50,7 +50,7 @@ export async function openRecalling(settings: Settings, policy: Policy): Promise
   const registry = createRegistry(settings)
   const progress = openProgress(settings.recall, settings.prefix, (await askCluster(settings)).id)
   const kafka = createKafka(settings, 'sluice-recall')
-  const stores = { clean: createFileStore(settings.stores, 'clean'), held: createFileStore(settings.stores, 'held') }
+  const stores = { clean: await openStore(settings, 'clean'), held: await openStore(settings, 'held') }
   const places = createVersionPlaces()
   const lists = await openLists({ kafka, registry, prefix: settings.prefix, onVersion: places.note })
   const producer = kafka.producer({ idempotent: true, maxInFlightRequests: 1, allowAutoTopicCreation: false })

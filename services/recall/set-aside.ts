@@ -2,7 +2,7 @@ import pLimit from 'p-limit'
 import { SluiceError } from '../domain/errors.ts'
 import { isRecalled } from '../domain/recall.ts'
 import type { RecallRecord } from '../domain/records.ts'
-import type { FileStore } from '../platform/stores/file-store.ts'
+import type { Store } from '../platform/stores/store.ts'
 import type { WriteRecalls } from './recalls.ts'
 
 const AT_ONCE = 8
@@ -26,7 +26,7 @@ export type Recall = { sha256: string; record: RecallRecord | null }
  * comes to the same. What is withdrawn is only written: its object may be one that was cleared anew.
  * @throws {SluiceError} STORE_UNREACHABLE, BROKER_UNREACHABLE
  */
-export function createSetAside(stores: { clean: FileStore; held: FileStore }, write: WriteRecalls) {
+export function createSetAside(stores: { clean: Store; held: Store }, write: WriteRecalls) {
   const { clean, held } = stores
   const limit = pLimit(AT_ONCE)
 

@@ -9,7 +9,7 @@ import type { FollowedRecord } from '../platform/kafka/follow-topic.ts'
 import { readTopic } from '../platform/kafka/read-topic.ts'
 import { createRegistry, type Registry } from '../platform/registry.ts'
 import { readSettings, type Settings } from '../platform/settings.ts'
-import { createFileStore } from '../platform/stores/file-store.ts'
+import { openStore } from '../platform/stores/open-store.ts'
 import { isReference } from '../platform/stores/store.ts'
 import { visible, visibleLines } from '../platform/visible.ts'
 import { readRecalls } from './recalls.ts'
@@ -107,7 +107,7 @@ function readVerdicts(
 async function storesOf(settings: Settings, sha256: string): Promise<Story['stores']> {
   try {
     const names = ['clean', 'held'] as const
-    const found = await Promise.all(names.map((name) => createFileStore(settings.stores, name).has(sha256)))
+    const found = await Promise.all(names.map(async (name) => await (await openStore(settings, name)).has(sha256)))
     return names.filter((_, at) => found[at])
   } catch (error) {
     if (error instanceof SluiceError && error.code === 'STORE_UNREACHABLE') return null

@@ -7,7 +7,7 @@ import type { CleanItem } from '../domain/records.ts'
 import { readKeyring } from '../platform/keyring-file.ts'
 import { createRegistry } from '../platform/registry.ts'
 import type { Settings } from '../platform/settings.ts'
-import { createFileStore } from '../platform/stores/file-store.ts'
+import { openStore } from '../platform/stores/open-store.ts'
 import type { Store } from '../platform/stores/store.ts'
 import { type CleanRecord, cleanRecords } from './clean-records.ts'
 import { type Claim, createProve, type Prove } from './prove.ts'
@@ -75,7 +75,7 @@ export type ReadCleanOptions = {
 export async function openCleanReader(settings: Settings, options: ReadCleanOptions = {}): Promise<CleanReader> {
   const prove = createProve(readKeyring(settings.keyring))
   const registry = createRegistry(settings)
-  const store = createFileStore(settings.stores, 'clean')
+  const store = await openStore(settings, 'clean')
   const given = options.position
   if (given !== undefined) await checkSnapshot(settings, given.snapshot)
   const snapshot = given?.snapshot ?? (await snapshotNow(settings, options.partitions))

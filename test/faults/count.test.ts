@@ -5,7 +5,6 @@ import { test } from 'node:test'
 import { emptyEnvelope, trainingView } from '../../services/domain/envelope.ts'
 import { DOOR } from '../../services/domain/topics.ts'
 import { createKafka, withAdmin } from '../../services/platform/kafka/client.ts'
-import { createFileStore } from '../../services/platform/stores/file-store.ts'
 import { skipWithoutPython } from '../foreign/foreign.ts'
 import { countOutcomes, faultsOf, noFaults, type OutcomeFaults } from '../foreign/outcome-count.ts'
 import { type Bench, openBench } from '../integration/harness.ts'
@@ -50,7 +49,7 @@ test('the count finds a duplicate, a loss, a wrong order, a missing object and a
   skip: skipWithoutPython(),
 }, async (t) => {
   const bench = await openBench(t, { partitions: doctored.length })
-  for (const name of ['clean', 'held'] as const) await createFileStore(bench.settings.stores, name).make()
+  for (const name of ['clean', 'held'] as const) await bench.store(name).make()
   for (const name of ['clean', 'held'] as const) await bench.store(name).write(sha256(good), good)
   await mkdir(join(bench.storeFolder('clean'), sha256(changed).slice(0, 2)), { recursive: true })
   await writeFile(join(bench.storeFolder('clean'), sha256(changed).slice(0, 2), sha256(changed)), 'other bytes')

@@ -5,7 +5,6 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test } from 'node:test'
 import type { Message } from 'kafkajs'
-import { createFileStore } from '../../services/platform/stores/file-store.ts'
 import type { StoreName } from '../../services/platform/stores/store.ts'
 import { readStore, skipWithoutPython } from '../foreign/foreign.ts'
 import { audit, type Fate } from '../integration/audit.ts'
@@ -102,7 +101,7 @@ test('a disk that is full, read-only or gone holds the gate up for as long as it
   const mountIntake = (): void => mount('--bind', intakeDisk, bench.storeFolder('intake'))
   mountIntake()
   mounted.push(bench.storeFolder('intake'))
-  await createFileStore(bench.settings.stores, 'intake').make()
+  await bench.store('intake').make()
   const gate = bench.startGate({ environment: { SLUICE_SCANNERS: '1' } })
   const goesOn = (): Promise<unknown> => waitFor('the gate has caught up by itself', () => bench.caughtUp())
 

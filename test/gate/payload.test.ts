@@ -6,21 +6,22 @@ import { type TestContext, test } from 'node:test'
 import { SluiceError } from '../../services/domain/errors.ts'
 import type { DoorItem } from '../../services/gate/door.ts'
 import { resolvePayload } from '../../services/gate/payload.ts'
-import { createFileStore, type FileStore } from '../../services/platform/stores/file-store.ts'
+import { createFileStore } from '../../services/platform/stores/file-store.ts'
+import type { Store } from '../../services/platform/stores/store.ts'
 import { crawlItem, sha256 } from '../integration/items.ts'
 
 const bytes = Buffer.from('some bytes')
 
-async function openStores(t: TestContext): Promise<[intake: FileStore, held: FileStore, clean: FileStore]> {
+async function openStores(t: TestContext): Promise<[intake: Store, held: Store, clean: Store] & { root: string }> {
   const root = await mkdtemp(join(tmpdir(), 'sluice-payload-'))
   t.after(() => rm(root, { recursive: true }))
   const stores = [
     createFileStore(root, 'intake'),
     createFileStore(root, 'held'),
     createFileStore(root, 'clean'),
-  ] satisfies [FileStore, FileStore, FileStore]
+  ] satisfies [Store, Store, Store]
   for (const store of stores) await store.make()
-  return stores
+  return Object.assign(stores, { root })
 }
 
 function itemWith(reference: string): DoorItem {
@@ -54,7 +55,7 @@ test('bytes that are not those of their name are a mismatch, wherever they lie',
 test('a store that is gone is a fault of the surroundings, never passed over for the next one', async (t) => {
   const stores = await openStores(t)
   await stores[2].write(sha256(bytes), bytes)
-  await rename(stores[1].folder, `${stores[1].folder}-away`)
+  await rename(join(stores.root, 'held'), join(stores.root, 'held-away'))
   await assert.rejects(
     resolvePayload(itemWith(sha256(bytes)), stores, 100),
     (error) => error instanceof SluiceError && error.code === 'STORE_UNREACHABLE' && error.message.includes('held'),

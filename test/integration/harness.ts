@@ -16,10 +16,11 @@ import { importList } from '../../services/lists/import.ts'
 import { createKafka, withAdmin } from '../../services/platform/kafka/client.ts'
 import { createRegistry, type Registry } from '../../services/platform/registry.ts'
 import { readSettings, type Settings } from '../../services/platform/settings.ts'
-import { createFileStore, type FileStore } from '../../services/platform/stores/file-store.ts'
-import type { StoreName } from '../../services/platform/stores/store.ts'
+import { createFileStore } from '../../services/platform/stores/file-store.ts'
+import type { Store, StoreName } from '../../services/platform/stores/store.ts'
 import { createGap, type Gap } from './gap.ts'
 import { type GateProcess, type SluiceProcess, startGateProcess, startSluice } from './gate-process.ts'
+import type { S3Server } from './s3-server.ts'
 import { sharedStack } from './shared-stack.ts'
 
 const TOPICS_FILE = join(import.meta.dirname, '../../infra/topics.yaml')
@@ -46,6 +47,8 @@ export type BenchOptions = {
   shrink?: Policy['shrink']
   /** default: the stack that all tests share */
   cluster?: { bootstrap: readonly string[]; registry: string }
+  /** where the stores are buckets; default: they are in a folder */
+  s3?: S3Server
 }
 
 /** Whose end is the end of the bench: a test's context, or something like it. */
@@ -91,7 +94,8 @@ export type Bench = {
   group: string
   /** a topic's name on the cluster */
   topic(name: Topic): string
-  store(name: StoreName): FileStore
+  store(name: StoreName): Store
+  /** where that is in a folder */
   storeFolder(name: StoreName): string
   /** Runs a command to its end. @throws {Error} with what it wrote when it ends with another code than expected */
   sluice(words: readonly string[], expectedCode?: number): Promise<SluiceProcess>
@@ -128,15 +132,16 @@ export async function openBench(t: Scope, options: BenchOptions = {}): Promise<B
     SLUICE_BROKERS: brokers.join(','),
     SLUICE_REGISTRY: registryUrl,
     SLUICE_PREFIX: prefix,
-    SLUICE_STORES: join(folder, 'stores'),
+    SLUICE_STORES: options.s3 === undefined ? join(folder, 'stores') : `s3://${prefix.replaceAll('.', '')}`,
     SLUICE_SNAPSHOTS: join(folder, 'snapshots'),
     SLUICE_RECALL: join(folder, 'recall'),
     SLUICE_SIGNING_KEY: join(folder, 'keys', 'signing.pem'),
     SLUICE_KEYRING: join(folder, 'keys', 'keyring.json'),
     SLUICE_POLICY: join(folder, 'policy.yaml'),
     SLUICE_SCANNERS: '2',
+    ...options.s3?.environment(),
   }
-  await mkdir(environment.SLUICE_STORES)
+  await mkdir(join(folder, 'stores'))
   await writeFile(environment.SLUICE_POLICY, policyText(options))
   const settings = readSettings(environment)
   const registry = createRegistry(settings)
@@ -144,8 +149,10 @@ export async function openBench(t: Scope, options: BenchOptions = {}): Promise<B
   const group = prefixed(prefix, 'gate')
   const gates: GateProcess[] = []
   const gaps: Gap[] = []
-  const stores = new Map<StoreName, FileStore>()
+  const stores = new Map<StoreName, Store>()
   let producer: Producer | null = null
+
+  const makeStore = await storeMaker(environment.SLUICE_STORES, options.s3)
 
   const bench: Bench = {
     settings,
@@ -157,7 +164,7 @@ export async function openBench(t: Scope, options: BenchOptions = {}): Promise<B
     topic: (name) => prefixed(prefix, name),
     store(name) {
       // One for each name: a store has threads of its own.
-      const store = stores.get(name) ?? createFileStore(environment.SLUICE_STORES, name)
+      const store = stores.get(name) ?? makeStore(name)
       stores.set(name, store)
       return store
     },
@@ -268,8 +275,15 @@ export async function openBench(t: Scope, options: BenchOptions = {}): Promise<B
     newKey(settings, Date.now()),
   ])
   await registry.warm(topics)
-  await createFileStore(environment.SLUICE_STORES, 'intake').make()
+  await bench.store('intake').make()
   return bench
+}
+
+async function storeMaker(stores: string, server: S3Server | undefined): Promise<(name: StoreName) => Store> {
+  if (server === undefined) return (name) => createFileStore(stores, name)
+  const { createS3Store } = await import('../../services/platform/stores/s3-store.ts')
+  const client = server.client()
+  return (name) => createS3Store({ client, bucket: `${stores.slice('s3://'.length)}-${name}`, prefix: '' }, name)
 }
 
 function policyText({

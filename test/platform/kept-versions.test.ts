@@ -9,14 +9,15 @@ import { entryFromText, entryText } from '../../services/domain/hash-list.ts'
 import { packEntries } from '../../services/domain/packed-entries.ts'
 import type { HashListEntry } from '../../services/domain/records.ts'
 import { keepVersion, readKeptVersion } from '../../services/platform/kept-versions.ts'
-import { createFileStore, type FileStore } from '../../services/platform/stores/file-store.ts'
+import { createFileStore } from '../../services/platform/stores/file-store.ts'
+import type { Store } from '../../services/platform/stores/store.ts'
 
-async function listsStore(t: TestContext): Promise<FileStore> {
+async function listsStore(t: TestContext): Promise<Store & { folder: string }> {
   const root = mkdtempSync(join(tmpdir(), 'sluice-kept-'))
   t.after(() => rmSync(root, { recursive: true, force: true }))
   const store = createFileStore(root, 'lists')
   await store.make()
-  return store
+  return { ...store, folder: join(root, 'lists') }
 }
 
 const bytes = fc.uint8Array({ minLength: 0, maxLength: 40 }).map((value) => Buffer.from(value))

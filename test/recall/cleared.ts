@@ -4,13 +4,12 @@ import { join } from 'node:path'
 import type { RecallRecord, Signal, VerdictRecord } from '../../services/domain/records.ts'
 import { createKafka } from '../../services/platform/kafka/client.ts'
 import { readTopic } from '../../services/platform/kafka/read-topic.ts'
-import { createFileStore } from '../../services/platform/stores/file-store.ts'
 import { type Bench, type BenchOptions, openBench, type Scope } from '../integration/harness.ts'
 
 /** A bench whose stores are there, as after the first start of a gate. */
 export async function openRecallBench(t: Scope, options: BenchOptions = {}): Promise<Bench> {
   const bench = await openBench(t, { partitions: 2, ...options })
-  for (const name of ['clean', 'held'] as const) await createFileStore(bench.settings.stores, name).make()
+  for (const name of ['clean', 'held'] as const) await bench.store(name).make()
   return bench
 }
 

@@ -1,39 +1,18 @@
+import { createHash } from 'node:crypto'
 import { join } from 'node:path'
 import { SluiceError } from '../../domain/errors.ts'
 import { createFileThreads, type FileThreads } from './file-threads.ts'
+import { hashed } from './hashed.ts'
 import type { FileTasks } from './object-files.ts'
-import type { Store, StoredObject, StoreName } from './store.ts'
+import { checkReference, type Store, type StoredObject, type StoreName } from './store.ts'
 
 /** Of a large object, read at a time. */
 const PART_BYTES = 4_194_304
 /** So many calls may wait for a slow disk at the same time. */
 const THREADS = 4
 
-/** A store in a folder, which has to be made once. */
-export type FileStore = Store & {
-  folder: string
-  /** Makes the store where there is none yet. @throws {SluiceError} STORE_UNREACHABLE */
-  make(): Promise<void>
-  /** Sees that the store is there. @throws {SluiceError} STORE_UNREACHABLE */
-  find(): Promise<void>
-  /**
-   * Copies an object of any size from another store: under the sha256 that its bytes deserve, whatever it is called there.
-   * @param limit bytes
-   * @returns that sha256
-   * @throws {SluiceError} REFERENCE_INVALID, PAYLOAD_MISSING, PAYLOAD_TOO_LARGE (the item's fault); STORE_UNREACHABLE
-   */
-  copy(from: FileStore, sha256: string, limit: number): Promise<string>
-  /**
-   * Keeps an object that is too large to be in memory at once, under the sha256 that its maker has found; as {@link Store.write}.
-   * @throws {unknown} also what making the parts throws
-   */
-  writeParts(sha256: string, parts: AsyncIterable<Uint8Array> | Iterable<Uint8Array>): Promise<void>
-  /**
-   * The bytes of an object of any size, in parts; they are not hashed here.
-   * @throws {SluiceError} REFERENCE_INVALID, PAYLOAD_MISSING; STORE_UNREACHABLE
-   */
-  readParts(sha256: string): AsyncGenerator<Uint8Array>
-}
+/** Of stores in folders: what lies in one folder is copied to another by a thread. */
+const folders = new WeakMap<Store, string>()
 
 /**
  * A store in a folder; `object-files.ts` says how objects lie there.
@@ -44,7 +23,7 @@ export function createFileStore(
   root: string,
   name: StoreName,
   threads: FileThreads = createFileThreads({ most: THREADS }),
-): FileStore {
+): Store {
   const folder = join(root, name)
 
   async function ask<Name extends keyof FileTasks>(
@@ -69,32 +48,50 @@ export function createFileStore(
     return ask('written', 'write', { folder, objects: copies }, given)
   }
 
-  return {
-    folder,
+  async function writeParts(
+    parts: AsyncIterable<Uint8Array> | Iterable<Uint8Array>,
+    nameOf: () => string,
+  ): Promise<void> {
+    let draft = await ask('written', 'append', { folder, draft: null, bytes: new Uint8Array() })
+    try {
+      for await (const part of parts) {
+        const bytes = new Uint8Array(part)
+        draft = await ask('written', 'append', { folder, draft, bytes }, [bytes.buffer])
+      }
+      await ask('written', 'settle', { folder, draft, sha256: nameOf() })
+    } catch (error) {
+      // Where it can't be taken away either, a draft is nobody's object.
+      await ask('written', 'abandon', { folder, draft }).catch(() => undefined)
+      throw error
+    }
+  }
+
+  const store: Store = {
+    name,
     make: () => ask('made', 'make', { folder }),
     find: () => ask('read', 'find', { folder }),
     write: (sha256, bytes) => writeAll([{ sha256, bytes }]),
     writeAll,
-    copy: (from, sha256, limit) => ask('written', 'copy', { folder, from: from.folder, sha256, limit }),
-
     async writeParts(sha256, parts) {
-      let draft = await ask('written', 'append', { folder, draft: null, bytes: new Uint8Array() })
-      try {
-        for await (const part of parts) {
-          const bytes = new Uint8Array(part)
-          draft = await ask('written', 'append', { folder, draft, bytes }, [bytes.buffer])
-        }
-        await ask('written', 'settle', { folder, draft, sha256 })
-      } catch (error) {
-        // Where it can't be taken away either, a draft is nobody's object.
-        await ask('written', 'abandon', { folder, draft }).catch(() => undefined)
-        throw error
-      }
+      checkReference(sha256)
+      await writeParts(parts, () => sha256)
     },
 
-    async *readParts(sha256) {
+    async copy(from, sha256, limit) {
+      const neighbour = folders.get(from)
+      if (neighbour !== undefined) return ask('written', 'copy', { folder, from: neighbour, sha256, limit })
+      const digest = createHash('sha256')
+      let found = ''
+      await writeParts(hashed(from.readParts(sha256, limit), digest), () => {
+        found = digest.digest('hex')
+        return found
+      })
+      return found
+    },
+
+    async *readParts(sha256, limit = Number.POSITIVE_INFINITY) {
       for (let from = 0; ; ) {
-        const bytes = await ask('read', 'part', { folder, sha256, from, length: PART_BYTES })
+        const bytes = await ask('read', 'part', { folder, sha256, from, length: PART_BYTES, limit })
         if (bytes.length > 0) yield bytes
         if (bytes.length < PART_BYTES) return
         from += bytes.length
@@ -108,5 +105,19 @@ export function createFileStore(
       const { buffer, byteOffset, byteLength } = await ask('read', 'read', { folder, sha256, limit })
       return Buffer.from(buffer, byteOffset, byteLength)
     },
+
+    async *list() {
+      for (const shard of await ask('read', 'shards', { folder })) yield await ask('read', 'list', { folder, shard })
+    },
+
+    async *drafts() {
+      const drafts = await ask('read', 'drafts', { folder })
+      yield drafts.map(({ draft, ...told }) => ({
+        ...told,
+        abandon: () => ask('written', 'abandon', { folder, draft }),
+      }))
+    },
   }
+  folders.set(store, folder)
+  return store
 }

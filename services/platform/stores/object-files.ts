@@ -4,8 +4,10 @@ import {
   constants,
   fstatSync,
   fsyncSync,
+  lstatSync,
   mkdirSync,
   openSync,
+  readdirSync,
   readSync,
   renameSync,
   rmSync,
@@ -15,7 +17,7 @@ import {
 import { basename, dirname, join } from 'node:path'
 import { SluiceError } from '../../domain/errors.ts'
 import { codeOf } from '../error-code.ts'
-import { isReference, type StoredObject } from './store.ts'
+import { checkReference, isReference, type ListedObject, type StoredObject } from './store.ts'
 
 /*
  * What a store in a folder does with its disk: `<folder>/ab/abcd...`. An object appears whole or not at all: it is written under another name,
@@ -26,6 +28,8 @@ import { isReference, type StoredObject } from './store.ts'
 
 /** Lies in a store's folder: without it the folder is a place where a store should be mounted. */
 const MARKER = '.sluice-store'
+const SHARD = /^[0-9a-f]{2}$/
+const DRAFT = /^\.[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/
 const MODE = 0o640
 const OPEN_AT_ONCE = 64
 /** Copied at a time. */
@@ -41,14 +45,22 @@ export type FileTasks = {
   copy: { task: { folder: string; from: string; sha256: string; limit: number }; answer: string }
   /** Adds bytes to what is not an object yet; the first ones where `draft` is null. The answer is what to call it. */
   append: { task: { folder: string; draft: string | null; bytes: Uint8Array }; answer: string }
-  /** Makes an object of what was added. */
+  /** Makes an object of what was added, when it has this sha256. */
   settle: { task: { folder: string; draft: string; sha256: string }; answer: undefined }
   /** Takes away what was added, instead. */
   abandon: { task: { folder: string; draft: string }; answer: undefined }
   /** Some bytes of an object: as many as that where there are. */
-  part: { task: { folder: string; sha256: string; from: number; length: number }; answer: Uint8Array<ArrayBuffer> }
+  part: {
+    task: { folder: string; sha256: string; from: number; length: number; limit: number }
+    answer: Uint8Array<ArrayBuffer>
+  }
   remove: { task: { folder: string; sha256: string }; answer: undefined }
   has: { task: { folder: string; sha256: string }; answer: boolean }
+  /** Where objects may lie, in the order of their names. */
+  shards: { task: { folder: string }; answer: string[] }
+  /** The objects of a shard, in the order of their names. */
+  list: { task: { folder: string; shard: string }; answer: ListedObject[] }
+  drafts: { task: { folder: string }; answer: { draft: string; begunAt: number; bytes: number }[] }
 }
 
 /** An object that is being written. */
@@ -193,8 +205,11 @@ export function createFileTasks(): {
 
     settle({ folder, draft, sha256 }) {
       const path = join(folder, draft)
-      const drafts = new Map([[sha256, { path, file: openSync(path, constants.O_RDWR | constants.O_NOFOLLOW) }]])
+      const file = openSync(path, constants.O_RDWR | constants.O_NOFOLLOW)
+      const drafts = new Map([[sha256, { path, file }]])
       try {
+        if (digestOf(file) !== sha256)
+          throw new SluiceError('DIGEST_MISMATCH', 'the parts do not make what they should')
         place(folder, drafts, new Set([shardOf(folder, sha256)]))
       } finally {
         discard(drafts)
@@ -205,8 +220,8 @@ export function createFileTasks(): {
       rmSync(join(folder, draft), { force: true })
     },
 
-    part({ folder, sha256, from, length }) {
-      const file = openObject(folder, sha256, Number.POSITIVE_INFINITY)
+    part({ folder, sha256, from, length, limit }) {
+      const file = openObject(folder, sha256, limit)
       try {
         return readPart(file, length, from)
       } finally {
@@ -227,6 +242,33 @@ export function createFileTasks(): {
       const found = statSync(pathOf(folder, sha256), { throwIfNoEntry: false })
       findStore(folder)
       return found !== undefined
+    },
+
+    shards({ folder }) {
+      findStore(folder)
+      return readdirSync(folder)
+        .filter((name) => SHARD.test(name))
+        .sort()
+    },
+
+    list({ folder, shard }) {
+      const names = readdirSync(join(folder, shard)).filter((name) => isReference(name) && name.startsWith(shard))
+      const listed = names.sort().flatMap((sha256) => {
+        const found = lstatSync(join(folder, shard, sha256), { throwIfNoEntry: false })
+        return found?.isFile() ? [{ sha256, bytes: found.size, writtenAt: found.mtimeMs }] : []
+      })
+      findStore(folder)
+      return listed
+    },
+
+    drafts({ folder }) {
+      findStore(folder)
+      return readdirSync(folder)
+        .filter((name) => DRAFT.test(name))
+        .flatMap((draft) => {
+          const found = lstatSync(join(folder, draft), { throwIfNoEntry: false })
+          return found?.isFile() ? [{ draft, begunAt: found.mtimeMs, bytes: found.size }] : []
+        })
     },
   }
 }
@@ -263,6 +305,17 @@ function readPart(file: number, length: number, from: number | null = null): Uin
   return filled === length ? bytes : bytes.slice(0, filled)
 }
 
+/** The sha256 of a file from its beginning. */
+function digestOf(file: number): string {
+  const digest = createHash('sha256')
+  for (let from = 0; ; ) {
+    const part = readPart(file, PART_BYTES, from)
+    if (part.length === 0) return digest.digest('hex')
+    digest.update(part)
+    from += part.length
+  }
+}
+
 /** An object is a plain file: a link that somebody put there is not followed, a pipe not waited for. */
 function openObject(folder: string, sha256: string, limit: number): number {
   const path = pathOf(folder, sha256)
@@ -295,7 +348,7 @@ function openPlain(folder: string, path: string): number {
 }
 
 function pathOf(folder: string, sha256: string): string {
-  if (!isReference(sha256)) throw new SluiceError('REFERENCE_INVALID')
+  checkReference(sha256)
   return join(folder, sha256.slice(0, 2), sha256)
 }
 
