@@ -275,7 +275,8 @@ export async function openBench(t: Scope, options: BenchOptions = {}): Promise<B
     newKey(settings, Date.now()),
   ])
   await registry.warm(topics)
-  await bench.store('intake').make()
+  if (options.s3 === undefined) await bench.store('intake').make()
+  else await options.s3.makeBuckets(environment.SLUICE_STORES.slice('s3://'.length))
   return bench
 }
 

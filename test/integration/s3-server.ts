@@ -1,12 +1,13 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
 import { once } from 'node:events'
-import { existsSync } from 'node:fs'
+import { existsSync, readFileSync } from 'node:fs'
 import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { S3Client } from '@aws-sdk/client-s3'
+import { CreateBucketCommand, PutBucketPolicyCommand, S3Client } from '@aws-sdk/client-s3'
 import { freePort } from '../../services/cluster/stack/free-port.ts'
+import { type StoreName, storeNames } from '../../services/platform/stores/store.ts'
 import type { Scope } from './harness.ts'
 import { endWithThisProcess } from './leftovers.ts'
 import { waitFor } from './waiting.ts'
@@ -14,6 +15,18 @@ import { waitFor } from './waiting.ts'
 /** Installed by `infra/setup.sh test`. */
 const PROGRAM = join(import.meta.dirname, '../../.sluice/versitygw/versitygw')
 const REGION = 'us-east-1'
+/** Whom the policies in `infra/stores` name; none of them may do anything by itself. */
+export const principals = [
+  'crawler',
+  'gate',
+  'lists',
+  'recall',
+  'replay',
+  'review',
+  'trainer',
+  'reports',
+  'admin',
+] as const
 /** May do everything, and owns what it makes. */
 const ROOT = 'root'
 
@@ -24,6 +37,8 @@ export type S3Server = {
   folder: string
   /** settings by which a child process is this user: a profile in a file, as people have them */
   environment(user?: string): Record<string, string>
+  /** Makes the four buckets of a name, as `infra/stores` says who may do what with them. */
+  makeBuckets(name: string): Promise<void>
   /** A client of somebody; null: of nobody. It ends with the server. */
   client(user?: string | null): S3Client
   /** Ends it at once, as a power cut would. */
@@ -40,16 +55,19 @@ export function skipWithoutS3(): string | false {
   return sentence
 }
 
-/**
- * Starts a server that ends with `scope`, or with this process.
- * @param users names that it knows beside its root; none of them may do anything by itself
- */
-export async function startS3Server(scope: Pick<Scope, 'after'>, users: readonly string[] = []): Promise<S3Server> {
+/** The policy of a store as it is shipped, for the buckets of a name. */
+export function policyOf(store: StoreName, name = 'sluice'): string {
+  const text = readFileSync(join(import.meta.dirname, `../../infra/stores/${store}.json`), 'utf8')
+  return text.replaceAll('sluice-', `${name}-`)
+}
+
+/** Starts a server that ends with `scope`, or with this process; it knows the {@link principals} and its root. */
+export async function startS3Server(scope: Pick<Scope, 'after'>): Promise<S3Server> {
   const home = await mkdtemp(join(tmpdir(), 'sluice-s3-'))
   const folder = join(home, 'buckets')
   const profiles = join(home, 'credentials')
-  const secrets = new Map([ROOT, ...users].map((user) => [user, randomBytes(20).toString('hex')]))
-  const accounts = users.map((access) => [access, { access, secret: secrets.get(access), role: 'user' }])
+  const secrets = new Map([ROOT, ...principals].map((user) => [user, randomBytes(20).toString('hex')]))
+  const accounts = principals.map((access) => [access, { access, secret: secrets.get(access), role: 'user' }])
   await mkdir(folder)
   await mkdir(join(home, 'iam'))
   await writeFile(join(home, 'iam/users.json'), JSON.stringify({ accessAccounts: Object.fromEntries(accounts) }))
@@ -97,6 +115,21 @@ export async function startS3Server(scope: Pick<Scope, 'after'>, users: readonly
     await once(child, 'exit')
   }
 
+  function clientOf(user: string | null): S3Client {
+    const credentials = { accessKeyId: user ?? 'nobody', secretAccessKey: secrets.get(user ?? '') ?? 'none' }
+    const client = new S3Client({
+      endpoint: url,
+      region: REGION,
+      forcePathStyle: true,
+      maxAttempts: 2,
+      credentials,
+      // Without a signature, where it is nobody's.
+      ...(user === null ? { signer: { sign: async (request) => request } } : {}),
+    })
+    clients.push(client)
+    return client
+  }
+
   scope.after(async () => {
     for (const client of clients) client.destroy()
     await kill()
@@ -115,18 +148,14 @@ export async function startS3Server(scope: Pick<Scope, 'after'>, users: readonly
       AWS_REGION: REGION,
       AWS_EC2_METADATA_DISABLED: 'true',
     }),
-    client(user = ROOT) {
-      const credentials = { accessKeyId: user ?? '', secretAccessKey: secrets.get(user ?? '') ?? '' }
-      const client = new S3Client({
-        endpoint: url,
-        region: REGION,
-        forcePathStyle: true,
-        maxAttempts: 2,
-        // Without a signature, where it is nobody's.
-        ...(user === null ? { signer: { sign: async (request) => request } } : { credentials }),
-      })
-      clients.push(client)
-      return client
+    client: (user = ROOT) => clientOf(user),
+    async makeBuckets(name) {
+      const root = clientOf(ROOT)
+      for (const store of storeNames) {
+        const Bucket = `${name}-${store}`
+        await root.send(new CreateBucketCommand({ Bucket }))
+        await root.send(new PutBucketPolicyCommand({ Bucket, Policy: policyOf(store, name) }))
+      }
     },
     kill,
     start,
