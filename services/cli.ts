@@ -57,6 +57,10 @@ await runCli({
     summary: 'tell how complete what is known of the items is',
     load: async () => (await import('./trace/provenance-command.ts')).provenanceCommand(),
   },
+  store: {
+    summary: 'find what the stores keep needlessly',
+    load: async () => (await import('./stores/command.ts')).storeCommand(),
+  },
   inspect: {
     summary: 'hash and judge files by hand, without Kafka',
     load: async () => (await import('./gate/inspect-command.ts')).inspectCommand(),

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { hash } from 'node:crypto'
-import { mkdtempSync, rmSync } from 'node:fs'
+import { mkdtempSync, rmSync, utimesSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import test, { after, suite, type TestContext } from 'node:test'
@@ -15,6 +15,9 @@ import { skipWithoutS3, startS3Server } from '../integration/s3-server.ts'
 type Open = (t: TestContext, name?: StoreName) => Promise<Store>
 type Kind = { kind: string; skip: string | false; open: Open }
 
+/** Folders in which the objects of the stores are, for those who look from outside. */
+const shelves = new Map<Store, string>()
+
 const server = skipWithoutS3() === false ? await startS3Server({ after }) : null
 let buckets = 0
 
@@ -25,7 +28,7 @@ const kinds: Kind[] = [
     async open(t, name = 'intake') {
       const root = mkdtempSync(join(tmpdir(), 'sluice-store-'))
       t.after(() => rmSync(root, { recursive: true, force: true }))
-      return await made(createFileStore(root, name))
+      return await made(createFileStore(root, name), join(root, name))
     },
   },
   {
@@ -33,7 +36,7 @@ const kinds: Kind[] = [
     skip: skipWithoutS3(),
     async open(_, name = 'intake') {
       buckets += 1
-      return await made(inBucket(`of-test-${buckets}`, name))
+      return await made(inBucket(`of-test-${buckets}`, name), join(server?.folder ?? '', `of-test-${buckets}`, 'a/b'))
     },
   },
 ]
@@ -43,8 +46,9 @@ function inBucket(bucket: string, name: StoreName): Store {
   return createS3Store({ client: server.client(), bucket, prefix: 'a/b' }, name)
 }
 
-async function made(store: Store): Promise<Store> {
+async function made(store: Store, shelf: string): Promise<Store> {
   await store.make()
+  shelves.set(store, shelf)
   return store
 }
 
@@ -197,6 +201,37 @@ for (const { kind, skip, open } of kinds) {
       const [object] = (await Array.fromAsync(store.list())).flat()
       assert.deepEqual([object?.sha256, object?.bytes], [name, bytes.length])
       assert.ok(Math.abs((object?.writtenAt ?? 0) - began) < 5000, 'the server tells seconds')
+    })
+
+    test('an old object that is wanted once more is young again, and what is old is taken away alone', async (t) => {
+      const store = await open(t)
+      const [whole = bytes] = large
+      const ageOf = async (sha256: string): Promise<number> => {
+        const found = (await Array.fromAsync(store.list())).flat().find((each) => each.sha256 === sha256)
+        return Date.now() - (found?.writtenAt ?? Number.NaN)
+      }
+      const week = 7 * 24 * 3_600_000
+      for (const [object, write] of [
+        [bytes, () => store.write(name, bytes)],
+        [bytes, () => store.writeParts(name, [bytes])],
+        [whole, () => store.writeParts(hash('sha256', whole), [whole])],
+      ] as const) {
+        const sha256 = hash('sha256', object)
+        const before = new Date(Date.now() - 2 * week)
+        await write()
+        assert.equal(await store.removeOld(sha256, Date.now() - week), false)
+        utimesSync(join(shelves.get(store) ?? '', sha256.slice(0, 2), sha256), before, before)
+        assert.ok((await ageOf(sha256)) > week)
+        await write()
+        assert.ok((await ageOf(sha256)) < 60_000)
+        assert.ok((await store.read(sha256, object.length)).equals(object))
+        assert.equal(await store.removeOld(sha256, Date.now() - week), false)
+        utimesSync(join(shelves.get(store) ?? '', sha256.slice(0, 2), sha256), before, before)
+        assert.equal(await store.removeOld(sha256, Date.now() - week), true)
+        assert.equal(await store.removeOld(sha256, Date.now() - week), false)
+        assert.equal(await store.has(sha256), false)
+      }
+      assert.equal(await drafts(store), 0)
     })
 
     test('what is begun is a draft with an age, and can be taken away while somebody is at it', async (t) => {

@@ -99,6 +99,7 @@ export function createFileStore(
     },
 
     remove: (sha256) => ask('written', 'remove', { folder, sha256 }),
+    removeOld: (sha256, before) => ask('written', 'removeOld', { folder, sha256, before }),
     has: (sha256) => ask('read', 'has', { folder, sha256 }),
 
     async read(sha256, limit) {

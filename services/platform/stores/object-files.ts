@@ -12,12 +12,13 @@ import {
   renameSync,
   rmSync,
   statSync,
+  utimesSync,
   writeSync,
 } from 'node:fs'
 import { basename, dirname, join } from 'node:path'
 import { SluiceError } from '../../domain/errors.ts'
 import { codeOf } from '../error-code.ts'
-import { checkReference, isReference, type ListedObject, type StoredObject } from './store.ts'
+import { checkReference, isReference, type ListedObject, type StoredObject, YOUNG_MS } from './store.ts'
 
 /*
  * What a store in a folder does with its disk: `<folder>/ab/abcd...`. An object appears whole or not at all: it is written under another name,
@@ -55,6 +56,7 @@ export type FileTasks = {
     answer: Uint8Array<ArrayBuffer>
   }
   remove: { task: { folder: string; sha256: string }; answer: undefined }
+  removeOld: { task: { folder: string; sha256: string; before: number }; answer: boolean }
   has: { task: { folder: string; sha256: string }; answer: boolean }
   /** Where objects may lie, in the order of their names. */
   shards: { task: { folder: string }; answer: string[] }
@@ -77,8 +79,7 @@ export function createFileTasks(): {
     const drafts = new Map<string, Draft>()
     try {
       for (const { sha256, bytes } of objects) {
-        const size = statSync(pathOf(folder, sha256), { throwIfNoEntry: false })?.size
-        if (size === bytes.length || drafts.has(sha256)) continue
+        if (drafts.has(sha256) || isKept(pathOf(folder, sha256), bytes.length)) continue
         const draft = begin(folder)
         drafts.set(sha256, draft)
         append(draft, bytes)
@@ -230,12 +231,16 @@ export function createFileTasks(): {
     },
 
     remove({ folder, sha256 }) {
+      remove(folder, pathOf(folder, sha256))
+    },
+
+    removeOld({ folder, sha256, before }) {
       findStore(folder)
       const path = pathOf(folder, sha256)
-      rmSync(path, { force: true })
-      if (statSync(dirname(path), { throwIfNoEntry: false }) !== undefined) flush(dirname(path))
-      // Had the disk gone meanwhile, the object would still lie on it.
-      findStore(folder)
+      const found = lstatSync(path, { throwIfNoEntry: false })
+      if (found === undefined || found.mtimeMs >= before) return false
+      remove(folder, path)
+      return true
     },
 
     has({ folder, sha256 }) {
@@ -271,6 +276,29 @@ export function createFileTasks(): {
         })
     },
   }
+}
+
+/** Whether an object is there already; an old one is young again then. */
+function isKept(path: string, length: number): boolean {
+  const found = statSync(path, { throwIfNoEntry: false })
+  if (found?.size !== length) return false
+  const now = Date.now()
+  if (found.mtimeMs > now - YOUNG_MS) return true
+  try {
+    utimesSync(path, now / 1000, now / 1000)
+    return true
+  } catch (error) {
+    if (codeOf(error) === 'ENOENT') return false
+    throw error
+  }
+}
+
+function remove(folder: string, path: string): void {
+  findStore(folder)
+  rmSync(path, { force: true })
+  if (statSync(dirname(path), { throwIfNoEntry: false }) !== undefined) flush(dirname(path))
+  // Had the disk gone meanwhile, the object would still lie on it.
+  findStore(folder)
 }
 
 /** Tells the store that is copied from from the one that is copied to, where one of them can't be had. */

@@ -21,11 +21,20 @@ import {
 import pLimit from 'p-limit'
 import { SluiceError } from '../../domain/errors.ts'
 import { nameOf, type S3Request, statusOf, storeError } from './s3-errors.ts'
-import { checkReference, type Draft, isReference, type ListedObject, type Store, type StoreName } from './store.ts'
+import {
+  checkReference,
+  type Draft,
+  isReference,
+  type ListedObject,
+  type Store,
+  type StoreName,
+  YOUNG_MS,
+} from './store.ts'
 
 /*
  * Keys are `ab/abcd...`, as files lie in a folder: the pages of a listing come in the order of names, and a server that keeps objects in folders has
- * none with millions of files. An object is made by one conditional request, so it appears whole, once, and is never overwritten.
+ * none with millions of files. An object is made by one conditional request, so it appears whole, once, and is never overwritten: but by itself, when it is
+ * old and wanted once more, on condition that it is still there.
  */
 
 /** What is longer comes and goes in parts of so many bytes. S3 takes 10,000 of them, the least is 5 MiB. */
@@ -52,7 +61,7 @@ export function createS3Store({ client, bucket, prefix }: S3Place, name: StoreNa
   /** @throws {SluiceError} STORE_UNREACHABLE; what `expected` says of an error instead, where it says something */
   async function ask<Answer>(
     request: S3Request,
-    work: (options: { abortSignal: AbortSignal }) => Promise<Answer>,
+    work: (options: Options) => Promise<Answer>,
     expected: (error: unknown) => Answer | null = () => null,
   ): Promise<Answer> {
     try {
@@ -65,37 +74,50 @@ export function createS3Store({ client, bucket, prefix }: S3Place, name: StoreNa
     }
   }
 
-  /** Whether it was made by this; false where there was one already, or another writer was in the way. */
-  function putOnce(sha256: string, bytes: Uint8Array): Promise<boolean> {
-    const target = keyOf(sha256)
-    return ask<boolean>(
-      'PutObject',
-      async (options) => {
-        const checked = { ChecksumSHA256: Buffer.from(sha256, 'hex').toString('base64') }
-        await client.send(new PutObjectCommand({ ...target, Body: bytes, IfNoneMatch: '*', ...checked }), options)
-        return true
-      },
-      falseWhenThere,
+  async function put(sha256: string, bytes: Uint8Array): Promise<void> {
+    const object = { ...keyOf(sha256), Body: bytes, ChecksumSHA256: checksumOf(sha256) }
+    await makeObject(sha256, bytes.length, 'PutObject', (condition, options) =>
+      client.send(new PutObjectCommand({ ...object, ...condition }), options),
     )
   }
 
-  async function put(sha256: string, bytes: Uint8Array): Promise<void> {
+  /**
+   * Has an object made where there is none, and an old one made young again.
+   * @param work one conditional request
+   */
+  async function makeObject(
+    sha256: string,
+    length: number,
+    request: 'PutObject' | 'CompleteMultipartUpload',
+    work: (condition: { IfNoneMatch: '*' } | { IfMatch: string }, options: Options) => Promise<unknown>,
+  ): Promise<'made' | 'found'> {
+    let condition: { IfNoneMatch: '*' } | { IfMatch: string } = { IfNoneMatch: '*' }
     for (let attempt = 1; attempt <= ATTEMPTS; attempt += 1) {
-      if ((await putOnce(sha256, bytes)) || (await isThere(sha256, bytes.length))) return
+      const made = await ask<boolean>(
+        request,
+        async (options) => {
+          await work(condition, options)
+          return true
+        },
+        falseWhenInTheWay,
+      )
+      if (made) return 'made'
+      const found = await findWhole(sha256, length)
+      if (found !== null && !isOld(found)) return 'found'
+      condition = found?.ETag === undefined ? { IfNoneMatch: '*' } : { IfMatch: found.ETag }
     }
-    throw storeError(`the ${name} store`, bucket, 'PutObject', new Error('other writers are in the way'))
+    throw storeError(`the ${name} store`, bucket, request, new Error('other writers are in the way'))
   }
 
   /**
-   * Whether what lies under a name can be what belongs there: nothing is written over it, so nothing may be said to be kept where it is not.
+   * What lies under a name, where it can be what belongs there: nothing else is written over, so nothing may be said to be kept where it is not.
    * @throws {SluiceError} STORE_UNREACHABLE where it can't
    */
-  async function isThere(sha256: string, length: number): Promise<boolean> {
+  async function findWhole(sha256: string, length: number): Promise<HeadObjectCommandOutput | null> {
     const found = await head(sha256)
-    if (found === null) return false
+    if (found === null) return null
     const whole = found.ChecksumType === 'COMPOSITE' ? undefined : found.ChecksumSHA256
-    const isOther = whole !== undefined && whole !== Buffer.from(sha256, 'hex').toString('base64')
-    if (found.ContentLength === length && !isOther) return true
+    if (found.ContentLength === length && (whole === undefined || whole === checksumOf(sha256))) return found
     throw new SluiceError(
       'STORE_UNREACHABLE',
       `the ${name} store can't be used: bucket ${bucket} has other bytes under an object's name; who else writes there?`,
@@ -176,21 +198,11 @@ export function createS3Store({ client, bucket, prefix }: S3Place, name: StoreNa
     length: number,
     sha256: string,
   ): Promise<void> {
-    const request = { ...target, UploadId: id, MultipartUpload: { Parts }, IfNoneMatch: '*' }
-    const made = await ask<boolean>(
-      'CompleteMultipartUpload',
-      async (options) => {
-        await client.send(new CompleteMultipartUploadCommand(request), options)
-        return true
-      },
-      // An upload that is gone may be one whose end was told in an answer that was lost.
-      (error) => (nameOf(error) === 'NoSuchUpload' ? false : falseWhenThere(error)),
+    const request = { ...target, UploadId: id, MultipartUpload: { Parts } }
+    const how = await makeObject(sha256, length, 'CompleteMultipartUpload', (condition, options) =>
+      client.send(new CompleteMultipartUploadCommand({ ...request, ...condition }), options),
     )
-    if (made) return
-    if (!(await isThere(sha256, length))) {
-      throw storeError(`the ${name} store`, bucket, 'CompleteMultipartUpload', new Error('the upload is gone'))
-    }
-    await abandon(target.Key, id).catch(() => undefined)
+    if (how === 'found') await abandon(target.Key, id).catch(() => undefined)
   }
 
   async function abandon(key: string, id: string): Promise<void> {
@@ -237,6 +249,11 @@ export function createS3Store({ client, bucket, prefix }: S3Place, name: StoreNa
       etag = part.etag
       from += PART_BYTES
     }
+  }
+
+  async function remove(sha256: string): Promise<void> {
+    const target = keyOf(sha256)
+    await ask('DeleteObject', (options) => client.send(new DeleteObjectCommand(target), options))
   }
 
   async function write(sha256: string, bytes: Uint8Array): Promise<void> {
@@ -308,8 +325,18 @@ export function createS3Store({ client, bucket, prefix }: S3Place, name: StoreNa
       return (await get(sha256, null, undefined, most)).bytes
     },
 
-    async remove(sha256) {
-      await ask('DeleteObject', (options) => client.send(new DeleteObjectCommand(keyOf(sha256)), options))
+    remove,
+
+    async removeOld(sha256, before) {
+      const { Bucket, Key } = keyOf(sha256)
+      // Not asked of the object itself: who only clears away has no right to get one.
+      const { Contents } = await ask('ListObjectsV2', (options) =>
+        client.send(new ListObjectsV2Command({ Bucket, Prefix: Key, MaxKeys: 1 }), options),
+      )
+      const found = Contents?.find((each) => each.Key === Key)?.LastModified
+      if (found === undefined || found.getTime() >= before) return false
+      await remove(sha256)
+      return true
     },
 
     async has(sha256) {
@@ -348,11 +375,24 @@ export function createS3Store({ client, bucket, prefix }: S3Place, name: StoreNa
   }
 }
 
+type Options = { abortSignal: AbortSignal }
 type Part = { bytes: Buffer; total: number; etag: string | undefined }
 
-/** What a conditional write meets: an object of that name (412), or another writer (409). */
-function falseWhenThere(error: unknown): false | null {
-  return statusOf(error) === 412 || statusOf(error) === 409 ? false : null
+/**
+ * What a conditional write meets: an object of that name, or none any more (412, 404), another writer (409); or an upload whose end was told in an
+ * answer that was lost.
+ */
+function falseWhenInTheWay(error: unknown): false | null {
+  const isMet = statusOf(error) === 412 || statusOf(error) === 409
+  return isMet || nameOf(error) === 'NoSuchUpload' || nameOf(error) === 'NoSuchKey' ? false : null
+}
+
+function isOld({ LastModified }: HeadObjectCommandOutput): boolean {
+  return LastModified !== undefined && LastModified.getTime() < Date.now() - YOUNG_MS
+}
+
+function checksumOf(sha256: string): string {
+  return Buffer.from(sha256, 'hex').toString('base64')
 }
 
 function mismatch(): SluiceError {

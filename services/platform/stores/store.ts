@@ -1,5 +1,11 @@
 import { SluiceError } from '../../domain/errors.ts'
 
+/**
+ * An object that is there already, and older than this, is made young again by whoever wants to write it: so what has been old for long is what
+ * nobody is about to refer to.
+ */
+export const YOUNG_MS = 24 * 3_600_000
+
 /** The four stores. Crawlers write intake; the gate writes clean and held; lists keeps snapshots of list versions. */
 export const storeNames = ['intake', 'clean', 'held', 'lists'] as const
 export type StoreName = (typeof storeNames)[number]
@@ -67,6 +73,12 @@ export type Store = {
    * @throws {SluiceError} REFERENCE_INVALID, STORE_UNREACHABLE
    */
   remove(sha256: string): Promise<void>
+  /**
+   * Takes an object away if it was written, or wanted once more, before a time; as {@link Store.remove}.
+   * @param before milliseconds since the epoch, by the store's clock
+   * @returns whether it was there and old
+   */
+  removeOld(sha256: string, before: number): Promise<boolean>
   /**
    * Whether there is an object of this name.
    * @throws {SluiceError} REFERENCE_INVALID, STORE_UNREACHABLE
