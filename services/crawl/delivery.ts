@@ -1,11 +1,12 @@
 import { createHash } from 'node:crypto'
-import { realpath, stat } from 'node:fs/promises'
+import { realpath } from 'node:fs/promises'
 import { basename, isAbsolute, join } from 'node:path'
 import { Option } from 'commander'
 import { z } from 'zod'
 import { SluiceError } from '../domain/errors.ts'
 import { supplyKinds } from '../domain/judge/provenance.ts'
 import type { Envelope } from '../domain/records.ts'
+import { fileStatus, isInBucket, nameBelow } from '../platform/files/files.ts'
 import { visible } from '../platform/visible.ts'
 import type { Found, Importer } from './importer.ts'
 import { LONGEST_PAYLOAD, leadsToFileInside, readWhole } from './payload-file.ts'
@@ -31,7 +32,7 @@ export const deliveryImporter: Importer = {
     'envelope as manifest.COLUMN. What the options say holds for every row that does not say otherwise. Times are ISO 8601 with their offset, or\n' +
     'milliseconds or microseconds since the epoch. Digests of the files (payload.sha256) are claims, which the gate checks.',
   argument: 'DIR',
-  argumentMeaning: 'folder of the files',
+  argumentMeaning: 'folder of the files; also s3://BUCKET/PREFIX, and so the manifest',
   options: () => [
     new Option('--manifest <file>', 'table with a row for each file').makeOptionMandatory(),
     new Option('--kind <kind>', `how the items were come by: ${supplyKinds.join(', ')}`),
@@ -47,8 +48,8 @@ export const deliveryImporter: Importer = {
   recognises: () => Promise.resolve(false),
   async *parts([folder = ''], options) {
     const delivery = await openDelivery(folder, options)
-    const { size, mtimeMs } = await stat(delivery.path)
-    yield { name: delivery.path, identity: `${size}/${mtimeMs}`, size: null, read: () => readDelivery(delivery) }
+    const identity = (await fileStatus(delivery.path))?.identity ?? null
+    yield { name: delivery.path, identity, size: null, read: () => readDelivery(delivery) }
   },
 }
 
@@ -77,10 +78,11 @@ async function openDelivery(folder: string, options: Readonly<Record<string, unk
   const table = readTableOptions(options)
   const { manifest: path, contract = null, licence = null, generator = null, fileColumn } = known.parse(options)
   if (path === undefined) throw new SluiceError('USAGE', 'no manifest is named: name it with --manifest FILE')
-  const root = await realpath(folder).catch((cause: unknown) => {
-    throw new SluiceError('USAGE', `there is no folder ${folder}: name one that exists`, { cause })
-  })
-  if (!(await stat(root)).isDirectory())
+  const root = isInBucket(folder) ? folder : await realpath(folder).catch(() => null)
+  const found = root === null ? null : await fileStatus(root)
+  if (root === null || found === null)
+    throw new SluiceError('USAGE', `there is no folder ${folder}: name one that exists`)
+  if (found.kind !== 'folder')
     throw new SluiceError('USAGE', `${folder} is no folder: name the folder that the manifest's files are below`)
   const manifest = await openManifest(path).catch((cause: unknown) => {
     throw cause instanceof SidecarError ? new SluiceError('USAGE', `${path}: ${cause.expected}`, { cause }) : cause
@@ -147,12 +149,23 @@ async function readFileBelow(root: string, file: unknown, column: string): Promi
     throw new SidecarError(column, expected)
   }
   if (typeof file !== 'string' || file === '') return expect('expected the path of a file below the folder')
-  const path = join(root, file)
-  const inside = !isAbsolute(file) && (await leadsToFileInside(root, path))
-  if (!inside) return expect('expected a file that is there, below the folder and not led out of it by links')
-  const payload = await readWhole(await realpath(path), LONGEST_PAYLOAD)
+  const path = isAbsolute(file) ? null : await fileInside(root, file)
+  if (path === null) return expect('expected a file that is there, below the folder and not led out of it by links')
+  const payload = await readWhole(path, LONGEST_PAYLOAD)
   if (typeof payload === 'string') return expect(payload)
   return payload.length === 0 ? expect('expected a file that is not empty') : payload
+}
+
+/** The name of a file below the folder, without links on the way; null where it leads elsewhere, or nowhere. */
+async function fileInside(root: string, file: string): Promise<string | null> {
+  if (!isInBucket(root)) {
+    const path = join(root, file)
+    return (await leadsToFileInside(root, path)) ? await realpath(path) : null
+  }
+  // In a bucket nothing leads anywhere, but a person takes these for what they are elsewhere.
+  if (file.split('/').some((part) => part === '..' || part === '.' || part === '')) return null
+  const path = nameBelow(root, file)
+  return (await fileStatus(path))?.kind === 'file' ? path : null
 }
 
 /**

@@ -1,8 +1,8 @@
 import { createHash } from 'node:crypto'
 import type { Dirent } from 'node:fs'
-import { readdir, realpath, stat } from 'node:fs/promises'
-import { join } from 'node:path'
+import { readdir, realpath } from 'node:fs/promises'
 import { SluiceError } from '../domain/errors.ts'
+import { fileStatus, isInBucket, nameBelow, objectsBelow } from '../platform/files/files.ts'
 import type { Found, Importer, Part } from './importer.ts'
 import { LONGEST_PAYLOAD, leadsToFileInside, readWhole } from './payload-file.ts'
 import { envelopeFromSidecar, SidecarError } from './sidecar.ts'
@@ -20,10 +20,10 @@ export const folderImporter: Importer = {
     'schemas/envelope.avsc. Hidden files and folders, linked folders and links that lead out of DIR are left out, and counted.\n' +
     'Payloads up to SLUICE_INLINE_BYTES travel in the message, longer ones by reference into the intake store.',
   argument: 'DIR',
-  argumentMeaning: 'folder to publish',
+  argumentMeaning: 'folder to publish; also s3://BUCKET/PREFIX',
   options: () => [],
   example: 'sluice crawl folder ./pictures',
-  recognises: async (path) => (await stat(path).catch(() => null))?.isDirectory() ?? false,
+  recognises: async (path) => (await fileStatus(path))?.kind === 'folder',
   async *parts([folder = '']) {
     yield await folderPart(folder)
   },
@@ -39,6 +39,11 @@ export async function* readFolder(folder: string): AsyncGenerator<Found> {
 
 /** One part: files may come and go while it is read. */
 async function folderPart(folder: string): Promise<Part> {
+  if (isInBucket(folder)) {
+    if ((await fileStatus(folder))?.kind !== 'folder')
+      throw new SluiceError('USAGE', `there is nothing below ${folder}: name a prefix of what is to be published`)
+    return { name: folder, identity: null, size: null, read: () => walkBucket(folder) }
+  }
   const root = await realpath(folder).catch((cause: unknown) => {
     throw new SluiceError('USAGE', `there is no folder ${folder}: name one that exists`, { cause })
   })
@@ -56,14 +61,29 @@ async function* walk(root: string, path: string, entries: Dirent[]): AsyncGenera
     const file = path + name
     if (name.startsWith('.')) yield { kind: 'left-out', reason: 'hidden' }
     else if (entry.isDirectory()) {
-      const inner = await readdir(join(root, file), { withFileTypes: true }).catch(() => null)
+      const inner = await readdir(nameBelow(root, file), { withFileTypes: true }).catch(() => null)
       if (inner === null) yield { kind: 'bad', file, field: '', expected: 'expected a folder that can be read' }
       else yield* walk(root, `${file}/`, inner)
     } else if (isSidecar(name, names)) continue
-    else if (entry.isFile() || (await leadsToFileInside(root, join(root, file)))) {
+    else if (entry.isFile() || (await leadsToFileInside(root, nameBelow(root, file)))) {
       yield await readItem(root, file, names.has(name + SIDECAR))
     } else yield { kind: 'left-out', reason: entry.isSymbolicLink() ? 'link to no file in DIR' : 'no file' }
   }
+}
+
+/** As `walk`, in the order of keys. */
+async function* walkBucket(root: string): AsyncGenerator<Found> {
+  const isThere = async (path: string): Promise<boolean> => (await fileStatus(nameBelow(root, path)))?.kind === 'file'
+  for await (const file of objectsBelow(root)) {
+    if (file.split('/').some((name) => name.startsWith('.'))) yield { kind: 'left-out', reason: 'hidden' }
+    else if (!(await isSidecarAmong(file, isThere))) yield await readItem(root, file, await isThere(file + SIDECAR))
+  }
+}
+
+async function isSidecarAmong(name: string, isThere: (path: string) => Promise<boolean>): Promise<boolean> {
+  if (!name.endsWith(SIDECAR)) return false
+  const told = name.slice(0, -SIDECAR.length)
+  return (await isThere(told)) && !(await isSidecarAmong(told, isThere))
 }
 
 /** A sidecar stands beside what it tells of; a JSON file on its own is an item. */
@@ -74,7 +94,7 @@ function isSidecar(name: string, names: ReadonlySet<string>): boolean {
 }
 
 async function readItem(root: string, file: string, hasSidecar: boolean): Promise<Found> {
-  const payload = await readWhole(join(root, file), LONGEST_PAYLOAD)
+  const payload = await readWhole(nameBelow(root, file), LONGEST_PAYLOAD)
   if (typeof payload === 'string') return { kind: 'bad', file, field: '', expected: payload }
   const told = file + SIDECAR
   const json = hasSidecar ? await readSidecar(root, told) : null
@@ -90,7 +110,7 @@ async function readItem(root: string, file: string, hasSidecar: boolean): Promis
 
 /** @returns the bytes, or a sentence on what was expected instead; a pipe is not waited for, and a link is followed as far as an item's is */
 async function readSidecar(root: string, file: string): Promise<Buffer | string> {
-  const path = join(root, file)
+  const path = nameBelow(root, file)
   if (!(await leadsToFileInside(root, path))) return 'expected a file in this folder, not a link out of it or a pipe'
   return await readWhole(path, LONGEST_SIDECAR)
 }

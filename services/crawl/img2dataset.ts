@@ -1,10 +1,11 @@
 import { createHash } from 'node:crypto'
-import { readdir, realpath, stat } from 'node:fs/promises'
-import { basename, dirname, join } from 'node:path'
+import { realpath } from 'node:fs/promises'
+import { basename } from 'node:path'
 import { Option } from 'commander'
 import { z } from 'zod'
 import { SluiceError } from '../domain/errors.ts'
 import { supplyKinds } from '../domain/judge/provenance.ts'
+import { type FileStatus, fileStatus, isInBucket, nameBelow, namesIn } from '../platform/files/files.ts'
 import type { Found, Importer, Part } from './importer.ts'
 import { LONGEST_PAYLOAD, leadsToFileInside, readWhole } from './payload-file.ts'
 import { SidecarError } from './sidecar.ts'
@@ -50,14 +51,14 @@ export const img2datasetImporter: Importer = {
     'it downloaded, so they are not compared with what it stored. It writes no time of download: the end of the shard stands for it.\n' +
     'Columns that are not mapped are kept in the envelope as img2dataset.COLUMN.',
   argument: 'SHARDS...',
-  argumentMeaning: 'output folder, or single .tar files in it',
+  argumentMeaning: 'output folder, or single .tar files in it; also s3://BUCKET/PREFIX',
   options: () => [
     ...tableOptions(),
     new Option('--kind <kind>', `how the pictures were come by: ${supplyKinds.join(', ')}`).default('web-crawl'),
   ],
   example: 'sluice crawl img2dataset ./laion --dataset laion-art --map uploader=origin.uploaderHandle',
   recognises: async (path) => {
-    const names = await readdir(path).catch(() => [])
+    const names = await namesIn(path).catch(() => [])
     return names.some((name) => /^\d+(\.tar|\.parquet|_stats\.json)$/.test(name))
   },
   async *parts(sources, options) {
@@ -84,13 +85,12 @@ type Shard = {
 
 /** @throws {SluiceError} USAGE */
 async function shardsOf(source: string): Promise<Shard[]> {
-  const found = await stat(source).catch((cause: unknown) => {
-    throw new SluiceError('USAGE', `there is no ${source}: name an output folder of img2dataset, or a .tar in it`, {
-      cause,
-    })
-  })
-  if (found.isDirectory()) {
-    const entries = await readdir(source).catch((cause: unknown) => {
+  const found = await fileStatus(source)
+  if (found === null)
+    throw new SluiceError('USAGE', `there is no ${source}: name an output folder of img2dataset, or a .tar in it`)
+  if (found.kind === 'folder') {
+    const entries = await namesIn(source).catch((cause: unknown) => {
+      if (cause instanceof SluiceError) throw cause
       throw new SluiceError('USAGE', `${source} can't be read: name a folder that you may read`, { cause })
     })
     const names = new Set(entries.flatMap((name) => /^(\d+)(?:\.tar|\.parquet|_stats\.json)?$/.exec(name)?.[1] ?? []))
@@ -100,29 +100,29 @@ async function shardsOf(source: string): Promise<Shard[]> {
   }
   if (!source.endsWith('.tar'))
     throw new SluiceError('USAGE', `${source} is no shard: name an output folder of img2dataset, or a .tar in it`)
-  return [await shardOf(dirname(source), basename(source, '.tar'))]
+  return [await shardOf(source.slice(0, -basename(source).length) || '.', basename(source, '.tar'))]
 }
 
 async function shardOf(folder: string, name: string): Promise<Shard> {
-  const only = async (path: string, kind: 'isFile' | 'isDirectory'): Promise<string | null> =>
-    (await stat(path).catch(() => null))?.[kind]() ? path : null
+  const only = async (path: string, kind: FileStatus['kind']): Promise<string | null> =>
+    (await fileStatus(path))?.kind === kind ? path : null
   return {
     name,
     folder,
-    tar: await only(join(folder, `${name}.tar`), 'isFile'),
-    pictures: await only(join(folder, name), 'isDirectory'),
-    parquet: await only(join(folder, `${name}.parquet`), 'isFile'),
-    stats: await only(join(folder, `${name}_stats.json`), 'isFile'),
+    tar: await only(nameBelow(folder, `${name}.tar`), 'file'),
+    pictures: await only(nameBelow(folder, name), 'folder'),
+    parquet: await only(nameBelow(folder, `${name}.parquet`), 'file'),
+    stats: await only(nameBelow(folder, `${name}_stats.json`), 'file'),
   }
 }
 
 async function partOf(shard: Shard, table: Table): Promise<Part> {
   const paths = [shard.tar, shard.pictures, shard.parquet, shard.stats]
-  const states = await Promise.all(paths.map((path) => (path === null ? null : stat(path).catch(() => null))))
-  const identity = states.map((state) => (state === null ? '' : `${state.size}/${state.mtimeMs}`)).join(' ')
+  const states = await Promise.all(paths.map((path) => (path === null ? null : fileStatus(path))))
+  const identity = states.map((state) => (state === null ? '' : state.identity)).join(' ')
   // Of a folder of pictures the size says nothing.
   const size = shard.tar === null ? null : (states[0]?.size ?? null)
-  return { name: join(shard.folder, shard.name), identity, size, read: () => readShard(shard, table) }
+  return { name: nameBelow(shard.folder, shard.name), identity, size, read: () => readShard(shard, table) }
 }
 
 async function* readShard(shard: Shard, table: Table): AsyncGenerator<Found> {
@@ -294,7 +294,7 @@ async function* membersOf({ name: shard, tar, pictures }: Shard): AsyncGenerator
   if (pictures !== null) {
     const { root, names } = await listed(pictures)
     for (const name of names) {
-      const path = join(root, name)
+      const path = nameBelow(root, name)
       const limit = isPicture(splitName(name)[1]) ? LONGEST_PAYLOAD : LONGEST_METADATA
       const inside = await leadsToFileInside(root, path)
       const content = inside ? await readWhole(path, limit) : 'expected a file in this folder'
@@ -306,8 +306,9 @@ async function* membersOf({ name: shard, tar, pictures }: Shard): AsyncGenerator
 /** @throws {SidecarError} */
 async function listed(folder: string): Promise<{ root: string; names: string[] }> {
   try {
-    return { root: await realpath(folder), names: (await readdir(folder)).sort() }
+    return { root: isInBucket(folder) ? folder : await realpath(folder), names: (await namesIn(folder)).sort() }
   } catch (cause) {
+    if (cause instanceof SluiceError) throw cause
     throw new SidecarError('', 'expected a folder that can be read', { cause })
   }
 }

@@ -1,9 +1,9 @@
-import { createReadStream } from 'node:fs'
-import { open } from 'node:fs/promises'
 import { pipeline } from 'node:stream'
 import { buffer } from 'node:stream/consumers'
 import { extract } from 'tar-stream'
+import { SluiceError } from '../domain/errors.ts'
 import { codeOf } from '../platform/error-code.ts'
+import { bytesOfFile, openFile } from '../platform/files/files.ts'
 import { SidecarError } from './sidecar.ts'
 
 /** A file in a tar. */
@@ -28,7 +28,7 @@ const END = 1024
 export async function* readTar(path: string, limitOf: (name: string) => number): AsyncGenerator<TarMember> {
   const members = extract()
   // What goes wrong in reading comes out of the iteration.
-  pipeline(createReadStream(path), members, () => undefined)
+  pipeline(bytesOfFile(path), members, () => undefined)
   let behind = 'at its beginning'
   try {
     for await (const entry of members) {
@@ -47,6 +47,7 @@ export async function* readTar(path: string, limitOf: (name: string) => number):
       behind = `behind byte ${Number(offset) + size}`
     }
   } catch (cause) {
+    if (cause instanceof SluiceError) throw cause
     const code = codeOf(cause)
     const expected = code === null ? `expected a tar that is whole; it is cut short or damaged ${behind}` : ''
     throw new SidecarError('', expected || `expected a file that can be read (${code})`, { cause })
@@ -57,12 +58,13 @@ export async function* readTar(path: string, limitOf: (name: string) => number):
 }
 
 async function endsInZeros(path: string): Promise<boolean> {
-  const file = await open(path, 'r')
+  const file = await openFile(path)
   try {
-    const { size } = await file.stat()
+    const { size } = file
     if (size < END) return false
-    const { buffer } = await file.read(Buffer.alloc(END), 0, END, size - END)
-    return buffer.every((byte) => byte === 0)
+    const end = Buffer.alloc(END)
+    await file.read(end, 0, END, size - END)
+    return end.every((byte) => byte === 0)
   } finally {
     await file.close()
   }

@@ -1,9 +1,8 @@
-import { constants } from 'node:fs'
-import { access, stat } from 'node:fs/promises'
 import { basename } from 'node:path'
 import { Option } from 'commander'
 import { z } from 'zod'
 import { SluiceError } from '../domain/errors.ts'
+import { fileStatus, isInBucket, isReadable, nameBelow, objectsBelow } from '../platform/files/files.ts'
 import type { Found, Importer, Part } from './importer.ts'
 import { readWarc, type Supplied } from './warc/read-warc.ts'
 
@@ -16,34 +15,38 @@ export const warcImporter: Importer = {
     'how it was fetched, over which redirects, from which address, on which page it was shown, and which rights were signalled.\n' +
     'A page tells of pictures that stand behind it in the same file. What is damaged is told with file and offset, and the rest is published.',
   argument: 'FILE...',
-  argumentMeaning: 'WARC files to publish',
+  argumentMeaning: 'WARC files to publish; also s3://BUCKET/KEY, or a prefix of such',
   options: () => [
     new Option('--supplier <name>', 'who supplied all of it, where it was not crawled by yourselves'),
     new Option('--dataset <name>', 'dataset that it belongs to, e.g. the crawl'),
     new Option('--dataset-version <version>', 'version of that dataset'),
   ],
   example: 'sluice crawl warc crawl-00000.warc.gz crawl-00001.warc.gz --dataset autumn-crawl',
-  recognises: async (path) => /\.warc(\.gz)?$/i.test(path) && ((await stat(path).catch(() => null))?.isFile() ?? false),
+  recognises: async (path) => WARC.test(path) && (await fileStatus(path))?.kind === 'file',
   async *parts(files, options) {
     const { supplier, dataset, datasetVersion: version } = ownOptions.parse(options)
-    for (const file of files) yield await warcPart(file, { supplier, dataset, version })
+    for await (const file of warcsOf(files)) yield await warcPart(file, { supplier, dataset, version })
   },
+}
+
+const WARC = /\.warc(\.gz)?$/i
+
+/** What was named; where that is a folder in a bucket, the WARC files below it. */
+async function* warcsOf(names: readonly string[]): AsyncGenerator<string> {
+  for (const name of names) {
+    if (!isInBucket(name) || (await fileStatus(name))?.kind !== 'folder') yield name
+    else for await (const path of objectsBelow(name)) if (WARC.test(path)) yield nameBelow(name, path)
+  }
 }
 
 const named = z.string().nullable().default(null)
 const ownOptions = z.object({ supplier: named, dataset: named, datasetVersion: named })
 
 async function warcPart(file: string, supplied: Supplied): Promise<Part> {
-  const found = await stat(file).catch(() => null)
-  const readable =
-    found?.isFile() &&
-    (await access(file, constants.R_OK).then(
-      () => true,
-      () => false,
-    ))
-  if (found === null || !readable)
+  const found = await fileStatus(file)
+  if (found === null || !(await isReadable(file)))
     throw new SluiceError('USAGE', `there is no file ${file} that can be read: name WARC files`)
-  return { name: file, identity: `${found.size} ${found.mtimeMs}`, size: found.size, read: () => read(file, supplied) }
+  return { name: file, identity: found.identity, size: found.size, read: () => read(file, supplied) }
 }
 
 async function* read(file: string, supplied: Supplied): AsyncGenerator<Found> {

@@ -24,7 +24,7 @@ export function importCommand(): Command {
         'JSON lines have the same names; their opinions are a list of {"member": ..., "opinion": ...}. ' +
         'An unchanged file renews only the time of the check.',
     )
-    .argument('<file>', 'CSV file with a header line, or JSON lines')
+    .argument('<file>', 'CSV file with a header line, or JSON lines; also s3://BUCKET/KEY')
     .requiredOption('--list <name>', 'name of the list, as the policy names it')
     .option('--checked-at <time>', 'when the source was last known to be current, ISO 8601 (default: now)')
     .addOption(whoOption())

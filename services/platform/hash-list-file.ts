@@ -1,11 +1,10 @@
-import { createReadStream } from 'node:fs'
-import { open } from 'node:fs/promises'
 import { pipeline } from 'node:stream/promises'
 import { CsvError, parse } from 'csv-parse'
 import { z } from 'zod'
 import { SluiceError } from '../domain/errors.ts'
 import { checkListHeader, entryFromJson, entryFromRow, type ReadRow } from '../domain/hash-list.ts'
 import { type PackedEntries, PackedList } from '../domain/packed-entries.ts'
+import { bytesOfFile } from './files/files.ts'
 import { readLines } from './read-lines.ts'
 
 const LONGEST_ROW = 65_536
@@ -71,17 +70,12 @@ async function readUntil(path: string, list: string, isWanted: IsWanted): Promis
 }
 
 async function isJsonLines(path: string): Promise<boolean> {
-  const file = await open(path)
-  try {
-    const { buffer, bytesRead } = await file.read(Buffer.alloc(1024), 0, 1024, 0)
-    return JSON_BEGINS.test(buffer.toString('utf8', 0, bytesRead))
-  } finally {
-    await file.close()
-  }
+  for await (const bytes of bytesOfFile(path)) return JSON_BEGINS.test(bytes.toString('utf8', 0, 1024))
+  return false
 }
 
 async function readJsonUntil(path: string, list: string, isWanted: IsWanted): Promise<number | null> {
-  for await (const { bytes, number } of readLines(createReadStream(path), LONGEST_ROW)) {
+  for await (const { bytes, number } of readLines(bytesOfFile(path), LONGEST_ROW)) {
     const text = bytes.toString('utf8').replace(/^\uFEFF/, '')
     if (text.trim() !== '' && isWanted(entryFromJson(text, { list, file: path, line: number }))) return number
   }
@@ -93,7 +87,7 @@ async function readCsvUntil(path: string, list: string, isWanted: IsWanted): Pro
   let found: number | null = null
   const parser = parse({ info: true, bom: true, trim: true, skip_empty_lines: true, max_record_size: LONGEST_ROW })
   try {
-    await pipeline(createReadStream(path), parser, async (rows: AsyncIterable<unknown>) => {
+    await pipeline(bytesOfFile(path), parser, async (rows: AsyncIterable<unknown>) => {
       for await (const row of rows) {
         const { record, info } = csvRow.parse(row)
         const place = { list, file: path, line: info.lines }

@@ -253,6 +253,17 @@ export function keyFiles(environment: NodeJS.ProcessEnv = process.env): Pick<Set
   }
 }
 
+/**
+ * The S3 server alone, for commands that read from buckets; null: as the S3 client finds it.
+ * @throws {SluiceError} CONFIG_INVALID
+ */
+export function s3Endpoint(environment: NodeJS.ProcessEnv = process.env): string | null {
+  const parsed = schema.shape.SLUICE_S3_ENDPOINT.safeParse(environment.SLUICE_S3_ENDPOINT)
+  if (parsed.success) return parsed.data ?? null
+  const sentence = `SLUICE_S3_ENDPOINT in the environment is wrong: ${parsed.error.issues[0]?.message}`
+  throw new SluiceError('CONFIG_INVALID', sentence)
+}
+
 /** The policy file alone, for commands that need neither Kafka nor registry. */
 export function policyFile(environment: NodeJS.ProcessEnv = process.env): string {
   return schema.shape.SLUICE_POLICY.parse(environment.SLUICE_POLICY)

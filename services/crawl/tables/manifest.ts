@@ -1,9 +1,10 @@
-import { createReadStream } from 'node:fs'
 import { extname } from 'node:path'
 import { pipeline } from 'node:stream'
 import { parse } from 'csv-parse'
 import { z } from 'zod'
+import { SluiceError } from '../../domain/errors.ts'
 import { codeOf } from '../../platform/error-code.ts'
+import { bytesOfFile } from '../../platform/files/files.ts'
 import { SidecarError } from '../sidecar.ts'
 import { openParquet } from './parquet.ts'
 import { type Row, rowFromJson, textOf } from './row.ts'
@@ -115,8 +116,9 @@ async function* linesOf(path: string): AsyncGenerator<Buffer | null> {
 /** @throws {SidecarError} when the file can't be read */
 async function* bytesOf(path: string): AsyncGenerator<Buffer> {
   try {
-    for await (const chunk of createReadStream(path)) yield chunk
+    yield* bytesOfFile(path)
   } catch (cause) {
+    if (cause instanceof SluiceError) throw cause
     throw new SidecarError('', `expected a file that can be read (${codeOf(cause) ?? 'unknown'})`, { cause })
   }
 }

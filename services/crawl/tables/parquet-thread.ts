@@ -1,6 +1,14 @@
 import { parentPort } from 'node:worker_threads'
-import { asyncBufferFromFile, type DecodedArray, parquetMetadataAsync, parquetScan, parquetSchema } from 'hyparquet'
+import {
+  type AsyncBuffer,
+  asyncBufferFromFile,
+  type DecodedArray,
+  parquetMetadataAsync,
+  parquetScan,
+  parquetSchema,
+} from 'hyparquet'
 import { compressors } from 'hyparquet-compressors'
+import { isInBucket, openFile } from '../../platform/files/files.ts'
 import { packError, type ThreadError } from '../../platform/thread-error.ts'
 
 /** What is asked of a thread that decodes: what is in a file; or some columns of one of its row groups. */
@@ -26,7 +34,7 @@ const parsers = {
 }
 
 async function answerTo({ path, wanted }: ParquetCall): Promise<ParquetAnswer> {
-  const file = await asyncBufferFromFile(path)
+  const file = isInBucket(path) ? await bufferFromBucket(path) : await asyncBufferFromFile(path)
   const metadata = await parquetMetadataAsync(file, { parsers, geoparquet: false })
   if (wanted === null) {
     return {
@@ -41,6 +49,20 @@ async function answerTo({ path, wanted }: ParquetCall): Promise<ParquetAnswer> {
   const values: DecodedArray[] = []
   for (const column of columns) values.push(await scan.readColumn({ column, ...range }))
   return { values }
+}
+
+async function bufferFromBucket(path: string): Promise<AsyncBuffer> {
+  const file = await openFile(path)
+  return {
+    byteLength: file.size,
+    async slice(from, to = file.size) {
+      const bytes = Buffer.alloc(Math.max(0, Math.min(to, file.size) - from))
+      for (let filled = 0; filled < bytes.length; ) {
+        filled += (await file.read(bytes, filled, bytes.length - filled, from + filled)).bytesRead
+      }
+      return bytes.buffer
+    },
+  }
 }
 
 function textOrBytes(bytes: Uint8Array): string | Uint8Array {

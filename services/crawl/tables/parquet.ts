@@ -1,6 +1,7 @@
 import { once } from 'node:events'
 import { extname } from 'node:path'
 import { Worker } from 'node:worker_threads'
+import { SluiceError } from '../../domain/errors.ts'
 import { unpackError } from '../../platform/thread-error.ts'
 import { SidecarError } from '../sidecar.ts'
 import type { ParquetAnswer, ParquetCall } from './parquet-thread.ts'
@@ -35,6 +36,7 @@ export type Parquet = {
  */
 export async function openParquet(path: string, patienceMs = PATIENCE_MS): Promise<Parquet> {
   const found = await decode({ path, wanted: null }, patienceMs).catch((cause: unknown) => {
+    if (cause instanceof SluiceError) throw cause
     throw new SidecarError('', 'expected a Parquet file that is whole', { cause })
   })
   if (!('columns' in found)) throw new TypeError('a thread has answered something else')
@@ -58,6 +60,7 @@ export async function openParquet(path: string, patienceMs = PATIENCE_MS): Promi
       const values = await decode({ path, wanted: { ...range, columns: [...wanted] } }, patienceMs)
         .then((answer) => ('values' in answer ? answer.values : []))
         .catch((cause: unknown) => {
+          if (cause instanceof SluiceError) throw cause
           throw new SidecarError('', `expected rows ${group.start} to ${group.end - 1} undamaged`, { cause })
         })
       if (wanted.some((_, column) => values[column]?.length !== group.end - group.start))

@@ -1,4 +1,4 @@
-import { open } from 'node:fs/promises'
+import { openFile } from '../../platform/files/files.ts'
 
 const WINDOW_BYTES = 262_144
 
@@ -17,10 +17,10 @@ export type FileWindow = {
   close(): Promise<void>
 }
 
-/** @throws {Error} of the system, when it can't be opened */
+/** @throws {Error} of the system, when it can't be opened; {SluiceError} STORE_UNREACHABLE */
 export async function openFileWindow(path: string): Promise<FileWindow> {
-  const file = await open(path, 'r')
-  const { size } = await file.stat()
+  const file = await openFile(path)
+  const { size } = file
   const buffer = Buffer.allocUnsafeSlow(WINDOW_BYTES)
   let from = 0
   let filled = 0
@@ -43,8 +43,14 @@ export async function openFileWindow(path: string): Promise<FileWindow> {
       return buffer.subarray(position - from, filled)
     },
     async look(position, length) {
-      const { buffer, bytesRead } = await file.read(Buffer.alloc(length), 0, length, position)
-      return buffer.subarray(0, bytesRead)
+      const few = Buffer.alloc(length)
+      let read = 0
+      while (read < length) {
+        const { bytesRead } = await file.read(few, read, length - read, position + read)
+        if (bytesRead === 0) break
+        read += bytesRead
+      }
+      return few.subarray(0, read)
     },
     close: () => file.close(),
   }
