@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto'
 import { realpath } from 'node:fs/promises'
-import { basename, isAbsolute, join } from 'node:path'
+import { basename, isAbsolute, join, posix } from 'node:path'
 import { Option } from 'commander'
 import { z } from 'zod'
 import { SluiceError } from '../domain/errors.ts'
@@ -162,9 +162,10 @@ async function fileInside(root: string, file: string): Promise<string | null> {
     const path = join(root, file)
     return (await leadsToFileInside(root, path)) ? await realpath(path) : null
   }
-  // In a bucket nothing leads anywhere, but a person takes these for what they are elsewhere.
-  if (file.split('/').some((part) => part === '..' || part === '.' || part === '')) return null
-  const path = nameBelow(root, file)
+  // A key may hold dots and slashes that mean nothing to a bucket; whoever wrote the manifest meant a folder.
+  const inner = posix.normalize(file)
+  if (inner.split('/').includes('..')) return null
+  const path = nameBelow(root, inner)
   return (await fileStatus(path))?.kind === 'file' ? path : null
 }
 

@@ -83,7 +83,7 @@ function prefixOf({ Key }: Place): string {
 export async function openObject(name: string): Promise<OpenFile> {
   const place = placeOf(name)
   const object = await head(place)
-  if (object === null) throw noSuchObject(place)
+  if (object === null) throw await noSuchObject(place)
   const { size, etag } = object
   let block: { from: number; bytes: Buffer } | null = null
   return {
@@ -107,7 +107,7 @@ export async function openObject(name: string): Promise<OpenFile> {
 export async function* bytesOfObject(name: string): AsyncGenerator<Buffer> {
   const place = placeOf(name)
   const object = await head(place)
-  if (object === null) throw noSuchObject(place)
+  if (object === null) throw await noSuchObject(place)
   for (let from = 0; from < object.size; from += BLOCK_BYTES) yield await readBlock(place, from, object.etag)
 }
 
@@ -147,7 +147,11 @@ async function ask<Answer>(
   }
 }
 
-/** As the system says it of a file. */
-function noSuchObject({ Bucket }: Place): Error {
+/** As the system says it of a file, where the bucket at least is there. */
+async function noSuchObject(place: Place): Promise<Error> {
+  const { Bucket } = place
+  await ask(place, 'ListObjectsV2', (options) =>
+    client().send(new ListObjectsV2Command({ Bucket, MaxKeys: 1 }), options),
+  )
   return Object.assign(new Error(`no such object in bucket ${Bucket}`), { code: 'ENOENT', syscall: 'open' })
 }
