@@ -43,6 +43,8 @@ export type S3Server = {
   client(user?: string | null): S3Client
   /** Ends it at once, as a power cut would. */
   kill(): Promise<void>
+  /** Has it hold still, with all its connections open, while `work` is done. */
+  whileStill(work: () => Promise<void>): Promise<void>
   /** Starts it again after that, on the same port, with the same objects. */
   start(): Promise<void>
 }
@@ -155,6 +157,14 @@ export async function startS3Server(scope: Pick<Scope, 'after'>): Promise<S3Serv
         const Bucket = `${name}-${store}`
         await root.send(new CreateBucketCommand({ Bucket }))
         await root.send(new PutBucketPolicyCommand({ Bucket, Policy: policyOf(store, name) }))
+      }
+    },
+    async whileStill(work) {
+      child?.kill('SIGSTOP')
+      try {
+        await work()
+      } finally {
+        child?.kill('SIGCONT')
       }
     },
     kill,

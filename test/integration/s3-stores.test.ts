@@ -1,11 +1,14 @@
 import assert from 'node:assert/strict'
+import { mkdir, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
 import { after, test } from 'node:test'
 import type { Message } from 'kafkajs'
 import type { StoreName } from '../../services/platform/stores/store.ts'
 import { skipWithoutPython } from '../foreign/foreign.ts'
 import { audit } from './audit.ts'
+import { startSluice } from './gate-process.ts'
 import { type Bench, openBench } from './harness.ts'
-import { crawlItem, sha256, tinyPicture } from './items.ts'
+import { crawlItem, photograph, sha256, tinyPicture } from './items.ts'
 import { skipWithoutS3, startS3Server } from './s3-server.ts'
 import { waitFor } from './waiting.ts'
 
@@ -68,6 +71,12 @@ test('a gate with its stores in buckets, with no rights but its own, waits for a
   const gate = bench.startGate({ environment: server.environment('gate') })
   await gate.untilReady()
 
+  const pictures = join(bench.folder, 'pictures')
+  await mkdir(pictures)
+  await writeFile(join(pictures, 'large.jpg'), photograph('nagasaki-boats'))
+  await writeFile(join(pictures, 'small.png'), await tinyPicture(9000))
+  await runAs('crawler', ['crawl', 'folder', pictures])
+
   const rounds = 3
   const count = 60
   for (let round = 0; round < rounds; round += 1) {
@@ -93,7 +102,7 @@ test('a gate with its stores in buckets, with no rights but its own, waits for a
 
   const [clean, held] = [await namesIn(bench, 'clean'), await namesIn(bench, 'held')]
   const judged = await audit(bench)
-  assert.equal(judged.length, rounds * count * 2)
+  assert.equal(judged.length, rounds * count * 2 + 2)
   for (const fate of judged) {
     const kind = KINDS.find((each) => fate.verdict.itemId?.startsWith(`${each}_`)) ?? 'inline'
     const [outcome, reason] = fates[kind]
@@ -107,5 +116,24 @@ test('a gate with its stores in buckets, with no rights but its own, waits for a
     assert.ok(held.has(fate.held.heldReference))
     assert.equal(fate.held.payloadReference !== null, kind !== 'bogus')
     if (fate.held.payloadReference !== null) assert.ok(held.has(fate.held.payloadReference))
+  }
+
+  // What a later list knows goes from clean to held, by a principal that may do that alone.
+  const known = judged.flatMap(({ clean: item }) => item?.payload.reference ?? []).slice(0, 5)
+  await bench.importList(
+    'stand-in',
+    known.map((sha256) => ({ sha256 })),
+  )
+  const recalled = JSON.parse(await runAs('recall', ['recall', 'run', '--json']))
+  assert.deepEqual([recalled.moved, recalled.missing], [5, 0])
+  for (const name of known) {
+    assert.deepEqual([await bench.store('clean').has(name), await bench.store('held').has(name)], [false, true])
+  }
+
+  async function runAs(who: string, words: readonly string[]): Promise<string> {
+    const command = startSluice(words, { ...bench.environment, ...server?.environment(who) })
+    const { code } = await command.ended
+    assert.equal(code, 0, command.stderr())
+    return command.stdout()
   }
 })

@@ -16,8 +16,9 @@ import {
   type S3Client,
 } from '@aws-sdk/client-s3'
 import { SluiceError } from '../../services/domain/errors.ts'
+import { openStore } from '../../services/platform/stores/open-store.ts'
 import { createS3Store } from '../../services/platform/stores/s3-store.ts'
-import { type StoreName, storeNames } from '../../services/platform/stores/store.ts'
+import { type Store, type StoreName, storeNames } from '../../services/platform/stores/store.ts'
 import { policyOf, principals, skipWithoutS3, startS3Server } from './s3-server.ts'
 
 /** What each principal needs, and so all that it may do: `infra/stores/` as it works on a real server. */
@@ -188,6 +189,39 @@ test('wrong credentials, none, a bucket that is not there and a server that is g
   await server.start()
   await assert.rejects(store.read(absent, 100), isFault('PAYLOAD_MISSING', /./))
 })
+
+test('a server that answers nothing is one that is not there, after some time', { skip }, async () => {
+  const client = clientOf('gate')
+  const store = createS3Store({ client, bucket: 'sluice-clean', prefix: '', patienceMs: 300 }, 'clean')
+  await store.find()
+  await server?.whileStill(async () => {
+    const still = isFault('STORE_UNREACHABLE', /its server does not answer/)
+    await assert.rejects(store.read(absent, 100), still)
+    await assert.rejects(store.write(absent, Buffer.from('absent')), still)
+    await assert.rejects(store.writeParts(absent, [Buffer.alloc(9_000_000)]), still)
+  })
+  // What was begun may yet be done; whatever it is, it is whole.
+  const never = hash('sha256', 'never written')
+  await assert.rejects(storeOf('gate', 'clean').read(never, 100), isFault('PAYLOAD_MISSING', /./))
+})
+
+test('what is refused for its length holds on to no connection', { skip }, async () => {
+  const bytes = Buffer.alloc(8_000_000, 'long')
+  await storeOf('gate', 'clean').write(hash('sha256', bytes), bytes)
+  const store = await openAsGate()
+  // More than there are connections.
+  for (let times = 0; times < 80; times += 1) {
+    await assert.rejects(store.read(hash('sha256', bytes), 10), isFault('PAYLOAD_TOO_LARGE', /allowed are 10/))
+  }
+  assert.equal((await store.read(hash('sha256', bytes), bytes.length)).length, bytes.length)
+})
+
+/** As a gate opens its stores: by settings, a profile and nothing else. */
+async function openAsGate(): Promise<Store> {
+  const environment = server?.environment('gate') ?? {}
+  Object.assign(process.env, environment)
+  return await openStore({ stores: 's3://sluice', s3Endpoint: environment.SLUICE_S3_ENDPOINT ?? null }, 'clean')
+}
 
 function statusOf(error: unknown): number {
   const metadata: unknown = Reflect.get(Object(error), '$metadata')

@@ -45,11 +45,14 @@ const PATIENCE_MS = 60_000
 /** How often something is tried that another writer was in the way of. */
 const ATTEMPTS = 3
 
-/** @property prefix of all keys, without a slash at its end; empty: none */
-export type S3Place = { client: S3Client; bucket: string; prefix: string }
+/**
+ * @property prefix of all keys, without a slash at its end; empty: none
+ * @property patienceMs a server that has not answered by then is not there
+ */
+export type S3Place = { client: S3Client; bucket: string; prefix: string; patienceMs?: number }
 
 /** A store in a bucket of any server that speaks S3 and takes conditional writes. */
-export function createS3Store({ client, bucket, prefix }: S3Place, name: StoreName): Store {
+export function createS3Store({ client, bucket, prefix, patienceMs = PATIENCE_MS }: S3Place, name: StoreName): Store {
   const limit = pLimit(AT_ONCE)
   const top = prefix === '' ? '' : `${prefix}/`
 
@@ -65,7 +68,7 @@ export function createS3Store({ client, bucket, prefix }: S3Place, name: StoreNa
     expected: (error: unknown) => Answer | null = () => null,
   ): Promise<Answer> {
     try {
-      return await work({ abortSignal: AbortSignal.timeout(PATIENCE_MS) })
+      return await work({ abortSignal: AbortSignal.timeout(patienceMs) })
     } catch (error) {
       if (error instanceof SluiceError) throw error
       const answer = expected(error)
