@@ -308,7 +308,7 @@ function readCredentials(variable: string, file: string | undefined): Credential
 
 /** Buckets of the name and what is put behind it: both together at most 63 characters, as S3 has it. */
 function isStoresPlace(text: string): boolean {
-  return !text.includes('://') || /^s3:\/\/[a-z0-9][a-z0-9.-]{0,55}(\/[A-Za-z0-9._-]+)*\/?$/.test(text)
+  return !text.includes('://') || /^s3:\/\/[a-z0-9][a-z0-9.-]{0,55}(\/[A-Za-z0-9_-][A-Za-z0-9._-]*)*\/?$/.test(text)
 }
 
 function splitAddress(address: string): { host: string; port: number } {

@@ -25,6 +25,11 @@ test('a wrong setting is named with what was expected', () => {
     [{ SLUICE_LISTEN: '9464' }, /SLUICE_LISTEN.*host:port/],
     [{ SLUICE_CHUNK_ITEMS: 'many' }, /SLUICE_CHUNK_ITEMS.*number/],
     [{ SLUICE_SCANNERS: '0' }, /SLUICE_SCANNERS/],
+    [{ SLUICE_STORES: 's3://Not_A_Bucket' }, /SLUICE_STORES.*s3:\/\/NAME/],
+    [{ SLUICE_STORES: 's3://name/../other' }, /SLUICE_STORES.*s3:\/\/NAME/],
+    [{ SLUICE_STORES: `s3://${'n'.repeat(57)}` }, /SLUICE_STORES.*s3:\/\/NAME/],
+    [{ SLUICE_STORES: 'https://s3.example.org/name' }, /SLUICE_STORES.*s3:\/\/NAME/],
+    [{ SLUICE_S3_ENDPOINT: 's3.example.org' }, /SLUICE_S3_ENDPOINT.*http/],
     [{ SLUICE_KAFKA_SASL: 'plain' }, /go together/],
     [{ SLUICE_KAFKA_SASL: 'plain', SLUICE_KAFKA_CREDENTIALS: '/nowhere/at/all' }, /one line, user:password/],
   ]
@@ -55,7 +60,9 @@ test('a wrong setting of a program is named with what was expected', () => {
     [{ broker: ['a:1'] }, /broker/],
     [{ registry: 'ftp://x' }, /registry: expected an http/],
     [{ sasl: { mechanism: 'scram-sha-512', username: 'x' } }, /sasl\.password/],
+    [{ s3Endpoint: 's3.example.org' }, /s3Endpoint/],
     [{ inlineBytes: 5_000_000 }, /inlineBytes/],
+    [{ stores: 's3://Not_A_Bucket' }, /stores: expected a folder, or s3/],
   ]
   for (const [wrong, expected] of cases) {
     assert.throws(
