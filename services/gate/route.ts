@@ -82,8 +82,8 @@ export function createRoute(parts: {
   payloads: readonly Store[]
   held: Store
   policyHash: string
-  /** of receipts; asked for each of them, because keys are rotated while the gate runs */
-  signingKey: () => SigningKey
+  /** of receipts; asked for each of them with the time that stands on it, because keys are rotated while the gate runs */
+  signingKey: (at: number) => SigningKey
   now: () => number
 }) {
   const { registry } = parts
@@ -193,7 +193,8 @@ export function createRoute(parts: {
     const { sha256, md5, sha1 } = payload
     const size = payload.bytes.length
     const training = trainingView(item.envelope)
-    const key = parts.signingKey()
+    const signedAt = parts.now()
+    const key = parts.signingKey(signedAt)
     const body = receiptBody({
       version: 1,
       verdict: 'clean',
@@ -205,7 +206,7 @@ export function createRoute(parts: {
       policyHash: parts.policyHash,
       listVersions,
       engineVersion: ENGINE_VERSION,
-      signedAt: parts.now(),
+      signedAt,
       keyId: key.id,
     })
     return {

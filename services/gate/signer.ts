@@ -9,8 +9,11 @@ import { readSigningKey, type SigningKey } from '../platform/signing-key.ts'
 const LOOK_MS = 1000
 
 export type Signer = {
-  /** @throws {SluiceError} SIGNING_KEY_UNUSABLE */
-  key(): SigningKey
+  /**
+   * @param at the moment that is signed, milliseconds since the epoch
+   * @throws {SluiceError} SIGNING_KEY_UNUSABLE, also where the key does not count at that moment: no reader would ever get past such a receipt
+   */
+  key(at: number): SigningKey
   /** Why nothing can be signed now; null where it can. */
   problem(): SluiceError | null
   stop(): void
@@ -22,15 +25,22 @@ export type Signer = {
  * @throws {SluiceError} CONFIG_INVALID when there is no such key at the start
  */
 export function createSigner({ signingKey, keyring }: Pick<Settings, 'signingKey' | 'keyring'>, log: Log): Signer {
-  let key = readUsable()
-  let problem: SluiceError | null = null
+  // Before they are read: what changes meanwhile is seen at the next look.
   let seen = stateOf()
+  let inUse = readUsable()
+  let problem: SluiceError | null = null
 
-  function readUsable(): SigningKey {
-    const read = readSigningKey(signingKey)
-    const found = createKeyLookup(readKeyring(keyring))(read.id, Date.now())
-    if (typeof found !== 'string') return read
-    const sentence = `the signing key ${signingKey}, ${read.id}, does not count by the keyring ${keyring} (${found}): see \`sluice keys list\``
+  function readUsable(): { key: SigningKey; keyFor: ReturnType<typeof createKeyLookup> } {
+    const read = { key: readSigningKey(signingKey), keyFor: createKeyLookup(readKeyring(keyring)) }
+    checkCounts(read, Date.now())
+    return read
+  }
+
+  /** A key is retired by time alone, with no file changed. */
+  function checkCounts({ key, keyFor }: typeof inUse, at: number): void {
+    const found = keyFor(key.id, at)
+    if (typeof found !== 'string') return
+    const sentence = `the signing key ${signingKey}, ${key.id}, does not count by the keyring ${keyring} (${found}): see \`sluice keys list\``
     throw new SluiceError('CONFIG_INVALID', sentence)
   }
 
@@ -41,30 +51,39 @@ export function createSigner({ signingKey, keyring }: Pick<Settings, 'signingKey
 
   function look(): void {
     const now = stateOf()
-    if (now === seen && problem === null) return
-    seen = now
     try {
+      if (now === seen && problem === null) return void checkCounts(inUse, Date.now())
+      seen = now
       const next = readUsable()
-      if (next.id !== key.id) log.info({ event: 'signing-key', key: next.id })
-      key = next
+      if (next.key.id !== inUse.key.id) log.info({ event: 'signing-key', key: next.key.id })
+      inUse = next
       problem = null
     } catch (cause) {
       if (problem === null) log.warn({ event: 'signing-key-unusable', err: cause })
-      const sentence = cause instanceof SluiceError ? cause.message : undefined
-      problem = new SluiceError('SIGNING_KEY_UNUSABLE', sentence, { cause })
+      problem = unusable(cause)
     }
   }
 
   const looking = setInterval(look, LOOK_MS).unref()
-  log.info({ event: 'signing-key', key: key.id })
+  log.info({ event: 'signing-key', key: inUse.key.id })
   return {
-    key() {
+    key(at) {
       if (problem !== null) throw problem
-      return key
+      try {
+        checkCounts(inUse, at)
+      } catch (cause) {
+        throw unusable(cause)
+      }
+      return inUse.key
     },
     problem: () => problem,
     stop: () => clearInterval(looking),
   }
+}
+
+function unusable(cause: unknown): SluiceError {
+  const sentence = cause instanceof SluiceError ? cause.message : undefined
+  return new SluiceError('SIGNING_KEY_UNUSABLE', sentence, { cause })
 }
 
 function versionOf(file: string): string {
