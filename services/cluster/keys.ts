@@ -1,9 +1,10 @@
 import { generateKeyPairSync, type KeyObject } from 'node:crypto'
 import { existsSync } from 'node:fs'
-import { rename, rm } from 'node:fs/promises'
+import { mkdir, rename, rm, writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { SluiceError } from '../domain/errors.ts'
 import { derOf, type Keyring, type KnownKey, keyId } from '../domain/keyring.ts'
+import { codeOf } from '../platform/error-code.ts'
 import { readKeyring } from '../platform/keyring-file.ts'
 import type { Settings } from '../platform/settings.ts'
 import { readSigningKey } from '../platform/signing-key.ts'
@@ -22,20 +23,29 @@ export type KeyState = 'in use' | 'next' | 'kept' | 'retired' | 'revoked'
  * @throws {SluiceError} CONFIG_INVALID when one waits already, or files that belong together are not both there
  */
 export async function newKey(files: KeyFiles, now: number): Promise<{ id: string; state: 'in use' | 'next' }> {
-  const isFirst = !existsSync(files.signingKey)
-  const keyring: Keyring = isFirst && !existsSync(files.keyring) ? { version: 1, keys: [] } : readKeyring(files.keyring)
-  const file = isFirst ? files.signingKey : nextFile(files)
-  if (existsSync(file)) {
-    const { id } = readSigningKey(file)
-    throw new SluiceError('CONFIG_INVALID', `the key ${id} waits already: put it in use with \`sluice keys rotate\``)
-  }
-  const { privateKey } = generateKeyPairSync('ed25519')
-  const id = keyId(privateKey)
-  // The private one first: a public one without it could never be put in use.
-  await writePrivate(file, privateKey)
-  const known: KnownKey = { id, publicKey: derOf(privateKey).toString('base64'), from: now, until: null, revoked: null }
-  await writeKeyring(files.keyring, { ...keyring, keys: [...keyring.keys, known] })
-  return { id, state: isFirst ? 'in use' : 'next' }
+  return await alone(files, async () => {
+    const isFirst = !existsSync(files.signingKey)
+    const keyring: Keyring =
+      isFirst && !existsSync(files.keyring) ? { version: 1, keys: [] } : readKeyring(files.keyring)
+    const file = isFirst ? files.signingKey : nextFile(files)
+    if (existsSync(file)) {
+      const { id } = readSigningKey(file)
+      throw new SluiceError('CONFIG_INVALID', `the key ${id} waits already: put it in use with \`sluice keys rotate\``)
+    }
+    const { privateKey } = generateKeyPairSync('ed25519')
+    const id = keyId(privateKey)
+    const known: KnownKey = {
+      id,
+      publicKey: derOf(privateKey).toString('base64'),
+      from: now,
+      until: null,
+      revoked: null,
+    }
+    // The public one first: cut off before the other, this can be done again, and nobody has what would sign by the one that is left.
+    await writeKeyring(files.keyring, { ...keyring, keys: [...keyring.keys, known] })
+    await writePrivate(file, privateKey)
+    return { id, state: isFirst ? 'in use' : 'next' }
+  })
 }
 
 /**
@@ -49,23 +59,26 @@ export async function rotateKeys(
   overlapMs: number,
   now: number,
 ): Promise<{ id: string; retired: string; until: number }> {
-  const keyring = readKeyring(files.keyring)
-  if (!existsSync(nextFile(files))) {
-    const sentence =
-      'no key waits to be put in use: `sluice keys new` makes one; hand the keyring to all readers before you rotate'
-    throw new SluiceError('CONFIG_INVALID', sentence)
-  }
-  const next = readSigningKey(nextFile(files))
-  if (!keyring.keys.some(({ id, revoked }) => id === next.id && revoked === null)) {
-    const sentence = `the key that waits, ${next.id}, is not on the keyring or revoked: remove ${nextFile(files)}, and make another one`
-    throw new SluiceError('CONFIG_INVALID', sentence)
-  }
-  const { id: retired } = readSigningKey(files.signingKey)
-  const until = now + overlapMs
-  const keys = keyring.keys.map((key) => (key.id === retired && key.until === null ? { ...key, until } : key))
-  await writeKeyring(files.keyring, { ...keyring, keys })
-  await rename(nextFile(files), files.signingKey)
-  return { id: next.id, retired, until }
+  return await alone(files, async () => {
+    const keyring = readKeyring(files.keyring)
+    if (!existsSync(nextFile(files))) {
+      const sentence =
+        'no key waits to be put in use: `sluice keys new` makes one; hand the keyring to all readers before you rotate'
+      throw new SluiceError('CONFIG_INVALID', sentence)
+    }
+    const next = readSigningKey(nextFile(files))
+    if (!keyring.keys.some(({ id, revoked }) => id === next.id && revoked === null)) {
+      const sentence = `the key that waits, ${next.id}, is not on the keyring or revoked: remove ${nextFile(files)}, and make another one`
+      throw new SluiceError('CONFIG_INVALID', sentence)
+    }
+    const { id: retired } = readSigningKey(files.signingKey)
+    // Cut off before the last step and done again, it keeps to what readers may have heard.
+    const until = keyring.keys.find(({ id }) => id === retired)?.until ?? now + overlapMs
+    const keys = keyring.keys.map((key) => (key.id === retired ? { ...key, until } : key))
+    await writeKeyring(files.keyring, { ...keyring, keys })
+    await rename(nextFile(files), files.signingKey)
+    return { id: next.id, retired, until }
+  })
 }
 
 /**
@@ -74,21 +87,24 @@ export async function rotateKeys(
  * @throws {SluiceError} CONFIG_INVALID when there is none, or several, of that name
  */
 export async function revokeKey(files: KeyFiles, name: string, why: string, now: number): Promise<{ id: string }> {
-  const keyring = readKeyring(files.keyring)
-  const found = keyring.keys.filter(({ id }) => id.startsWith(name))
-  const [key] = found
-  if (key === undefined || found.length > 1) {
-    const names = keyring.keys.map(({ id }) => id).join(', ')
-    const sentence = `${found.length > 1 ? 'several keys begin' : 'no key begins'} with ${name}: expected one of ${names}`
-    throw new SluiceError('CONFIG_INVALID', sentence)
-  }
-  const revoked = key.revoked ?? { at: now, why }
-  await writeKeyring(files.keyring, {
-    ...keyring,
-    keys: keyring.keys.map((each) => (each === key ? { ...each, revoked } : each)),
+  return await alone(files, async () => {
+    const keyring = readKeyring(files.keyring)
+    // What a variable that is not set leaves is nobody's name, also where there is only one key.
+    const found = keyring.keys.filter(({ id }) => name !== '' && id.startsWith(name))
+    const [key] = found
+    if (key === undefined || found.length > 1) {
+      const names = keyring.keys.map(({ id }) => id).join(', ')
+      const sentence = `${found.length > 1 ? 'several keys begin' : 'no key begins'} with ${name}: expected one of ${names}`
+      throw new SluiceError('CONFIG_INVALID', sentence)
+    }
+    const revoked = key.revoked ?? { at: now, why }
+    await writeKeyring(files.keyring, {
+      ...keyring,
+      keys: keyring.keys.map((each) => (each === key ? { ...each, revoked } : each)),
+    })
+    if (existsSync(nextFile(files)) && readSigningKey(nextFile(files)).id === key.id) await rm(nextFile(files))
+    return { id: key.id }
   })
-  if (existsSync(nextFile(files)) && readSigningKey(nextFile(files)).id === key.id) await rm(nextFile(files))
-  return { id: key.id }
 }
 
 /** Every key there ever was, the oldest first, and what it is now. */
@@ -111,6 +127,24 @@ function stateOf(
   return id === next ? 'next' : 'kept'
 }
 
+/** Two at once would each write the keyring without what the other has written: a key that one of them revoked would count again. */
+async function alone<Result>({ keyring }: KeyFiles, work: () => Promise<Result>): Promise<Result> {
+  const mark = `${keyring}.lock`
+  await mkdir(dirname(mark), { recursive: true })
+  try {
+    await writeFile(mark, '', { flag: 'wx' })
+  } catch (cause) {
+    if (codeOf(cause) !== 'EEXIST') throw cause
+    const sentence = `another \`sluice keys\` is at it, or was killed meanwhile: where none runs any more, remove ${mark} and call this again`
+    throw new SluiceError('CONFIG_INVALID', sentence)
+  }
+  try {
+    return await work()
+  } finally {
+    await rm(mark)
+  }
+}
+
 /** Beside the one in use, so that one step puts it in its place. */
 function nextFile({ signingKey }: KeyFiles): string {
   return join(dirname(signingKey), 'next.pem')
@@ -122,5 +156,6 @@ async function writePrivate(file: string, key: KeyObject): Promise<void> {
 }
 
 async function writeKeyring(file: string, keyring: Keyring): Promise<void> {
-  await writeDurably(file, `${JSON.stringify(keyring, null, 2)}\n`)
+  // Whoever could write it could have anything cleared.
+  await writeDurably(file, `${JSON.stringify(keyring, null, 2)}\n`, 0o644)
 }
