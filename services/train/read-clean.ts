@@ -154,8 +154,8 @@ async function proveRecord(
     return { record, isRepeated, proven: { ...empty, bytes }, bytes: bytes.length }
   } catch (error) {
     if (!(error instanceof SluiceError) || error.fault === 'surroundings' || error.fault === 'evidence') throw error
-    // A recall takes it out of the store when it is on its topic, which may have been a moment ago.
-    if (error.code === 'PAYLOAD_MISSING' && (await recalls.ask(sha256))) return { ...nothing, proven: null }
+    // A recall takes it out of the store when it is on its topic, which may have been a moment ago; withdrawn, it comes back through the door only.
+    if (error.code === 'PAYLOAD_MISSING' && (await recalls.wasRecalled(sha256))) return { ...nothing, proven: null }
     const isThere = error.code !== 'PAYLOAD_MISSING'
     const sentence = `item ${item.id} at ${claim.place} is not handed out: its bytes are ${isThere ? 'more than what was checked' : 'not in the clean store, and it was not recalled'}`
     throw new SluiceError(isThere ? 'PAYLOAD_TAMPERED' : 'PAYLOAD_MISSING', sentence, { cause: error })

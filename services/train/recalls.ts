@@ -20,8 +20,8 @@ export type Recalls = {
   has(sha256: string): boolean
   /** How many there are. */
   count(): number
-  /** Whether these bytes have been recalled, asked anew: what lies on the topic at this moment counts. */
-  ask(sha256: string): Promise<boolean>
+  /** Whether these bytes were ever recalled, asked anew: a recall that was withdrawn since does not put them back into the clean store. */
+  wasRecalled(sha256: string): Promise<boolean>
   stop(): Promise<void>
 }
 
@@ -34,8 +34,7 @@ export async function followRecalls(settings: Settings, registry: Registry): Pro
   let failure: SluiceError | null = null
 
   async function take({ key, value, partition, offset }: FollowedRecord): Promise<void> {
-    // Compacted away by somebody: it is told of no other bytes any more.
-    if (value === null) return void recalled.delete(key?.toString('utf8') ?? '')
+    if (value === null) return forget(key)
     try {
       note((await registry.decode<RecallRecord>(RECALLS, value)).value)
     } catch (cause) {
@@ -45,27 +44,48 @@ export async function followRecalls(settings: Settings, registry: Registry): Pro
     }
   }
 
+  /** Taken off the topic by somebody: it is told of no bytes any more. */
+  function forget(key: Buffer | null): void {
+    recalled.delete(key?.toString('utf8') ?? '')
+  }
+
   function note(recall: RecallRecord): void {
     if (isRecalled(recall)) recalled.add(recall.sha256)
     else recalled.delete(recall.sha256)
   }
 
-  function readAll(onValue: (recall: RecallRecord) => void): Promise<void> {
-    return readTopic<RecallRecord>({
+  /** @returns where it ended, by partition */
+  async function readAll(
+    onRecall: (recall: RecallRecord) => void,
+    onTakenOff: (key: Buffer | null) => void = () => undefined,
+  ): Promise<Map<number, number>> {
+    const end = new Map<number, number>()
+    await readTopic<RecallRecord>({
       kafka: createKafka(settings, 'sluice-train-recalls'),
       registry,
       prefix: settings.prefix,
       topic: RECALLS,
-      isWanted: () => true,
-      onValue,
+      isWanted({ key, value, partition, offset }) {
+        if (value !== null) return true
+        onTakenOff(key)
+        end.set(partition, offset + 1)
+        return false
+      },
+      onValue(recall, { partition, offset }) {
+        onRecall(recall)
+        end.set(partition, offset + 1)
+      },
     })
+    return end
   }
 
   // What can not be read at all is told at once; a follower would wait for it.
-  await readAll(note)
+  const from = await readAll(note, forget)
   const follower = followTopic({
     kafka: createKafka(settings, 'sluice-train-recalls'),
     topic: prefixed(settings.prefix, RECALLS),
+    // Told all of it once more, it would for moments take back what was recalled, withdrawn and recalled again.
+    from,
     onRecord: take,
     onTrouble(error) {
       if (error instanceof SluiceError && error.code === 'POSITION_JUMPED') failure = error
@@ -82,10 +102,10 @@ export async function followRecalls(settings: Settings, registry: Registry): Pro
       return recalled.has(sha256)
     },
     count: () => recalled.size,
-    async ask(sha256) {
+    async wasRecalled(sha256) {
       let isIt = false
       await readAll((recall) => {
-        if (recall.sha256 === sha256) isIt = isRecalled(recall)
+        isIt ||= recall.sha256 === sha256
       })
       return isIt
     },

@@ -135,6 +135,18 @@ describe('the clean reader', () => {
     }
   })
 
+  test('what a recall took out of the store is left out also when the recall was withdrawn since', async () => {
+    const partition = 15
+    await write(partition, await cleared(partition, 'withdrawn'), await cleared(partition, 'other'))
+    const sha256 = hash('sha256', bytesOf('withdrawn'))
+    await recall(sha256, 'recalled')
+    await bench.store('clean').remove(sha256)
+    await recall(sha256, 'withdrawn')
+    const { ids, counts, error } = await readAll({ partitions: [partition] })
+    assert.equal(error, null)
+    assert.deepEqual([ids, counts.recalled], [['other'], 1])
+  })
+
   const forgeries: Array<{ what: string; code: string; make: (partition: number) => Promise<CleanItem> }> = [
     {
       what: 'without a receipt',
