@@ -84,18 +84,20 @@ export async function openCleanReader(settings: Settings, options: ReadCleanOpti
   const next = new Map(snapshot.ranges.map(({ partition, from }, index) => [partition, given?.next[index] ?? from]))
   const counts: ReadCounts = { ...(given?.counts ?? { handed: 0, bytes: 0, recalled: 0, repeated: 0 }) }
   let turn = given?.turn ?? null
-  const seen = new DigestSet()
 
   async function* items(): AsyncGenerator<ProvenItem, void> {
-    // What was seen before this reader began is on the topic still.
+    // What was handed out before is on the topic still; what was only read ahead of it has not been seen.
+    const seen = new DigestSet()
     const before = snapshot.ranges.map((range) => ({ ...range, to: next.get(range.partition) ?? range.from }))
     for await (const { item } of cleanRecords(reading, before)) seen.add(nameOf(item))
     const rest = snapshot.ranges.map((range) => ({ ...range, from: next.get(range.partition) ?? range.from }))
-    for await (const looked of ahead(cleanRecords(reading, rest, turn), look)) {
+    for await (const looked of ahead(cleanRecords(reading, rest, turn), (record) => look(record, seen))) {
       const { record, proven, isRepeated } = looked
+      // Where nobody can say, it stays before this one.
+      const isRecalled = proven === null || recalls.has(record.item.payload.reference)
       next.set(record.partition, record.offset + 1)
       turn = partitionAfter(record.partition)
-      if (proven === null || recalls.has(record.item.payload.reference)) counts.recalled += 1
+      if (isRecalled) counts.recalled += 1
       else if (isRepeated) counts.repeated += 1
       else {
         counts.handed += 1
@@ -111,7 +113,7 @@ export async function openCleanReader(settings: Settings, options: ReadCleanOpti
   }
 
   /** Begun in the order of the records; what comes first of two that are the same is handed out. */
-  function look(record: CleanRecord): Promise<Looked> {
+  function look(record: CleanRecord, seen: DigestSet): Promise<Looked> {
     const isRepeated = !seen.add(nameOf(record.item))
     return proveRecord(record, isRepeated, { prove, store, recalls, topic: snapshot.topic })
   }

@@ -16,6 +16,7 @@ import {
   type ReadPosition,
 } from '../../services/train/read-clean.ts'
 import { type Bench, openBench, openScope } from '../integration/harness.ts'
+import { waitFor } from '../integration/waiting.ts'
 import { signedItem } from './signed-items.ts'
 
 const PARTITIONS = 16
@@ -133,6 +134,22 @@ describe('the clean reader', () => {
       assert.deepEqual([...part.ids, ...rest.ids], first.ids, `cut after ${most}`)
       assert.deepEqual(rest.counts, first.counts)
     }
+  })
+
+  test('begun anew after it was left, it goes on behind the last item that was handed out; what was read ahead is not lost', async () => {
+    const partition = 14
+    const names = ['c0', 'c1', 'c2', 'c3']
+    await write(partition, ...(await Promise.all(names.map((name) => cleared(partition, name)))))
+    const reader = await openCleanReader(bench.settings, { partitions: [partition] })
+    const ids: string[] = []
+    try {
+      for await (const { id } of reader.items()) if (ids.push(id) === 1) break
+      for await (const { id } of reader.items()) ids.push(id)
+    } finally {
+      await reader.close()
+    }
+    assert.deepEqual(ids, names)
+    assert.deepEqual({ ...reader.counts(), bytes: 0 }, { handed: 4, bytes: 0, recalled: 0, repeated: 0 })
   })
 
   test('what a recall took out of the store is left out also when the recall was withdrawn since', async () => {
@@ -288,6 +305,40 @@ describe('the clean reader', () => {
     })
     const elsewhere = { ...bench.settings, keyring: join(bench.folder, 'none.json') }
     await assert.rejects(openCleanReader(elsewhere), { code: 'CONFIG_INVALID', message: /there is no keyring/ })
+  })
+
+  // The last one: nobody can read the recalls afterwards.
+  test('where nobody can say whether an item was recalled, the position stays before it', async () => {
+    const partition = 1
+    const current = readSigningKey(bench.settings.signingKey)
+    const { snapshot } = (await readAll({ partitions: [partition] }, 0)).position
+    const from = snapshot.ranges[0]?.to ?? 0
+    // More than are proven ahead before the recalls become unreadable.
+    const names = Array.from({ length: 300 }, (_, index) => `d${index}`)
+    await write(partition, ...(await Promise.all(names.map((name) => cleared(partition, name, undefined, current)))))
+    const ranges = [{ partition, from, to: from + names.length }]
+    const counts = { handed: 0, bytes: 0, recalled: 0, repeated: 0 }
+    const reader = await openCleanReader(bench.settings, {
+      position: { snapshot: { ...snapshot, ranges }, next: [from], turn: null, counts },
+    })
+    try {
+      const items = reader.items()
+      const ids: string[] = []
+      const handNext = async () => ids.push((await items.next()).value?.id ?? '')
+      await handNext()
+      await bench.produce('gate.recalls', [{ key: 'x', partition: 0, value: Buffer.from('not Avro') }])
+      const error = await waitFor('it has met what is no recall', () =>
+        handNext().then(
+          () => null,
+          (thrown: unknown) => thrown,
+        ),
+      )
+      assert.ok(error instanceof SluiceError && error.code === 'MESSAGE_UNDECODABLE')
+      assert.deepEqual(ids, names.slice(0, ids.length))
+      assert.deepEqual(reader.position().next, [from + ids.length])
+    } finally {
+      await reader.close()
+    }
   })
 })
 
