@@ -50,7 +50,7 @@ export type CleanReader = {
   /**
    * Hands out one proven item after the other. Bytes are read ahead only as far as they are asked for.
    * @throws {SluiceError} RECEIPT_*, KEY_*, PAYLOAD_TAMPERED or PAYLOAD_MISSING, naming the item, when something is not what a gate has cleared: nothing
-   *   behind it is handed out; MESSAGE_UNDECODABLE; BROKER_UNREACHABLE, STORE_UNREACHABLE, REGISTRY_UNREACHABLE
+   *   behind it is handed out; POSITION_JUMPED when some of the snapshot has gone meanwhile; MESSAGE_UNDECODABLE; BROKER_UNREACHABLE, STORE_UNREACHABLE, REGISTRY_UNREACHABLE
    */
   items(): AsyncGenerator<ProvenItem, void>
   /** Behind the last item that was handed out. */
@@ -105,6 +105,8 @@ export async function openCleanReader(settings: Settings, options: ReadCleanOpti
         yield proven
       }
     }
+    // What is taken off the topic while it is read looks like its end, or like the marks of transactions.
+    await checkSnapshot(settings, snapshot)
   }
 
   function partitionAfter(partition: number): number | null {

@@ -8,6 +8,7 @@ import { SluiceError } from '../../services/domain/errors.ts'
 import { keyId } from '../../services/domain/keyring.ts'
 import type { Receipt } from '../../services/domain/receipt.ts'
 import type { CleanItem, RecallRecord } from '../../services/domain/records.ts'
+import { createKafka, withAdmin } from '../../services/platform/kafka/client.ts'
 import { readSigningKey, type SigningKey } from '../../services/platform/signing-key.ts'
 import {
   openCleanReader,
@@ -19,7 +20,7 @@ import { type Bench, openBench, openScope } from '../integration/harness.ts'
 import { waitFor } from '../integration/waiting.ts'
 import { signedItem } from './signed-items.ts'
 
-const PARTITIONS = 16
+const PARTITIONS = 17
 /** Of the door that these items are said to have come from. */
 let doorOffset = 0
 
@@ -164,6 +165,26 @@ describe('the clean reader', () => {
     assert.deepEqual([ids, counts.recalled], [['other'], 1])
   })
 
+  test('what is taken off the topic while it is read is missed', async () => {
+    const partition = 16
+    await write(partition, await cleared(partition, 'taken'), await cleared(partition, 'left'))
+    const reader = await openCleanReader(bench.settings, { partitions: [partition] })
+    const topic = bench.topic('gate.clean')
+    try {
+      await withAdmin(createKafka(bench.settings, 'read-clean-test'), async (admin) => {
+        // The client has to have asked for the topic before.
+        await admin.fetchTopicOffsets(topic)
+        await admin.deleteTopicRecords({ topic, partitions: [{ partition, offset: '1' }] })
+      })
+      await assert.rejects(Array.fromAsync(reader.items()), {
+        code: 'POSITION_JUMPED',
+        message: /the snapshot has offsets 0 to 2, but there is offsets 1 to 2/,
+      })
+    } finally {
+      await reader.close()
+    }
+  })
+
   const forgeries: Array<{ what: string; code: string; make: (partition: number) => Promise<CleanItem> }> = [
     {
       what: 'without a receipt',
@@ -301,7 +322,7 @@ describe('the clean reader', () => {
     }
     await assert.rejects(openCleanReader(bench.settings, { partitions: [PARTITIONS] }), {
       code: 'USAGE',
-      message: /has no partition 16: expected 0 to 15/,
+      message: /has no partition 17: expected 0 to 16/,
     })
     const elsewhere = { ...bench.settings, keyring: join(bench.folder, 'none.json') }
     await assert.rejects(openCleanReader(elsewhere), { code: 'CONFIG_INVALID', message: /there is no keyring/ })
