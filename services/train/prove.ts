@@ -3,7 +3,7 @@ import { isItemId } from '../domain/envelope.ts'
 import { type EvidenceFault, evidenceFaults, SluiceError } from '../domain/errors.ts'
 import { createKeyLookup, type Keyring } from '../domain/keyring.ts'
 import { createReceiptCheck, mismatch, type Receipt, type ReceiptFault } from '../domain/receipt.ts'
-import type { CleanItem } from '../domain/records.ts'
+import type { CleanItem, Coordinates } from '../domain/records.ts'
 
 /** What is claimed to have been cleared: a record of the clean topic, or an item of an exported dataset. */
 export type Claim = {
@@ -11,6 +11,8 @@ export type Claim = {
   place: string
   /** null where the place gives it none */
   key: string | null
+  /** the partition of the door that all items of this place have come through; null where the place does not tell */
+  door: Omit<Coordinates, 'offset'> | null
   item: CleanItem
 }
 
@@ -32,11 +34,19 @@ export function createProve(keyring: Keyring): Prove {
   const checkReceipt = createReceiptCheck(createKeyLookup(keyring))
   return {
     async claim(claim) {
-      const { item, key } = claim
+      const { item, key, door } = claim
       const receipt = await checkReceipt(item.receipt)
       if (typeof receipt === 'string') throw refusal(receipt, claim)
       const wrong = mismatch(receipt, item) ?? (key !== null && key !== item.id ? 'key' : null)
       if (wrong !== null) throw refusal('RECEIPT_MISMATCH', claim, `its ${wrong} is not what was signed`)
+      // A gate of another cluster or prefix may have the same key, and judge by a policy that nobody trains by.
+      if (door !== null && !isThrough(door, receipt.input)) {
+        throw refusal(
+          'RECEIPT_MISMATCH',
+          claim,
+          'it was signed for an item of another door than the one before this place',
+        )
+      }
       return receipt
     },
     bytes(claim, { payload }, bytes) {
@@ -44,6 +54,10 @@ export function createProve(keyring: Keyring): Prove {
       throw refusal('PAYLOAD_TAMPERED', claim)
     },
   }
+}
+
+function isThrough(door: Omit<Coordinates, 'offset'>, input: Coordinates): boolean {
+  return door.cluster === input.cluster && door.topic === input.topic && door.partition === input.partition
 }
 
 /** Whoever wrote it may have put anything where its id belongs. */

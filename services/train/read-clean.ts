@@ -4,6 +4,7 @@ import { DigestSet } from '../domain/digest-set.ts'
 import { SluiceError } from '../domain/errors.ts'
 import type { Receipt } from '../domain/receipt.ts'
 import type { CleanItem } from '../domain/records.ts'
+import { DOOR, prefixed } from '../domain/topics.ts'
 import { readKeyring } from '../platform/keyring-file.ts'
 import { createRegistry } from '../platform/registry.ts'
 import type { Settings } from '../platform/settings.ts'
@@ -12,7 +13,7 @@ import type { Store } from '../platform/stores/store.ts'
 import { type CleanRecord, cleanRecords } from './clean-records.ts'
 import { type Claim, createProve, type Prove } from './prove.ts'
 import { followRecalls, type Recalls } from './recalls.ts'
-import { checkSnapshot, snapshotNow, snapshotSchema } from './snapshot.ts'
+import { checkSnapshot, type Snapshot, snapshotNow, snapshotSchema } from './snapshot.ts'
 
 /** Items whose bytes are read and hashed ahead of the one that is handed out, and their bytes together. */
 const MOST_AHEAD = 32
@@ -117,7 +118,13 @@ export async function openCleanReader(settings: Settings, options: ReadCleanOpti
   /** Begun in the order of the records; what comes first of two that are the same is handed out. */
   function look(record: CleanRecord, seen: DigestSet): Promise<Looked> {
     const isRepeated = !seen.add(nameOf(record.item))
-    return proveRecord(record, isRepeated, { prove, store, recalls, topic: snapshot.topic })
+    return proveRecord(record, isRepeated, {
+      prove,
+      store,
+      recalls,
+      snapshot,
+      doorTopic: prefixed(settings.prefix, DOOR),
+    })
   }
 
   return {
@@ -141,11 +148,13 @@ type Looked = { record: CleanRecord; proven: ProvenItem | null; isRepeated: bool
 async function proveRecord(
   record: CleanRecord,
   isRepeated: boolean,
-  parts: { prove: Prove; store: Pick<Store, 'read'>; recalls: Recalls; topic: string },
+  parts: { prove: Prove; store: Pick<Store, 'read'>; recalls: Recalls; snapshot: Snapshot; doorTopic: string },
 ): Promise<Looked> {
-  const { prove, store, recalls } = parts
+  const { prove, store, recalls, snapshot, doorTopic } = parts
   const { partition, offset, item, key } = record
-  const claim: Claim = { place: `${parts.topic}/${partition}/${offset}`, key: key ?? '', item }
+  // What a gate writes goes to the partition that it has read.
+  const door = { cluster: snapshot.cluster, topic: doorTopic, partition }
+  const claim: Claim = { place: `${snapshot.topic}/${partition}/${offset}`, key: key ?? '', door, item }
   const receipt = await prove.claim(claim)
   const { sha256, size } = receipt.payload
   const nothing = { record, isRepeated, bytes: 0 }

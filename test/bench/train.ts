@@ -9,6 +9,7 @@ import { withProgress } from '../../services/platform/progress.ts'
 import { readSigningKey } from '../../services/platform/signing-key.ts'
 import { asTable } from '../../services/platform/table.ts'
 import { openCleanReader } from '../../services/train/read-clean.ts'
+import { snapshotNow } from '../../services/train/snapshot.ts'
 import { type Bench, openBench, openScope } from '../integration/harness.ts'
 import { photograph } from '../integration/items.ts'
 import { signedItem } from '../train/signed-items.ts'
@@ -75,6 +76,7 @@ async function clear(bench: Bench): Promise<number> {
   const photographs = (['nagasaki-boats', 'locomotion-house-cat', 'allium-oreophilum'] as const).map(photograph)
   const store = bench.store('clean')
   await store.make()
+  const { cluster } = await snapshotNow(bench.settings)
   let written = 0
   for (let from = 0; from < items; from += 100) {
     const some = Array.from({ length: Math.min(100, items - from) }, (_, n) => from + n)
@@ -86,7 +88,7 @@ async function clear(bench: Bench): Promise<number> {
     })
     await store.writeAll(objects)
     const messages = objects.map(async ({ n, bytes }) => {
-      const input = { cluster: 'bench', topic: bench.topic('crawl.items'), partition: n % PARTITIONS, offset: n }
+      const input = { cluster, topic: bench.topic('crawl.items'), partition: n % PARTITIONS, offset: n }
       const item = await signedItem(key, { id: `item-${n}`, bytes, input })
       return { key: item.id, partition: n % PARTITIONS, value: await bench.registry.encode('gate.clean', item) }
     })

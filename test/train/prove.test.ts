@@ -18,7 +18,8 @@ const bytes = Buffer.from('the bytes of a picture, as they were checked')
 const input = { cluster: 'c', topic: 'crawl.items', partition: 3, offset: 14 }
 const item = await signedItem(key, { id: 'boat', bytes, input })
 const place = 'gate.clean/3/7'
-const claimOf = (other: CleanItem) => ({ place, key: other.id, item: other })
+const { offset: _, ...door } = input
+const claimOf = (other: CleanItem) => ({ place, key: other.id, door, item: other })
 
 test('what a gate has signed is proven, with its bytes', async () => {
   const receipt = await prove.claim(claimOf(item))
@@ -31,7 +32,7 @@ test('with any one bit flipped of what lies on the topic, nothing is proven', as
   for (let bit = 0; bit < message.length * 8; bit++) {
     const other = decoded(flip(message, bit))
     if (other === null) continue
-    await assert.rejects(prove.claim({ place, key: 'boat', item: other }), isRefusal, `bit ${bit}`)
+    await assert.rejects(prove.claim({ place, key: 'boat', door: null, item: other }), isRefusal, `bit ${bit}`)
   }
 
   function decoded(flipped: Buffer): CleanItem | null {
@@ -57,17 +58,29 @@ test('with any one bit of the payload flipped, or a byte more or less, the bytes
 })
 
 test('under another key than its id, it is not what was signed', async () => {
-  await assert.rejects(prove.claim({ place, key: 'ship', item }), {
+  await assert.rejects(prove.claim({ place, key: 'ship', door, item }), {
     code: 'RECEIPT_MISMATCH',
     message: /its key is not/,
   })
+})
+
+test('what came through another door is not what lies behind this one, whoever signed for it', async () => {
+  await prove.claim({ ...claimOf(item), door: null })
+  for (const other of [{ cluster: 'd' }, { topic: 'test.crawl.items' }, { partition: 4 }]) {
+    await assert.rejects(prove.claim({ ...claimOf(item), door: { ...door, ...other } }), {
+      code: 'RECEIPT_MISMATCH',
+      message: /another door/,
+    })
+  }
 })
 
 test('what is told of a forged item holds nothing that its forger chose, but a proper id', async () => {
   await fc.assert(
     fc.asyncProperty(fc.string({ unit: 'binary', minLength: 1 }), fc.string(), async (id, caption) => {
       const forged = { ...item, id, training: { ...item.training, caption } }
-      const error: unknown = await prove.claim({ place, key: id, item: forged }).catch((thrown: unknown) => thrown)
+      const error: unknown = await prove
+        .claim({ place, key: id, door, item: forged })
+        .catch((thrown: unknown) => thrown)
       assert.ok(error instanceof SluiceError)
       const proper = /^[A-Za-z0-9._-]{1,64}$/.test(id)
       assert.equal(error.message.startsWith(proper ? `item ${id} at ` : 'an item without a proper id at '), true)

@@ -16,6 +16,7 @@ import {
   type ReadCounts,
   type ReadPosition,
 } from '../../services/train/read-clean.ts'
+import { snapshotNow } from '../../services/train/snapshot.ts'
 import { type Bench, openBench, openScope } from '../integration/harness.ts'
 import { waitFor } from '../integration/waiting.ts'
 import { signedItem } from './signed-items.ts'
@@ -28,11 +29,13 @@ describe('the clean reader', () => {
   const scope = openScope('read-clean')
   let bench: Bench
   let key: SigningKey
+  let cluster: string
 
   before(async () => {
     bench = await openBench(scope, { partitions: PARTITIONS })
     await bench.store('clean').make()
     key = readSigningKey(bench.settings.signingKey)
+    cluster = (await snapshotNow(bench.settings)).cluster
     scope.passed = true
   })
   after(() => scope.close())
@@ -48,10 +51,11 @@ describe('the clean reader', () => {
     bytes = bytesOf(id),
     by = key,
     changes: Partial<Receipt> = {},
+    from: Partial<CleanItem['input']> = {},
   ): Promise<CleanItem> {
     await bench.store('clean').write(hash('sha256', bytes), bytes)
     doorOffset += 1
-    const input = { cluster: 'c', topic: bench.topic('crawl.items'), partition, offset: doorOffset }
+    const input = { cluster, topic: bench.topic('crawl.items'), partition, offset: doorOffset, ...from }
     return await signedItem(by, { id, bytes, input }, changes)
   }
 
@@ -206,6 +210,11 @@ describe('the clean reader', () => {
         ...(await cleared(partition, 'forged')),
         receipt: (await cleared(partition, 'forged')).receipt,
       }),
+    },
+    {
+      what: 'that another gate has cleared, with the same key',
+      code: 'RECEIPT_MISMATCH',
+      make: (partition) => cleared(partition, 'forged', undefined, key, {}, { topic: 'test.crawl.items' }),
     },
     {
       what: "signed with the forger's own key",
