@@ -15,7 +15,7 @@ const SILENCE_MS = 60_000
 export type Recalls = {
   /**
    * Whether these bytes have been recalled, as far as is known by now.
-   * @throws {SluiceError} BROKER_UNREACHABLE when the topic could not be followed for a minute; MESSAGE_UNDECODABLE
+   * @throws {SluiceError} BROKER_UNREACHABLE when the topic could not be followed to its end for a minute; MESSAGE_UNDECODABLE
    */
   has(sha256: string): boolean
   /** How many there are. */
@@ -95,8 +95,8 @@ export async function followRecalls(settings: Settings, registry: Registry): Pro
   return {
     has(sha256) {
       if (failure !== null) throw failure
-      if (follower.silence() > SILENCE_MS) {
-        const sentence = `no broker has said for ${SILENCE_MS / 1000} s what was recalled: nothing more is handed out without that`
+      if (follower.behind() > SILENCE_MS) {
+        const sentence = `for ${SILENCE_MS / 1000} s it could not be read to its end what was recalled: nothing more is handed out without that`
         throw new SluiceError('BROKER_UNREACHABLE', sentence)
       }
       return recalled.has(sha256)

@@ -67,6 +67,11 @@ export type TopicFollower = {
   reachedEnd: Promise<void>
   /** Milliseconds since the cluster last said that the topic is there and as long as it was. */
   silence(): number
+  /**
+   * Milliseconds since the cluster was last asked for an end that has been reached: all that was committed then has been handed over. Grows too
+   * where the cluster answers, but records do not come, or can not be handled.
+   */
+  behind(): number
   /** Where it stands, once the end was reached; null where nothing has been read, or the topic has several partitions. */
   mark(): ReadMark | null
   stop(): Promise<void>
@@ -94,6 +99,13 @@ export function followTopic(options: FollowTopicOptions): TopicFollower {
   const stopping = new AbortController()
   let lastBatch: Promise<void> = Promise.resolve()
   let seenAt = performance.now()
+  let wholeAt = seenAt
+  /** the ends that the cluster told last, and when it was asked */
+  let told: { at: number; ends: ReadonlyArray<{ partition: number; high: string }> } | null = null
+
+  function noteWhole(): void {
+    if (told?.ends.every(({ partition, high }) => (positions.get(partition) ?? 0) >= Number(high))) wholeAt = told.at
+  }
 
   function moveTo(partition: number, position: number): void {
     const before = positions.get(partition) ?? 0
@@ -205,6 +217,7 @@ export function followTopic(options: FollowTopicOptions): TopicFollower {
     await admin.connect()
     // Where the topic grows, records are read that are newer than an answer that is on its way.
     const before = new Map(positions)
+    const at = performance.now()
     const all = await admin.fetchTopicOffsets(topic)
     const found = all.filter(({ partition }) => only === undefined || partition === only)
     if (ends === null && after !== undefined) checkBounds(found, after)
@@ -212,6 +225,8 @@ export function followTopic(options: FollowTopicOptions): TopicFollower {
       if (Number(high) < (before.get(partition) ?? 0)) throw lose()
       positions.set(partition, Math.max(Number(low), positions.get(partition) ?? 0))
     }
+    noteWhole()
+    told = { at, ends: found }
     if (ends === null) {
       begins = new Map(found.map(({ partition, low }) => [partition, Number(low)]))
       ends = new Map(
@@ -318,6 +333,10 @@ export function followTopic(options: FollowTopicOptions): TopicFollower {
   return {
     reachedEnd: end.promise,
     silence: () => performance.now() - seenAt,
+    behind() {
+      noteWhole()
+      return performance.now() - wholeAt
+    },
     mark() {
       const low = begins.get(0)
       if (!isAtEnd || lastRecord === null || low === undefined || begins.size > 1) return null

@@ -89,6 +89,19 @@ test('control records at the end and aborted records do not keep the end away, a
   assert.deepEqual(keys(), ['kept'])
 })
 
+test('while what is there can not be handled it is behind, though the cluster answers', async (t) => {
+  const bench = await openBench(t, { partitions: 1 })
+  const [kafka, topic] = [createKafka(bench.settings, 'follower'), bench.topic('crawl.items')]
+  const handled = Promise.withResolvers<void>()
+  await bench.produce('crawl.items', [{ key: 'a', value: 'x' }])
+  const follower = followTopic({ kafka, topic, onRecord: () => handled.promise })
+  t.after(() => follower.stop())
+  await waitFor('it is behind', () => follower.behind() - follower.silence() > 4000, { seconds: 60 })
+  handled.resolve()
+  await follower.reachedEnd
+  await waitFor('it has caught up', () => follower.behind() - follower.silence() < 1000, { seconds: 60 })
+})
+
 test('a follower goes on where another one stood, unless that is no longer there, or not all of what is behind it', async (t) => {
   const bench = await openBench(t, { partitions: 1 })
   const [kafka, topic] = [createKafka(bench.settings, 'follower'), bench.topic('crawl.items')]
