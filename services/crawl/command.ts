@@ -1,7 +1,8 @@
 import { Command, Option } from 'commander'
 import { SluiceError } from '../domain/errors.ts'
 import { DOOR, prefixed } from '../domain/topics.ts'
-import { createKafka, withAdmin } from '../platform/kafka/client.ts'
+import { createKafka } from '../platform/kafka/client.ts'
+import { topicBounds } from '../platform/kafka/topic-bounds.ts'
 import { showProgress } from '../platform/progress.ts'
 import { readPolicy } from '../platform/read-policy.ts'
 import { keepYoungSpaceSmall } from '../platform/release-memory.ts'
@@ -189,13 +190,8 @@ async function run(what: Import): Promise<ImportCounts> {
 
 /** By partition of the door: behind its last message. */
 async function doorEnds(settings: Settings): Promise<Map<number, number>> {
-  const topic = prefixed(settings.prefix, DOOR)
-  const ends = await withAdmin(createKafka(settings, 'sluice-crawl'), (admin) => admin.fetchTopicOffsets(topic)).catch(
-    (cause: unknown) => {
-      throw cause instanceof SluiceError ? cause : new SluiceError('BROKER_UNREACHABLE', undefined, { cause })
-    },
-  )
-  return new Map(ends.map(({ partition, high }) => [partition, Number(high)]))
+  const { bounds } = await topicBounds(createKafka(settings, 'sluice-crawl'), prefixed(settings.prefix, DOOR))
+  return new Map(bounds.map(({ partition, high }) => [partition, high]))
 }
 
 function countsTable(counts: ImportCounts): string {

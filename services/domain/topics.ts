@@ -18,6 +18,9 @@ export const topics = Object.keys(topicSchemas) as Topic[]
 /** The one way in. */
 export const DOOR = 'crawl.items' satisfies Topic
 
+/** The consumer group of all gates, by which the door is read. */
+export const GATE_GROUP = 'gate'
+
 /** A topic's name on the cluster. Topics, groups and transactional ids all take the one prefix. */
 export function prefixed(prefix: string, name: string): string {
   return prefix + name

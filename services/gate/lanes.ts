@@ -1,16 +1,13 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Producer } from 'kafkajs'
 import { SluiceError } from '../domain/errors.ts'
-import { prefixed } from '../domain/topics.ts'
+import { GATE_GROUP, prefixed } from '../domain/topics.ts'
 import { createKafka } from '../platform/kafka/client.ts'
 import { mendGroupMembership } from '../platform/kafka/group-membership.ts'
 import { keepHeaderOrder } from '../platform/kafka/header-order.ts'
 import type { Settings } from '../platform/settings.ts'
 import { createLane, type Lane, type LaneParts, TRANSACTION_MS, type Waiting } from './lane.ts'
 import { endsOf, positionOf } from './position.ts'
-
-/** Name of the gate's consumer group, without prefix. */
-export const GATE_GROUP = 'gate'
 
 export type Lanes = {
   waiting(): Waiting[]

@@ -3,9 +3,9 @@ import type { Policy } from '../domain/judge/policy.ts'
 import { createListPlan, type ListChange, type ListPlan } from '../domain/list-plan.ts'
 import type { VerdictRecord } from '../domain/records.ts'
 import { prefixed } from '../domain/topics.ts'
-import { createKafka, withAdmin } from '../platform/kafka/client.ts'
-import { topicFailure } from '../platform/kafka/kafka-failure.ts'
+import { createKafka } from '../platform/kafka/client.ts'
 import { readTopic } from '../platform/kafka/read-topic.ts'
+import { topicBounds } from '../platform/kafka/topic-bounds.ts'
 import { readPolicy } from '../platform/read-policy.ts'
 import { createRegistry } from '../platform/registry.ts'
 import type { Settings } from '../platform/settings.ts'
@@ -52,15 +52,11 @@ export async function planChange(
 
 async function newest(settings: Settings, last: number): Promise<{ from: Map<number, number>; total: number }> {
   const topic = prefixed(settings.prefix, 'gate.verdicts')
-  const offsets = await withAdmin(createKafka(settings, 'sluice-lists-plan'), (admin) =>
-    admin.fetchTopicOffsets(topic),
-  ).catch((cause: unknown) => {
-    throw topicFailure(cause, topic)
-  })
-  const each = Math.ceil(last / Math.max(1, offsets.length))
-  const begun = offsets.map(({ partition, low, high }) => {
-    const from = Math.max(Number(low), Number(high) - each)
-    return { partition, from, length: Number(high) - from }
+  const { bounds } = await topicBounds(createKafka(settings, 'sluice-lists-plan'), topic)
+  const each = Math.ceil(last / Math.max(1, bounds.length))
+  const begun = bounds.map(({ partition, low, high }) => {
+    const from = Math.max(low, high - each)
+    return { partition, from, length: high - from }
   })
   return {
     from: new Map(begun.map(({ partition, from }) => [partition, from])),

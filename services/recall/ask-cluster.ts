@@ -1,6 +1,6 @@
 import { prefixed } from '../domain/topics.ts'
-import { createKafka, withAdmin } from '../platform/kafka/client.ts'
-import { topicFailure } from '../platform/kafka/kafka-failure.ts'
+import { createKafka } from '../platform/kafka/client.ts'
+import { topicBounds } from '../platform/kafka/topic-bounds.ts'
 import type { Settings } from '../platform/settings.ts'
 import type { Positions } from './progress.ts'
 
@@ -9,14 +9,7 @@ import type { Positions } from './progress.ts'
  * @throws {SluiceError} BROKER_UNREACHABLE, TOPICS_MISSING
  */
 export async function askCluster(settings: Settings): Promise<{ id: string; ends: Positions }> {
-  const topic = prefixed(settings.prefix, 'gate.verdicts')
-  try {
-    return await withAdmin(createKafka(settings, 'sluice-recall'), async (admin) => {
-      const { clusterId } = await admin.describeCluster()
-      const ends = await admin.fetchTopicOffsets(topic)
-      return { id: clusterId, ends: new Map(ends.map(({ partition, high }) => [partition, Number(high)])) }
-    })
-  } catch (cause) {
-    throw topicFailure(cause, topic)
-  }
+  const kafka = createKafka(settings, 'sluice-recall')
+  const { cluster, bounds } = await topicBounds(kafka, prefixed(settings.prefix, 'gate.verdicts'))
+  return { id: cluster, ends: new Map(bounds.map(({ partition, high }) => [partition, high])) }
 }

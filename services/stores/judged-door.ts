@@ -1,12 +1,9 @@
 import { SluiceError } from '../domain/errors.ts'
-import { DOOR, prefixed } from '../domain/topics.ts'
+import { DOOR, GATE_GROUP, prefixed } from '../domain/topics.ts'
 import { createKafka, withAdmin } from '../platform/kafka/client.ts'
 import { topicFailure } from '../platform/kafka/kafka-failure.ts'
 import { topicSettings } from '../platform/kafka/topic-settings.ts'
 import type { Settings } from '../platform/settings.ts'
-
-/** The group of all gates. */
-const GATE_GROUP = 'gate'
 
 /**
  * The time before which nothing of the intake store is needed: the door keeps no record from before it, and all that came before it is judged.

@@ -1,9 +1,9 @@
 import { SluiceError } from '../domain/errors.ts'
 import type { CleanItem, HeldItem, RecallRecord, VerdictRecord } from '../domain/records.ts'
 import { prefixed, type Topic } from '../domain/topics.ts'
-import { createKafka, withAdmin } from '../platform/kafka/client.ts'
-import { topicFailure } from '../platform/kafka/kafka-failure.ts'
+import { createKafka } from '../platform/kafka/client.ts'
 import { readTopic } from '../platform/kafka/read-topic.ts'
+import { topicBounds } from '../platform/kafka/topic-bounds.ts'
 import type { Registry } from '../platform/registry.ts'
 import type { Settings } from '../platform/settings.ts'
 
@@ -119,20 +119,16 @@ function isAmong(sorted: BigUint64Array, wanted: bigint): boolean {
 
 /** How many records there are, control records included; all of them have to be there. */
 async function countRecords(settings: Settings, of: readonly Source[]): Promise<number> {
-  return await withAdmin(createKafka(settings, 'sluice-stores'), async (admin) => {
-    let sum = 0
-    for (const { topic, isWhole } of of) {
-      const name = prefixed(settings.prefix, topic)
-      const ends = await admin.fetchTopicOffsets(name).catch((cause: unknown) => {
-        throw topicFailure(cause, name)
-      })
-      for (const { partition, low, high } of ends) {
-        sum += Number(high) - Number(low)
-        if (!isWhole || low === '0') continue
-        const sentence = `${name}, partition ${partition}, begins at ${low}: expected all records from the first one on, or nobody knows what they refer to`
-        throw new SluiceError('CONFIG_INVALID', sentence)
-      }
+  let sum = 0
+  for (const { topic, isWhole } of of) {
+    const name = prefixed(settings.prefix, topic)
+    const { bounds } = await topicBounds(createKafka(settings, 'sluice-stores'), name)
+    for (const { partition, low, high } of bounds) {
+      sum += high - low
+      if (!isWhole || low === 0) continue
+      const sentence = `${name}, partition ${partition}, begins at ${low}: expected all records from the first one on, or nobody knows what they refer to`
+      throw new SluiceError('CONFIG_INVALID', sentence)
     }
-    return sum
-  })
+  }
+  return sum
 }

@@ -1,13 +1,9 @@
-import { setTimeout as wait } from 'node:timers/promises'
 import { z } from 'zod'
 import { SluiceError } from '../domain/errors.ts'
 import { prefixed, type Topic } from '../domain/topics.ts'
-import { createKafka, withAdmin } from '../platform/kafka/client.ts'
-import { isPassing, isRefusal, topicFailure } from '../platform/kafka/kafka-failure.ts'
+import { createKafka } from '../platform/kafka/client.ts'
+import { type PartitionBounds, topicBounds } from '../platform/kafka/topic-bounds.ts'
 import type { Settings } from '../platform/settings.ts'
-
-const PATIENCE_MS = 20_000
-const RETRY_MS = 200
 
 export const CLEAN = 'gate.clean' satisfies Topic
 
@@ -62,23 +58,7 @@ export async function checkSnapshot(settings: Settings, snapshot: Snapshot): Pro
   }
 }
 
-type Bounds = { partition: number; low: number; high: number }
-
-/** A broker that has just become a partition's leader, or ceased to be, says so for a moment: nobody's reading ends by that. */
-async function boundsNow(settings: Settings): Promise<{ cluster: string; topic: string; bounds: Bounds[] }> {
+async function boundsNow(settings: Settings): Promise<{ cluster: string; topic: string; bounds: PartitionBounds[] }> {
   const topic = prefixed(settings.prefix, CLEAN)
-  const patienceUntil = performance.now() + PATIENCE_MS
-  return await withAdmin(createKafka(settings, 'sluice-train'), async (admin) => {
-    for (;;) {
-      try {
-        const [{ clusterId }, found] = await Promise.all([admin.describeCluster(), admin.fetchTopicOffsets(topic)])
-        const bounds = found.map(({ partition, low, high }) => ({ partition, low: Number(low), high: Number(high) }))
-        return { cluster: clusterId, topic, bounds: bounds.sort((a, b) => a.partition - b.partition) }
-      } catch (error) {
-        const mayPass = isPassing(error) && !isRefusal(error, 'UNKNOWN_TOPIC_OR_PARTITION')
-        if (!mayPass || performance.now() > patienceUntil) throw topicFailure(error, topic)
-        await wait(RETRY_MS)
-      }
-    }
-  })
+  return { topic, ...(await topicBounds(createKafka(settings, 'sluice-train'), topic)) }
 }
