@@ -46,7 +46,7 @@ await runCli({
     load: async () => (await import('./recall/command.ts')).recallCommand(),
   },
   train: {
-    summary: 'read what is cleared, and prove it',
+    summary: 'export what was cleared, and prove what an export holds',
     load: async () => (await import('./train/command.ts')).trainCommand(),
   },
   trace: {

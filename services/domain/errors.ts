@@ -103,7 +103,7 @@ export const evidenceFaults = {
   KEY_UNKNOWN: 'the key that signed the receipt is not on the keyring',
   KEY_RETIRED: 'the receipt was signed when its key did not count: before it was made, or after it was retired',
   KEY_REVOKED: 'the key that signed the receipt was revoked, and nothing that it ever signed holds',
-  PAYLOAD_TAMPERED: 'the bytes in the clean store are not those that were checked',
+  PAYLOAD_TAMPERED: 'the bytes are not those that were checked',
 } as const
 export type EvidenceFault = keyof typeof evidenceFaults
 

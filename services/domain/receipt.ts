@@ -85,6 +85,12 @@ export function mismatch(receipt: Receipt, item: Omit<CleanItem, 'receipt'>): st
   return told.find(([, signed, found]) => signed !== found)?.[0] ?? null
 }
 
+/** What a receipt says, whoever has signed it: nothing of it is proven. null where it is none. */
+export function unprovenReceipt(text: string): Receipt | null {
+  const signed = parseDsse(text)
+  return signed === null ? null : receiptOf(signed.body.toString('utf8'))
+}
+
 function receiptOf(text: string): Receipt | null {
   try {
     const parsed = receiptSchema.safeParse(JSON.parse(text))

@@ -5,7 +5,7 @@ import { dirname } from 'node:path'
  * Writes a file whole or not at all, in a folder that is made where there is none; when it resolves, it survives a crash.
  * @param mode of the file, less what the process leaves out
  */
-export async function writeDurably(path: string, text: string, mode = 0o666): Promise<void> {
+export async function writeDurably(path: string, text: string | Uint8Array, mode = 0o666): Promise<void> {
   await mkdir(dirname(path), { recursive: true })
   const beside = `${path}.${process.pid}`
   const handle = await open(beside, 'w', mode)

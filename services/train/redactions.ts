@@ -1,0 +1,38 @@
+import { createReadStream, existsSync } from 'node:fs'
+import { join } from 'node:path'
+import { z } from 'zod'
+import { readLines } from '../platform/read-lines.ts'
+import { writeDurably } from '../platform/write-durably.ts'
+
+/** Beside the dataset: what was taken out of it, and why. */
+export const REDACTIONS_FILE = 'redacted.jsonl'
+const LONGEST_LINE = 4096
+
+const redactionSchema = z.strictObject({
+  key: z.string().regex(/^[0-9a-f]{32}$/),
+  shard: z.string(),
+  sha256: z.string().regex(/^[0-9a-f]{64}$/),
+  recall: z.strictObject({
+    cluster: z.string(),
+    topic: z.string(),
+    partition: z.int(),
+    offset: z.int(),
+    state: z.string(),
+    recalledAt: z.int(),
+  }),
+})
+/** An item that was taken out. @property recall the record that took it back */
+export type Redaction = z.infer<typeof redactionSchema>
+
+/** What was taken out so far. @throws {Error} where a line is none, or the file can't be read */
+export async function* readRedactions(file: string): AsyncGenerator<Redaction> {
+  if (!existsSync(file)) return
+  for await (const { bytes } of readLines(createReadStream(file), LONGEST_LINE)) {
+    yield redactionSchema.parse(JSON.parse(bytes.toString('utf8')))
+  }
+}
+
+/** Writes all of them, durably. */
+export async function writeRedactions(folder: string, redactions: readonly Redaction[]): Promise<void> {
+  await writeDurably(join(folder, REDACTIONS_FILE), redactions.map((one) => `${JSON.stringify(one)}\n`).join(''))
+}
