@@ -28,7 +28,12 @@ export function ringOf({ id, key }: TestKey, change: Partial<KnownKey> = {}): Ke
 }
 
 /** An item as a gate would have cleared it. @param number makes it another one: id, bytes, coordinates */
-export async function newItem(number: number, key: TestKey, change: Partial<CleanItem> = {}): Promise<NewItem> {
+export async function newItem(
+  number: number,
+  key: TestKey,
+  change: Partial<CleanItem> = {},
+  signedAt = SIGNED_AT + number,
+): Promise<NewItem> {
   const bytes = Buffer.from(`harmless bytes, number ${number} `.repeat(1 + (number % 40)))
   const envelope = {
     ...emptyEnvelope(),
@@ -64,7 +69,7 @@ export async function newItem(number: number, key: TestKey, change: Partial<Clea
     policyHash: hash('sha256', 'policy'),
     listVersions: [{ list: 'stand-in', version: '2026-11-28T00:00:00.000Z' }],
     engineVersion: '3',
-    signedAt: SIGNED_AT + number,
+    signedAt,
     keyId: key.id,
   }
   const text = await signDsse(RECEIPT_TYPE, receiptBody(receipt), key)

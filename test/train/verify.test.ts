@@ -5,6 +5,7 @@ import { readFileSync } from 'node:fs'
 import { cp, mkdir, mkdtemp, readdir, readFile, rename, rm, symlink, truncate, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { buffer } from 'node:stream/consumers'
 import { after, test } from 'node:test'
 import fc from 'fast-check'
 import { pack } from 'tar-stream'
@@ -485,7 +486,7 @@ async function foreignTar(made: string, header: Parameters<ReturnType<typeof pac
   const tar = pack()
   tar.entry({ ...header, mtime: new Date(0), mode: 0o644 }, '')
   tar.finalize()
-  await writeFile(join(made, SHARD), Buffer.concat(await Array.fromAsync<Buffer>(tar)))
+  await writeFile(join(made, SHARD), await buffer(tar))
 }
 
 /** Replaces the JSON of the first item. */
@@ -497,5 +498,5 @@ async function nested(made: string, json: string): Promise<void> {
     tar.entry({ name, mtime: new Date(0), mode: 0o644, uid: 0, gid: 0 }, content)
   }
   tar.finalize()
-  await writeFile(join(made, SHARD), Buffer.concat(await Array.fromAsync<Buffer>(tar)))
+  await writeFile(join(made, SHARD), await buffer(tar))
 }

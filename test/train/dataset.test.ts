@@ -1,0 +1,140 @@
+import assert from 'node:assert/strict'
+import { appendFileSync, copyFileSync, existsSync, readdirSync, renameSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { after, test } from 'node:test'
+import { openDataset } from '../../services/train/dataset.ts'
+import { redactDataset } from '../../services/train/redact.ts'
+import { makeDataset, newItem, newTestKey, recallsOf, ringOf, verified } from './made-dataset.ts'
+
+const folder = await mkdtemp(join(tmpdir(), 'sluice-dataset-'))
+after(() => rm(folder, { recursive: true, force: true }))
+
+const key = newTestKey()
+const keyring = ringOf(key)
+const items = await Promise.all(Array.from({ length: 6 }, (_, number) => newItem(number, key)))
+
+/** What a crash may leave of the last shard of two, and of how many shards the dataset is then. */
+const crashes: Array<{ what: string; leave: (at: (path: string) => string) => void; shards: number }> = [
+  { what: 'nothing', leave: () => undefined, shards: 2 },
+  {
+    what: 'half a tar',
+    leave: (at) => {
+      writeFileSync(at('shards/000002.tar.part'), 'half')
+    },
+    shards: 2,
+  },
+  {
+    what: 'a tar and a manifest of which no record tells',
+    leave: (at) => {
+      unplace(at)
+      rmSync(at('state/000001.json'))
+    },
+    shards: 1,
+  },
+  {
+    what: 'half a manifest',
+    leave: (at) => {
+      unplace(at)
+      rmSync(at('state/000001.json'))
+      renameSync(at('manifest/000001.parquet.part'), at('manifest/000001.parquet.part.4711'))
+    },
+    shards: 1,
+  },
+  {
+    what: 'half a record',
+    leave: (at) => {
+      unplace(at)
+      renameSync(at('state/000001.json'), at('state/000001.json.4711'))
+    },
+    shards: 1,
+  },
+  { what: 'a record, and nothing in its place yet', leave: unplace, shards: 2 },
+  {
+    what: 'a record, and only the manifest in its place',
+    leave: (at) => renameSync(at('shards/000001.tar'), at('shards/000001.tar.part')),
+    shards: 2,
+  },
+  {
+    what: 'a draft of a shard that is there, of which no record tells',
+    leave: (at) => {
+      copyFileSync(at('shards/000000.tar'), at('shards/000001.tar.part'))
+      copyFileSync(at('manifest/000000.parquet'), at('manifest/000001.parquet.part'))
+    },
+    shards: 2,
+  },
+]
+
+function unplace(at: (path: string) => string): void {
+  for (const path of ['shards/000001.tar', 'manifest/000001.parquet']) renameSync(at(path), at(`${path}.part`))
+}
+
+for (const { what, leave, shards } of crashes) {
+  test(`whoever opens a dataset behind a crash that left ${what} finds whole shards alone`, async () => {
+    const made = await mkdtemp(join(folder, 'crash-'))
+    await makeDataset(made, items, 3)
+    leave((path) => join(made, path))
+    const dataset = await openDataset(made, false)
+    assert.equal(dataset.shards(), shards)
+    dataset.close()
+    const numbers = [...Array(shards).keys()].map((shard) => `00000${shard}`)
+    assert.deepEqual(
+      readdirSync(join(made, 'shards')),
+      numbers.map((number) => `${number}.tar`),
+    )
+    assert.deepEqual(
+      readdirSync(join(made, 'manifest')),
+      numbers.map((number) => `${number}.parquet`),
+    )
+    const { found, holding } = await verified(made, { keyring })
+    assert.equal(holding, shards * 3)
+    // The description is written anew by whoever goes on.
+    assert.deepEqual(
+      found.map(({ code }) => code),
+      shards === 2 ? [] : ['DESCRIPTION_MISMATCH'],
+    )
+  })
+}
+
+test('a redaction that was cut off behind its first word is told until it is finished', async () => {
+  const made = await mkdtemp(join(folder, 'redact-'))
+  await makeDataset(made, items, 3)
+  const gone = items[4]?.item
+  assert.ok(gone)
+  const recalls = recallsOf(gone.payload.reference)
+  const whole = await mkdtemp(join(folder, 'redact-'))
+  await makeDataset(whole, items, 3)
+  assert.deepEqual((await redactDataset(whole, recalls)).shards, [{ shard: 1, items: 1 }])
+  copyFileSync(join(whole, 'redacted.jsonl'), join(made, 'redacted.jsonl'))
+  assert.deepEqual(
+    (await verified(made, { keyring })).found.map(({ code, id }) => [code, id]),
+    [['ITEM_REDACTED', gone.id]],
+  )
+
+  // Also when nobody tells of the recall any more.
+  assert.deepEqual((await redactDataset(made, recallsOf())).shards, [{ shard: 1, items: 1 }])
+  for (const one of [made, whole]) {
+    const { found, holding, redacted } = await verified(one, { keyring, recalls })
+    assert.deepEqual({ found, holding, redacted }, { found: [], holding: 5, redacted: 1 })
+  }
+})
+
+test('a shard of which all is taken out stays, empty', async () => {
+  const made = await mkdtemp(join(folder, 'redact-'))
+  await makeDataset(made, items, 2)
+  const recalls = recallsOf(...items.slice(2, 4).map(({ item }) => item.payload.reference))
+  await redactDataset(made, recalls)
+  const { found, holding } = await verified(made, { keyring, recalls })
+  assert.deepEqual({ found, holding }, { found: [], holding: 4 })
+  assert.ok(existsSync(join(made, 'shards', '000001.tar')))
+})
+
+test('a shard that is damaged is told by who would take something out of it, and is left as it is', async () => {
+  const made = await mkdtemp(join(folder, 'redact-'))
+  await makeDataset(made, items, 6)
+  appendFileSync(join(made, 'shards', '000000.tar'), 'x')
+  const recalls = recallsOf(items[2]?.item.payload.reference ?? '')
+  await assert.rejects(redactDataset(made, recalls), { code: 'CONFIG_INVALID', message: /000000\.tar is damaged/ })
+  assert.deepEqual(readdirSync(join(made, 'shards')), ['000000.tar'])
+})
