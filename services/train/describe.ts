@@ -50,7 +50,7 @@ export function parseDataset(text: string): Pick<Description, 'about' | 'redacte
 export function croissantText({ about, sums, files }: Description): string {
   const tars = files.map(({ tar }, shard) => fileObject(tarPath(shard), 'application/x-tar', tar))
   const manifests = files.map(({ manifest }, shard) =>
-    fileObject(manifestPath(shard), 'application/vnd.apache.parquet', manifest),
+    fileObject(manifestPath(shard), 'application/x-parquet', manifest),
   )
   const extensions = [...new Set(sums.mediaTypes.map(({ value }) => extensionOf(value)))].sort()
   const known = sums.licences.map(({ value }) => value).filter((value) => value !== 'unknown' && value !== 'others')
@@ -91,7 +91,7 @@ export function croissantText({ about, sums, files }: Description): string {
         '@id': 'manifests',
         name: 'manifests',
         description: 'One Parquet file a shard, one row an item.',
-        encodingFormat: 'application/vnd.apache.parquet',
+        encodingFormat: 'application/x-parquet',
         includes: 'manifest/*.parquet',
       },
     ],
@@ -167,6 +167,7 @@ const context = {
   data: { '@id': 'cr:data', '@type': '@json' },
   dataType: { '@id': 'cr:dataType', '@type': '@vocab' },
   dct: 'http://purl.org/dc/terms/',
+  equivalentProperty: 'cr:equivalentProperty',
   examples: { '@id': 'cr:examples', '@type': '@json' },
   extract: 'cr:extract',
   field: 'cr:field',
@@ -186,6 +187,7 @@ const context = {
   regex: 'cr:regex',
   repeated: 'cr:repeated',
   replace: 'cr:replace',
+  samplingRate: 'cr:samplingRate',
   sc: 'https://schema.org/',
   separator: 'cr:separator',
   source: 'cr:source',
