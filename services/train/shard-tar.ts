@@ -103,9 +103,9 @@ export async function openShard(path: string): Promise<Shard> {
   async function header(): Promise<Header | null> {
     const at = size
     const block = await exactly(BLOCK, 'the header of a member, or the end of a tar')
-    if (block.every((byte) => byte === 0)) {
+    if (isZero(block)) {
       const rest = await exactly(BLOCK * (END_BLOCKS - 1), 'the end of a tar')
-      if (rest.some((byte) => byte !== 0) || (await some(1)) !== null) {
+      if (!isZero(rest) || (await some(1)) !== null) {
         throw new ShardDamage(`expected nothing behind the end of the tar at byte ${at}`)
       }
       return null
@@ -121,7 +121,7 @@ export async function openShard(path: string): Promise<Shard> {
 
   async function padding(length: number): Promise<void> {
     const rest = await exactly((BLOCK - (length % BLOCK)) % BLOCK, 'padding')
-    if (rest.some((byte) => byte !== 0)) throw new ShardDamage(`expected only zeros before byte ${size}`)
+    if (!isZero(rest)) throw new ShardDamage(`expected only zeros before byte ${size}`)
   }
 
   async function textMember(found: Header | null, key: string, extension: string): Promise<string> {
@@ -197,6 +197,11 @@ function textOf(bytes: Buffer): string {
   }
 }
 
+function isZero(bytes: Buffer): boolean {
+  return bytes.equals(zeros.subarray(0, bytes.length))
+}
+
+const zeros = Buffer.alloc(BLOCK)
 const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
 
 /** The one header (ustar) of a member. */
@@ -213,7 +218,8 @@ function headerBlock(name: string, size: number): Buffer {
   block.write('ustar\x0000', 257)
   block.write(`${octal(0, 6)} `, 329)
   block.write(`${octal(0, 6)} `, 337)
-  const sum = block.reduce((total, byte) => total + byte, 0) + 8 * 0x20
+  let sum = 8 * 0x20
+  for (let at = 0; at < BLOCK; at++) sum += block[at] ?? 0
   block.write(`${octal(sum, 6)} `, 148)
   return block
 }

@@ -1,4 +1,4 @@
-import { generateKeyPairSync, hash, type KeyObject } from 'node:crypto'
+import { createPrivateKey, generateKeyPairSync, hash, type KeyObject } from 'node:crypto'
 import { readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { signDsse } from '../../services/domain/dsse.ts'
@@ -19,6 +19,13 @@ export type TestKey = { id: string; key: KeyObject }
 export function newTestKey(): TestKey {
   const { privateKey } = generateKeyPairSync('ed25519')
   return { id: keyId(privateKey), key: privateKey }
+}
+
+/** The same one each time, for bytes that are to be the same. */
+export function sameTestKey(): TestKey {
+  const der = Buffer.concat([Buffer.from('302e020100300506032b657004220420', 'hex'), Buffer.alloc(32, 7)])
+  const key = createPrivateKey({ key: der, type: 'pkcs8', format: 'der' })
+  return { id: keyId(key), key }
 }
 
 /** A keyring of one key. */
