@@ -2,7 +2,8 @@
 
     python check_receipts.py datasets/boats --keyring keyring.json
 
-Needs cryptography. What does not hold is named on stderr, and the exit code is 1. `sluice train verify` checks more: that nothing is left out, added or recalled.
+Needs cryptography. What does not hold is named on stderr, and the exit code is 1. `sluice train verify` checks more: that shards, manifests and
+descriptions say the same, and that nothing is there twice or was recalled.
 """
 
 import argparse

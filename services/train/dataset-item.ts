@@ -65,7 +65,7 @@ export function parseItem(json: string, receipt: string): CleanItem | null {
   return itemText(item) === json ? item : null
 }
 
-/** What is the same of two items that are one: who has seen it leaves out the second one. */
+/** What makes two records the same item: 32 bytes for item id and sha256. */
 export function nameOf({ id, payload }: CleanItem): Buffer {
   return hash('sha256', `${id}\n${payload.reference}`, 'buffer')
 }

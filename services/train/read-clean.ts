@@ -1,4 +1,3 @@
-import { createHash } from 'node:crypto'
 import { z } from 'zod'
 import { DigestSet } from '../domain/digest-set.ts'
 import { SluiceError } from '../domain/errors.ts'
@@ -11,6 +10,7 @@ import type { Settings } from '../platform/settings.ts'
 import { openStore } from '../platform/stores/open-store.ts'
 import type { Store } from '../platform/stores/store.ts'
 import { type CleanRecord, cleanRecords } from './clean-records.ts'
+import { nameOf } from './dataset-item.ts'
 import { type Claim, createProve, type Prove } from './prove.ts'
 import { followRecalls, type Recalls } from './recalls.ts'
 import { checkSnapshot, type Snapshot, snapshotNow, snapshotSchema } from './snapshot.ts'
@@ -173,11 +173,6 @@ async function proveRecord(
     const sentence = `item ${item.id} at ${claim.place} is not handed out: its bytes are ${isThere ? 'more than what was checked' : 'not in the clean store, and it was not recalled'}`
     throw new SluiceError(isThere ? 'PAYLOAD_TAMPERED' : 'PAYLOAD_MISSING', sentence, { cause: error })
   }
-}
-
-/** What makes two records the same item: 32 bytes for item id and sha256. */
-function nameOf({ id, payload }: CleanItem): Buffer {
-  return createHash('sha256').update(`${id}\n${payload.reference}`).digest()
 }
 
 /**

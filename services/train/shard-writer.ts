@@ -47,13 +47,15 @@ export function createShardWriter(files: { tar: string; manifest: string }, shar
   async function member(name: string, content: string | Buffer): Promise<void> {
     const buffer = typeof content === 'string' ? Buffer.from(content) : content
     const taken = new Promise<void>((resolve, reject) => {
-      members.entry({ ...memberHeader, name, size: buffer.length }, buffer, (error) =>
-        error ? reject(error) : resolve(),
-      )
+      const done = (error?: Error | null) => (error ? reject(error) : resolve())
+      // What it is told by its callback it says once more.
+      members.entry({ ...memberHeader, name, size: buffer.length }, buffer, done).on('error', reject)
     })
-    taken.catch(() => undefined)
-    // What fails in writing is told by the file system, not by the tar that is waiting for it.
-    await Promise.race([taken, written.then(() => taken)])
+    // What fails in writing is told by the file system, not by the tar that waits for it.
+    await taken.catch(async (error: unknown) => {
+      await written
+      throw error
+    })
   }
 
   return {

@@ -1,11 +1,12 @@
 import assert from 'node:assert/strict'
 import { appendFileSync, copyFileSync, existsSync, readdirSync, renameSync, rmSync, writeFileSync } from 'node:fs'
-import { mkdtemp, rm } from 'node:fs/promises'
+import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, test } from 'node:test'
-import { openDataset } from '../../services/train/dataset.ts'
+import { openDataset, telling } from '../../services/train/dataset.ts'
 import { redactDataset } from '../../services/train/redact.ts'
+import { createShardWriter } from '../../services/train/shard-writer.ts'
 import { makeDataset, newItem, newTestKey, recallsOf, ringOf, verified } from './made-dataset.ts'
 
 const folder = await mkdtemp(join(tmpdir(), 'sluice-dataset-'))
@@ -137,4 +138,22 @@ test('a shard that is damaged is told by who would take something out of it, and
   const recalls = recallsOf(items[2]?.item.payload.reference ?? '')
   await assert.rejects(redactDataset(made, recalls), { code: 'CONFIG_INVALID', message: /000000\.tar is damaged/ })
   assert.deepEqual(readdirSync(join(made, 'shards')), ['000000.tar'])
+})
+
+test('a disk that is full is told, while a shard is written and at its end', {
+  skip: existsSync('/dev/full') ? false : 'this system has no /dev/full',
+}, async () => {
+  for (const all of [items.slice(0, 1), [...items, ...items, ...items, ...items]]) {
+    const writer = createShardWriter({ tar: '/dev/full', manifest: join(folder, 'manifest') }, 'shards/000000.tar')
+    await assert.rejects(
+      async () => {
+        for (const item of all) await writer.add(item)
+        await writer.finish()
+      },
+      { code: 'ENOSPC' },
+    )
+    await writer.abandon()
+  }
+  const written = telling(folder, () => writeFile('/dev/full', 'x'))
+  await assert.rejects(written, { code: 'STORE_UNREACHABLE', message: /can't be read or written \(ENOSPC\)/ })
 })

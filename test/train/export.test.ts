@@ -3,6 +3,7 @@ import { existsSync, readFileSync } from 'node:fs'
 import { mkdir, readdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { test } from 'node:test'
+import { createKafka, withAdmin } from '../../services/platform/kafka/client.ts'
 import { readKeyring } from '../../services/platform/keyring-file.ts'
 import { openDataset } from '../../services/train/dataset.ts'
 import { parseItem } from '../../services/train/dataset-item.ts'
@@ -142,3 +143,40 @@ test('two exports into one folder are refused, and so is a folder of something e
   assert.match((await bench.sluice(['train', 'export', folder], 2)).stderr(), /is of no shard that the export knows/)
   assert.ok(existsSync(join(folder, 'shards', '000003.tar')))
 })
+
+test('one that was cut off ends where it was to end, or now; partitions that are new are read too', async (t) => {
+  const bench = await openTrainBench(t, { partitions: 2 })
+  const folder = join(bench.folder, 'dataset')
+  const exported = async (...words: string[]): Promise<number> => {
+    const { stdout } = await bench.sluice(['train', 'export', folder, '--json', ...words])
+    return JSON.parse(stdout()).total.items
+  }
+  await clearItems(bench, numbers(0, 10))
+  assert.equal(await exported(), 10)
+  await clearItems(bench, numbers(10, 15))
+  await cutOff(folder)
+  assert.equal(await exported(), 10, 'as far as the one that was cut off')
+  await cutOff(folder)
+  assert.equal(await exported('--to', 'now'), 15)
+
+  const topicPartitions = [{ topic: bench.topic('gate.clean'), count: 3 }]
+  await withAdmin(createKafka(bench.settings, 'test'), (admin) => admin.createPartitions({ topicPartitions }))
+  // A producer that knew the topic before would leave out what goes to its new partition.
+  const producer = createKafka(bench.settings, 'test').producer({ allowAutoTopicCreation: false })
+  await producer.connect()
+  t.after(() => producer.disconnect())
+  const produce: Bench['produce'] = async (name, messages) => {
+    await producer.send({ topic: bench.topic(name), messages: [...messages] })
+  }
+  await clearItems({ ...bench, partitions: 3, produce }, numbers(15, 21))
+  assert.equal(await bench.endOf('gate.clean'), 21)
+  assert.equal(await exported(), 21)
+  assert.deepEqual((await idsIn(folder)).toSorted(), named(0, 21).toSorted())
+  assert.deepEqual((await holds(bench, folder)).found, [])
+})
+
+/** Has the last run be one that did not come to its end. */
+async function cutOff(folder: string): Promise<void> {
+  const file = join(folder, 'state', 'standing.json')
+  await writeFile(file, JSON.stringify({ ...JSON.parse(readFileSync(file, 'utf8')), isComplete: false }))
+}
