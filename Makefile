@@ -30,11 +30,12 @@ bench: ## our speed against others', what an item costs, how long nothing is jud
 	@node test/bench/recall.ts --times $(or $(TIMES),5)
 	@node test/bench/train.ts --times $(or $(TIMES),5)
 
-soak: ## three gates and three brokers under random faults for MINUTES=30, then everything is counted; JSON=file keeps the figures; before it 20,000 broken messages and an import of a million entries
+soak: ## three gates and three brokers under random faults for MINUTES=30, then everything is counted; JSON=file keeps the figures; before it 20,000 broken messages, an import of a million entries, and an export of 20,000 items that is killed 10 times
 	@infra/setup.sh test
 	@MESSAGES=20000 HOSTILE_RUNS=300 node --test --test-reporter=spec \
 	  --test-global-setup=./test/integration/shared-stack.ts test/faults/messages.test.ts test/gate/inspect-hostile.test.ts
 	@ENTRIES=1000000 STOPS=10 node --test --test-reporter=spec --test-global-setup=./test/integration/shared-stack.ts test/faults/import-interrupted.test.ts
+	@ITEMS=20000 KILLS=10 node --test --test-reporter=spec --test-global-setup=./test/integration/shared-stack.ts test/train/export-killed.test.ts
 	@node test/faults/soak.ts --minutes $(or $(MINUTES),30) $(if $(SEED),--seed $(SEED)) $(if $(JSON),--json "$(JSON)")
 
 check: ## types, formatter, linter, dead code, schemas

@@ -1,3 +1,4 @@
+import { hash } from 'node:crypto'
 import { join } from 'node:path'
 import { z } from 'zod'
 import { extensionOf } from '../domain/media-types.ts'
@@ -6,12 +7,13 @@ import { writeDurably } from '../platform/write-durably.ts'
 import { type About, aboutSchema, type Dataset, manifestPath, type Standing, tarPath } from './dataset.ts'
 import { createSums, type Sums, sumsSchema } from './dataset-sums.ts'
 import { manifestColumns } from './manifest.ts'
+import { REDACTIONS_FILE, type Redacted, readRedactions, redactedSchema } from './redactions.ts'
 import type { FileDigest } from './shard-writer.ts'
 import { type Snapshot, snapshotSchema } from './snapshot.ts'
 
 /*
  * What tells of a dataset as a whole. Both files follow from its shards and from what dataset.json says of where it came from, so that they can be made
- * again, and compared.
+ * again, and compared. What dataset.json says of where it came from is its exporter's word alone.
  */
 
 export const DATASET_FILE = 'dataset.json'
@@ -21,13 +23,13 @@ const datasetSchema = z.strictObject({
   version: z.literal(1),
   about: aboutSchema,
   shards: z.int().nonnegative(),
-  redacted: z.int().nonnegative(),
+  redacted: redactedSchema,
   snapshot: snapshotSchema,
   ...sumsSchema.shape,
 })
 
-/** @property redacted items that were taken out since @property snapshot what was read of the clean topic */
-export type Description = { about: About; redacted: number; snapshot: Snapshot; sums: Sums; files: ShardFiles[] }
+/** @property redacted what was taken out since @property snapshot what was read of the clean topic */
+export type Description = { about: About; redacted: Redacted; snapshot: Snapshot; sums: Sums; files: ShardFiles[] }
 export type ShardFiles = { tar: FileDigest; manifest: FileDigest }
 
 /** The text of dataset.json. */
@@ -47,7 +49,9 @@ export function parseDataset(text: string): Pick<Description, 'about' | 'redacte
 }
 
 /** The text of croissant.json: Croissant 1.0 (MLCommons), in JSON-LD. */
-export function croissantText({ about, sums, files }: Description): string {
+export function croissantText(description: Description): string {
+  const { about, sums, files } = description
+  const text = Buffer.from(datasetText(description))
   const tars = files.map(({ tar }, shard) => fileObject(tarPath(shard), 'application/x-tar', tar))
   const manifests = files.map(({ manifest }, shard) =>
     fileObject(manifestPath(shard), 'application/x-parquet', manifest),
@@ -66,6 +70,7 @@ export function croissantText({ about, sums, files }: Description): string {
     ...(sums.signedUntil === null ? {} : { datePublished: timeText(sums.signedUntil).slice(0, 10) }),
     version: `1.${files.length}.0`,
     distribution: [
+      fileObject(DATASET_FILE, 'application/json', { sha256: hash('sha256', text), size: text.length }),
       ...tars,
       ...manifests,
       {
@@ -199,7 +204,6 @@ const context = {
 export async function writeDescription(
   dataset: Dataset,
   { about, position }: Pick<Standing, 'about' | 'position'>,
-  redacted: number,
 ): Promise<Sums> {
   const total = createSums()
   const files: ShardFiles[] = []
@@ -208,6 +212,7 @@ export async function writeDescription(
     total.addAll(sums)
     files.push({ tar, manifest })
   }
+  const redacted = await readRedactions(join(dataset.folder, REDACTIONS_FILE), () => undefined)
   const description = { about, redacted, snapshot: position.snapshot, sums: total.sums(), files }
   await writeDurably(join(dataset.folder, CROISSANT_FILE), croissantText(description))
   await writeDurably(join(dataset.folder, DATASET_FILE), datasetText(description))

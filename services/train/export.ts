@@ -7,7 +7,6 @@ import { writeDescription } from './describe.ts'
 import { digestsOn } from './manifest.ts'
 import { openCleanReader, type ReadCounts, type ReadPosition } from './read-clean.ts'
 import { type KnownRecalls, readRecalls, recallOf } from './recall-file.ts'
-import { REDACTIONS_FILE, readRedactions } from './redactions.ts'
 import { createShardWriter, type ShardWriter } from './shard-writer.ts'
 import { checkSnapshot, type Snapshot, snapshotNow } from './snapshot.ts'
 
@@ -81,9 +80,7 @@ async function exportInto(dataset: Dataset, settings: Settings, options: ExportO
   }
   const done = { ...standing, position: end, shards: dataset.shards(), isComplete: true }
   await dataset.saveStanding(done)
-  let redacted = 0
-  for await (const _ of readRedactions(join(dataset.folder, REDACTIONS_FILE))) redacted += 1
-  const total = await writeDescription(dataset, done, redacted)
+  const total = await writeDescription(dataset, done)
   const recalled = await recalledIn(dataset, await readRecalls(settings, Date.now()))
   return {
     shards: dataset.shards() - shardsBefore,

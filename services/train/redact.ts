@@ -42,11 +42,11 @@ async function redactIn(
 ): Promise<RedactReport> {
   const standing = dataset.standing()
   if (standing === null) throw new SluiceError('CONFIG_INVALID', `${dataset.folder} holds no dataset yet`)
-  const former = await Array.fromAsync(readRedactions(join(dataset.folder, REDACTIONS_FILE))).catch(
-    (cause: unknown) => {
-      throw new SluiceError('CONFIG_INVALID', `${join(dataset.folder, REDACTIONS_FILE)} is damaged`, { cause })
-    },
-  )
+  const former: Redaction[] = []
+  const file = join(dataset.folder, REDACTIONS_FILE)
+  await readRedactions(file, (redaction) => former.push(redaction)).catch((cause: unknown) => {
+    throw new SluiceError('CONFIG_INVALID', `${file} is damaged: remove the dataset, and export it anew`, { cause })
+  })
   const known = new Set(former.map(({ key }) => key))
   const fresh: Redaction[] = []
   for (const { shard, key, sha256 } of await recalledIn(dataset, recalls)) {
@@ -69,7 +69,7 @@ async function redactIn(
     onProgress?.(shard + 1, dataset.shards())
   }
   const position = standing.isComplete ? standing.position : await latest(dataset, standing.position)
-  await writeDescription(dataset, { about: standing.about, position }, former.length + fresh.length)
+  await writeDescription(dataset, { about: standing.about, position })
   return { items: fresh.length, before: former.length, shards }
 }
 

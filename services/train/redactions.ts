@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto'
 import { createReadStream, existsSync } from 'node:fs'
 import { join } from 'node:path'
 import { z } from 'zod'
@@ -24,12 +25,34 @@ const redactionSchema = z.strictObject({
 /** An item that was taken out. @property recall the record that took it back */
 export type Redaction = z.infer<typeof redactionSchema>
 
-/** What was taken out so far. @throws {Error} where a line is none, or the file can't be read */
-export async function* readRedactions(file: string): AsyncGenerator<Redaction> {
-  if (!existsSync(file)) return
-  for await (const { bytes } of readLines(createReadStream(file), LONGEST_LINE)) {
-    yield redactionSchema.parse(JSON.parse(bytes.toString('utf8')))
+export const redactedSchema = z.strictObject({
+  items: z.int().nonnegative(),
+  sha256: z.string().nullable(),
+  size: z.int(),
+})
+/** What a dataset has of such a file. @property sha256 of the file; null where nothing was ever taken out */
+export type Redacted = z.infer<typeof redactedSchema>
+
+/**
+ * Reads what was taken out so far.
+ * @throws {Error} where a line is none, or the file can't be read
+ */
+export async function readRedactions(file: string, onRedaction: (redaction: Redaction) => void): Promise<Redacted> {
+  if (!existsSync(file)) return { items: 0, sha256: null, size: 0 }
+  const whole = createHash('sha256')
+  let [items, size] = [0, 0]
+  async function* hashed(): AsyncGenerator<Buffer> {
+    for await (const part of createReadStream(file)) {
+      whole.update(part)
+      size += part.length
+      yield part
+    }
   }
+  for await (const { bytes } of readLines(hashed(), LONGEST_LINE)) {
+    onRedaction(redactionSchema.parse(JSON.parse(bytes.toString('utf8'))))
+    items += 1
+  }
+  return { items, sha256: whole.digest('hex'), size }
 }
 
 /** Writes all of them, durably. */

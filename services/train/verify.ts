@@ -16,7 +16,7 @@ import { CROISSANT_FILE, croissantText, DATASET_FILE, datasetText, parseDataset,
 import { type ManifestRow, manifestOf } from './manifest.ts'
 import { createProve, type Prove } from './prove.ts'
 import { type KnownRecalls, recallOf } from './recall-file.ts'
-import { REDACTIONS_FILE, readRedactions } from './redactions.ts'
+import { REDACTIONS_FILE, type Redacted, readRedactions } from './redactions.ts'
 import { openPlain, openShard, ShardDamage, type ShardItem } from './shard-tar.ts'
 import type { FileDigest } from './shard-writer.ts'
 
@@ -97,7 +97,8 @@ function createCheck(folder: string, { keyring, recalls, onProblem, onProgress }
   const total = createSums()
   const shardFiles: ShardFiles[] = []
   const files: Verified['files'] = []
-  let [items, holding, problems, redacted, shards] = [0, 0, 0, 0, 0]
+  let [items, holding, problems, shards] = [0, 0, 0, 0]
+  let redacted: Redacted = { items: 0, sha256: null, size: 0 }
 
   function problem(code: ProblemCode, file: string, more: Partial<Problem> = {}): void {
     problems += 1
@@ -165,12 +166,9 @@ function createCheck(folder: string, { keyring, recalls, onProblem, onProgress }
     if ((await lstat(path).catch(() => null)) === null) return
     try {
       await (await openPlain(path)).close()
-      for await (const { key } of readRedactions(path)) {
-        redactedKeys.add(Buffer.from(key, 'hex'))
-        redacted += 1
-      }
-      const digest = await digestOf(REDACTIONS_FILE)
-      if (digest !== null) files.push({ name: REDACTIONS_FILE, ...digest })
+      redacted = await readRedactions(path, ({ key }) => redactedKeys.add(Buffer.from(key, 'hex')))
+      const { sha256, size } = redacted
+      if (sha256 !== null) files.push({ name: REDACTIONS_FILE, sha256, size })
     } catch {
       problem('DESCRIPTION_MISMATCH', REDACTIONS_FILE, { detail: 'expected lines as a redaction writes them' })
     }
@@ -299,7 +297,7 @@ function createCheck(folder: string, { keyring, recalls, onProblem, onProgress }
   }
 
   function result(): Verified {
-    return { items, holding, problems, sums: total.sums(), redacted, files }
+    return { items, holding, problems, sums: total.sums(), redacted: redacted.items, files }
   }
 
   return { names, redactions, shards: allShards, descriptions, result }

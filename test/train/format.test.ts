@@ -16,8 +16,8 @@ after(() => rm(folder, { recursive: true, force: true }))
 const files = {
   'shards/000000.tar': 'cf97f8103cfcf31b06bfee4efcdf71561a739f3f395b6bf88f9aeb73adc425d2',
   'manifest/000000.parquet': '72ade9d59fd2948e6c08138ac3c333c53c8fbb0898d15535d8a581d64d8d940b',
-  'dataset.json': 'd849233cefe09f430d878753eb69f82fcd5ddc29ef64cbcda4de03880b6b4a8b',
-  'croissant.json': '2f290a50d9315afbfd3146259d5ffc390921fab8a3e3f1653bd72f24ebe11139',
+  'dataset.json': 'e9523e44f1d8dcddbb720a4995f31e1ee0d0600ed702212cf227bc5188c75113',
+  'croissant.json': 'dc6e3e72d17dd0071e5e18074f15d10f3edbc87d17fb97f8d0b18ae91691ffd9',
 }
 
 test('a dataset of version 1 is written as datasets of version 1 always were', async () => {

@@ -103,7 +103,7 @@ export async function makeDataset(folder: string, items: readonly NewItem[], per
     const about = { name: 'boats', url: null, creator: null }
     const shards = dataset.shards()
     await dataset.saveStanding({ version: 1, about, partitions: null, shards, isComplete: true, position })
-    await writeDescription(dataset, { about, position }, 0)
+    await writeDescription(dataset, { about, position })
   } finally {
     dataset.close()
   }

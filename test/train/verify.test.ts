@@ -12,6 +12,7 @@ import { pack } from 'tar-stream'
 import { parseDsse } from '../../services/domain/dsse.ts'
 import { manifestOf } from '../../services/train/manifest.ts'
 import { recallLines } from '../../services/train/recall-file.ts'
+import { redactDataset } from '../../services/train/redact.ts'
 import type { NewItem } from '../../services/train/shard-writer.ts'
 import type { ProblemCode } from '../../services/train/verify.ts'
 import { startSluice } from '../integration/gate-process.ts'
@@ -29,6 +30,9 @@ import {
 
 const folder = await mkdtemp(join(tmpdir(), 'sluice-verify-'))
 after(() => rm(folder, { recursive: true, force: true }))
+
+/** Draws of each property. */
+const RUNS = Number(process.env.RUNS ?? 80)
 
 const key = newTestKey()
 const keyring = ringOf(key)
@@ -88,13 +92,16 @@ test('one bit of a payload, a receipt or its JSON is another one: exactly that i
         [[SHARD, name.slice(0, 32)]],
       )
     }),
-    { numRuns: 200 },
+    { numRuns: RUNS },
   )
 })
 
-test('one bit of any file that training reads is another one: the dataset does not hold', async () => {
+test('one bit of any file is another one: the dataset does not hold', async () => {
   const made = await copy()
-  const names = ['shards/000000.tar', SHARD, 'manifest/000000.parquet', MANIFEST, 'dataset.json', 'croissant.json']
+  await redactDataset(made, recallsOf(items[6]?.item.payload.reference ?? ''))
+  assert.equal((await verified(made, { keyring })).problems, 0)
+  const named = ['dataset.json', 'croissant.json', 'redacted.jsonl', 'shards/000002.tar', 'manifest/000002.parquet']
+  const names = [...named, SHARD, MANIFEST]
   const contents = new Map(names.map((name) => [name, readFileSync(join(made, name))]))
   const place = fc
     .constantFrom(...contents)
@@ -107,7 +114,7 @@ test('one bit of any file that training reads is another one: the dataset does n
       await writeFile(join(made, name), bytes)
       assert.ok(problems > 0, `bit ${bit} of byte ${at} of ${name}`)
     }),
-    { numRuns: 200 },
+    { numRuns: RUNS },
   )
 })
 
@@ -125,6 +132,31 @@ test('a shard that ends anywhere too early is told, and what stands before that 
       assert.ok(holding >= 4 && holding <= 7)
     }),
     { numRuns: 60 },
+  )
+})
+
+test('whatever is put in, taken out or written over in a file: the dataset does not hold, and nothing breaks', async () => {
+  const made = await copy()
+  const names = [SHARD, MANIFEST, 'dataset.json', 'croissant.json']
+  const contents = new Map(names.map((name) => [name, readFileSync(join(made, name))]))
+  const edit = fc.record({
+    name: fc.constantFrom(...names),
+    at: fc.double({ min: 0, max: 1, noNaN: true }),
+    gone: fc.constantFrom(0, 1, 100, 512, 1024, 5000),
+    put: fc.oneof(fc.uint8Array({ maxLength: 40 }), fc.constantFrom(new Uint8Array(512), new Uint8Array(1024))),
+    blocks: fc.boolean(),
+  })
+  await fc.assert(
+    fc.asyncProperty(edit, async ({ name, at, gone, put, blocks }) => {
+      const bytes = contents.get(name) ?? Buffer.alloc(0)
+      const from = Math.floor((at * bytes.length) / (blocks ? 512 : 1)) * (blocks ? 512 : 1)
+      const other = Buffer.concat([bytes.subarray(0, from), put, bytes.subarray(from + gone)])
+      await writeFile(join(made, name), other)
+      const { problems } = await verified(made, { keyring })
+      await writeFile(join(made, name), bytes)
+      assert.equal(problems > 0, !other.equals(bytes))
+    }),
+    { numRuns: RUNS },
   )
 })
 
