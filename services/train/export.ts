@@ -5,7 +5,7 @@ import { type About, type Dataset, manifestPath, openDataset, type Standing, tar
 import type { Sums } from './dataset-sums.ts'
 import { writeDescription } from './describe.ts'
 import { digestsOn } from './manifest.ts'
-import { openCleanReader, type ReadCounts, type ReadPosition } from './read-clean.ts'
+import { beginningOf, openCleanReader, type ReadCounts, type ReadPosition } from './read-clean.ts'
 import { type KnownRecalls, readRecalls, recallOf } from './recall-file.ts'
 import { createShardWriter, type ShardWriter } from './shard-writer.ts'
 import { checkSnapshot, type Snapshot, snapshotNow } from './snapshot.ts'
@@ -57,7 +57,7 @@ async function exportInto(dataset: Dataset, settings: Settings, options: ExportO
   const standing = await standingOf(dataset, settings, options)
   const { position } = standing
   const shardsBefore = dataset.shards()
-  const reader = await openCleanReader(settings, { position })
+  const reader = await openCleanReader(settings, { position, handed: () => itemsIn(dataset) })
   let writer: ShardWriter | null = null
   let end: ReadPosition
   try {
@@ -100,15 +100,13 @@ async function standingOf(
   const former = dataset.standing()
   if (former === null) {
     const snapshot = await snapshotNow(settings, partitions)
-    const counts = { handed: 0, bytes: 0, recalled: 0, repeated: 0 }
-    const next = snapshot.ranges.map(({ from }) => from)
     return {
       version: 1,
       about: { name: 'clean', url: null, creator: null, ...about },
       partitions: partitions?.toSorted((a, b) => a - b) ?? null,
       shards: 0,
       isComplete: false,
-      position: { snapshot, next, turn: null, counts },
+      position: beginningOf(snapshot),
     }
   }
   const wanted = partitions?.toSorted((a, b) => a - b)
@@ -150,10 +148,15 @@ function extended(position: ReadPosition, now: Snapshot): ReadPosition {
 export async function recalledIn(dataset: Dataset, recalls: KnownRecalls): Promise<RecalledItem[]> {
   const recalled: RecalledItem[] = []
   if (recalls.recalls.size === 0) return recalled
-  for (let shard = 0; shard < dataset.shards(); shard++) {
-    for (const item of await digestsOn(join(dataset.folder, manifestPath(shard)))) {
-      if (recallOf(recalls, item.sha256) !== null) recalled.push({ shard, ...item })
-    }
+  for await (const item of itemsIn(dataset)) {
+    if (recallOf(recalls, item.sha256) !== null) recalled.push(item)
   }
   return recalled
+}
+
+/** All that is in the dataset, as its manifests say. */
+async function* itemsIn(dataset: Dataset): AsyncGenerator<RecalledItem> {
+  for (let shard = 0; shard < dataset.shards(); shard++) {
+    for (const item of await digestsOn(join(dataset.folder, manifestPath(shard)))) yield { shard, ...item }
+  }
 }

@@ -42,9 +42,17 @@ export const positionSchema = z.strictObject({
   next: z.array(counted),
   turn: counted.nullable(),
   counts: countsSchema,
+  /** names of items that were recalled when it was their turn: withdrawn, they may come again */
+  leftOut: z.array(z.string()),
 })
 /** How far a reader is; whoever keeps it can go on from there. */
 export type ReadPosition = z.infer<typeof positionSchema>
+
+/** Where a reader of a snapshot begins. */
+export function beginningOf(snapshot: Snapshot): ReadPosition {
+  const counts = { handed: 0, bytes: 0, recalled: 0, repeated: 0 }
+  return { snapshot, next: snapshot.ranges.map(({ from }) => from), turn: null, counts, leftOut: [] }
+}
 
 export type CleanReader = {
   snapshot: ReadPosition['snapshot']
@@ -65,6 +73,11 @@ export type ReadCleanOptions = {
   position?: ReadPosition
   /** only these partitions; an item is looked for among them when it is asked whether it comes a second time */
   partitions?: readonly number[]
+  /**
+   * What was handed out before, where somebody knows it better than the topic, which is asked else: a dataset that holds it, less what was taken
+   * out of it since.
+   */
+  handed?: () => AsyncIterable<{ id: string; sha256: string }>
 }
 
 /**
@@ -77,33 +90,35 @@ export async function openCleanReader(settings: Settings, options: ReadCleanOpti
   const prove = createProve(readKeyring(settings.keyring))
   const registry = createRegistry(settings)
   const store = await openStore(settings, 'clean')
-  const given = options.position
-  if (given !== undefined) await checkSnapshot(settings, given.snapshot)
-  const snapshot = given?.snapshot ?? (await snapshotNow(settings, options.partitions))
+  if (options.position !== undefined) await checkSnapshot(settings, options.position.snapshot)
+  const given = options.position ?? beginningOf(await snapshotNow(settings, options.partitions))
+  const { snapshot } = given
   const recalls = await followRecalls(settings, registry)
   const reading = { settings, registry }
-  const next = new Map(snapshot.ranges.map(({ partition, from }, index) => [partition, given?.next[index] ?? from]))
-  const counts: ReadCounts = { ...(given?.counts ?? { handed: 0, bytes: 0, recalled: 0, repeated: 0 }) }
-  let turn = given?.turn ?? null
+  const next = new Map(snapshot.ranges.map(({ partition, from }, index) => [partition, given.next[index] ?? from]))
+  const counts: ReadCounts = { ...given.counts }
+  let { turn } = given
+  const leftOut = new Set(given.leftOut)
 
   async function* items(): AsyncGenerator<ProvenItem, void> {
-    // What was handed out before is on the topic still; what was only read ahead of it has not been seen.
-    const seen = new DigestSet()
-    const before = snapshot.ranges.map((range) => ({ ...range, to: next.get(range.partition) ?? range.from }))
-    for await (const { item } of cleanRecords(reading, before)) seen.add(nameOf(item))
+    const seen = await seenBefore()
     const rest = snapshot.ranges.map((range) => ({ ...range, from: next.get(range.partition) ?? range.from }))
     for await (const looked of ahead(cleanRecords(reading, rest, turn), (record) => look(record, seen))) {
-      const { record, proven, isRepeated } = looked
+      const { record, found } = looked
+      const name = nameOf(record.item)
       // Where nobody can say, it stays before this one.
-      const isRecalled = proven === null || recalls.has(record.item.payload.reference)
+      const isRecalled = found === 'recalled' || recalls.has(record.item.payload.reference)
       next.set(record.partition, record.offset + 1)
       turn = partitionAfter(record.partition)
-      if (isRecalled) counts.recalled += 1
-      else if (isRepeated) counts.repeated += 1
+      if (isRecalled) {
+        counts.recalled += 1
+        if (options.handed === undefined && !seen.has(name)) leftOut.add(shortly(name))
+      } else if (found === 'repeated' || !seen.add(name)) counts.repeated += 1
       else {
+        leftOut.delete(shortly(name))
         counts.handed += 1
-        counts.bytes += proven.bytes.length
-        yield proven
+        counts.bytes += found.bytes.length
+        yield found
       }
     }
     // What is taken off the topic while it is read looks like its end, or like the marks of transactions.
@@ -115,9 +130,23 @@ export async function openCleanReader(settings: Settings, options: ReadCleanOpti
     return snapshot.ranges[(index + 1) % snapshot.ranges.length]?.partition ?? null
   }
 
-  /** Begun in the order of the records; what comes first of two that are the same is handed out. */
+  /** By whoever knows it, or by the topic: what was handed out before is there still. What was only read ahead of it has not been seen. */
+  async function seenBefore(): Promise<DigestSet> {
+    const seen = new DigestSet()
+    if (options.handed !== undefined) {
+      for await (const { id, sha256 } of options.handed()) seen.add(nameOf({ id, payload: { reference: sha256 } }))
+      return seen
+    }
+    const before = snapshot.ranges.map((range) => ({ ...range, to: next.get(range.partition) ?? range.from }))
+    for await (const { item } of cleanRecords(reading, before)) {
+      const name = nameOf(item)
+      if (!leftOut.has(shortly(name))) seen.add(name)
+    }
+    return seen
+  }
+
   function look(record: CleanRecord, seen: DigestSet): Promise<Looked> {
-    const isRepeated = !seen.add(nameOf(record.item))
+    const isRepeated = seen.has(nameOf(record.item))
     return proveRecord(record, isRepeated, {
       prove,
       store,
@@ -135,14 +164,20 @@ export async function openCleanReader(settings: Settings, options: ReadCleanOpti
       next: snapshot.ranges.map(({ partition, from }) => next.get(partition) ?? from),
       turn,
       counts: { ...counts },
+      leftOut: [...leftOut],
     }),
     counts: () => ({ ...counts }),
     close: () => recalls.stop(),
   }
 }
 
-/** @property proven null where it was recalled */
-type Looked = { record: CleanRecord; proven: ProvenItem | null; isRepeated: boolean; bytes: number }
+/** As much of a name as a position keeps of it. */
+function shortly(name: Buffer): string {
+  return name.toString('base64url', 0, 16)
+}
+
+/** What was found of a record ahead of its turn; of two that are the same, both may still be `found`. */
+type Looked = { record: CleanRecord; found: ProvenItem | 'recalled' | 'repeated' }
 
 /** Also of what will not be handed out the receipt has to hold: who repeats an item may have forged the second one. */
 async function proveRecord(
@@ -157,18 +192,18 @@ async function proveRecord(
   const claim: Claim = { place: `${snapshot.topic}/${partition}/${offset}`, key: key ?? '', door, item }
   const receipt = await prove.claim(claim)
   const { sha256, size } = receipt.payload
-  const nothing = { record, isRepeated, bytes: 0 }
-  if (recalls.has(sha256)) return { ...nothing, proven: null }
-  const empty = { id: item.id, item, receipt, partition, offset }
-  if (isRepeated) return { ...nothing, proven: { ...empty, bytes: Buffer.alloc(0) } }
+  if (recalls.has(sha256)) return { record, found: 'recalled' }
+  if (isRepeated) return { record, found: 'repeated' }
   try {
     const bytes = await store.read(sha256, size)
     prove.bytes(claim, receipt, bytes)
-    return { record, isRepeated, proven: { ...empty, bytes }, bytes: bytes.length }
+    return { record, found: { id: item.id, item, receipt, partition, offset, bytes } }
   } catch (error) {
     if (!(error instanceof SluiceError) || error.fault === 'surroundings' || error.fault === 'evidence') throw error
     // A recall takes it out of the store when it is on its topic, which may have been a moment ago; withdrawn, it comes back through the door only.
-    if (error.code === 'PAYLOAD_MISSING' && (await recalls.wasRecalled(sha256))) return { ...nothing, proven: null }
+    if (error.code === 'PAYLOAD_MISSING' && (await recalls.wasRecalled(sha256))) {
+      return { record, found: 'recalled' }
+    }
     const isThere = error.code !== 'PAYLOAD_MISSING'
     const sentence = `item ${item.id} at ${claim.place} is not handed out: its bytes are ${isThere ? 'more than what was checked' : 'not in the clean store, and it was not recalled'}`
     throw new SluiceError(isThere ? 'PAYLOAD_TAMPERED' : 'PAYLOAD_MISSING', sentence, { cause: error })

@@ -323,7 +323,7 @@ async function proofOf(found: ShardItem, file: string, prove: Prove): Promise<Pr
   const item = parseItem(json, text)
   const none = { key, id: item?.id ?? null, found: null }
   if (item === null) return { ...none, wrong: wrongBy('ITEM_DAMAGED') }
-  const claim = { place: `${file}/${key}`, key: null, item }
+  const claim = { place: `${file}/${key}`, key: null, door: null, item }
   let receipt: Receipt
   try {
     receipt = await prove.claim(claim)

@@ -4,6 +4,7 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test } from 'node:test'
+import { newKey } from '../../services/cluster/keys.ts'
 import { skipWithoutPython } from '../foreign/foreign.ts'
 import { audit } from '../integration/audit.ts'
 import type { GateProcess } from '../integration/gate-process.ts'
@@ -58,6 +59,9 @@ test('a clock that jumps days forward and back loses nothing and repeats nothing
   // Old enough not to lie in the future when the clock goes back, and young enough for policy, which says a week.
   const checkedAt = new Date(Date.now() - 100 * HOUR)
   await bench.importList('stand-in', [{ id: 'known', sha256: sha256(Buffer.from('known')) }], checkedAt)
+  // A key that counts from before all of this; a gate whose clock is before that waits for another one.
+  await rm(join(bench.folder, 'keys'), { recursive: true })
+  await newKey(bench.settings, Date.now() - 100 * HOUR)
   const { environment, step } = createClock(join(bench.folder, 'clock'))
   const gate = bench.startGate({ environment })
   await publish(bench, 'first', 10)

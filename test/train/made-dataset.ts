@@ -8,6 +8,7 @@ import { RECEIPT_TYPE, type Receipt, receiptBody, viewDigest } from '../../servi
 import type { CleanItem } from '../../services/domain/records.ts'
 import { openDataset, tarPath } from '../../services/train/dataset.ts'
 import { writeDescription } from '../../services/train/describe.ts'
+import { beginningOf } from '../../services/train/read-clean.ts'
 import type { KnownRecalls } from '../../services/train/recall-file.ts'
 import { createShardWriter, type NewItem } from '../../services/train/shard-writer.ts'
 import { type Problem, type Verified, type VerifyOptions, verifyDataset } from '../../services/train/verify.ts'
@@ -88,9 +89,8 @@ export async function makeDataset(folder: string, items: readonly NewItem[], per
   const dataset = await openDataset(folder, true)
   const ranges = [{ partition: 0, from: 0, to: items.length }]
   const position = {
-    snapshot: { cluster: 'c', topic: 'gate.clean', ranges },
+    ...beginningOf({ cluster: 'c', topic: 'gate.clean', ranges }),
     next: [items.length],
-    turn: null,
     counts: { handed: items.length, bytes: 0, recalled: 0, repeated: 0 },
   }
   try {

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import { generateKeyPairSync, hash } from 'node:crypto'
 import { readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import { Readable } from 'node:stream'
 import { after, before, describe, test } from 'node:test'
 import { newKey, revokeKey, rotateKeys } from '../../services/cluster/keys.ts'
 import { SluiceError } from '../../services/domain/errors.ts'
@@ -11,6 +12,7 @@ import type { CleanItem, RecallRecord } from '../../services/domain/records.ts'
 import { createKafka, withAdmin } from '../../services/platform/kafka/client.ts'
 import { readSigningKey, type SigningKey } from '../../services/platform/signing-key.ts'
 import {
+  beginningOf,
   openCleanReader,
   type ReadCleanOptions,
   type ReadCounts,
@@ -21,7 +23,7 @@ import { type Bench, openBench, openScope } from '../integration/harness.ts'
 import { waitFor } from '../integration/waiting.ts'
 import { signedItem } from './signed-items.ts'
 
-const PARTITIONS = 17
+const PARTITIONS = 18
 /** Of the door that these items are said to have come from. */
 let doorOffset = 0
 
@@ -126,19 +128,39 @@ describe('the clean reader', () => {
     assert.ok(bytes > 0)
 
     await write(0, await cleared(0, 'later'))
-    const from = { ...first.position, next: first.position.snapshot.ranges.map(({ from: begin }) => begin), turn: null }
-    const again = await readAll({ position: { ...from, counts: { handed: 0, bytes: 0, recalled: 0, repeated: 0 } } })
+    const from = beginningOf(first.position.snapshot)
+    const again = await readAll({ position: from })
     assert.deepEqual(again.ids, first.ids, 'a snapshot does not grow')
 
     for (let most = 0; most <= first.ids.length; most++) {
-      const part = await readAll(
-        { position: { ...from, counts: { handed: 0, bytes: 0, recalled: 0, repeated: 0 } } },
-        most,
-      )
+      const part = await readAll({ position: from }, most)
       const rest = await readAll({ position: JSON.parse(JSON.stringify(part.position)) })
       assert.deepEqual([...part.ids, ...rest.ids], first.ids, `cut after ${most}`)
       assert.deepEqual(rest.counts, first.counts)
     }
+  })
+
+  test('what was left out because it was recalled comes when it is withdrawn and cleared again, also to one that goes on', async () => {
+    const partition = 17
+    const sha256 = hash('sha256', bytesOf('returns'))
+    await write(partition, await cleared(partition, 'e0'), await cleared(partition, 'returns'))
+    await recall(sha256, 'recalled')
+    const before = await readAll({ partitions: [partition] })
+    assert.deepEqual([before.ids, before.counts.recalled], [['e0'], 1])
+
+    await recall(sha256, 'withdrawn')
+    await write(partition, await cleared(partition, 'returns'), await cleared(partition, 'returns'))
+    const [range] = before.position.snapshot.ranges
+    assert.ok(range)
+    const snapshot = { ...before.position.snapshot, ranges: [{ ...range, to: range.to + 2 }] }
+    const after = await readAll({ position: { ...before.position, snapshot } })
+    assert.deepEqual([after.ids, after.counts.repeated], [['returns'], 1])
+    const again = await readAll({ position: { ...after.position, snapshot } })
+    assert.deepEqual(again.ids, [])
+    // Who has a dataset knows better than the topic what is in it.
+    const handed = () => Readable.from([{ id: 'e0', sha256: hash('sha256', bytesOf('e0')) }])
+    const anew = await readAll({ position: beginningOf(snapshot), handed })
+    assert.deepEqual([anew.ids, anew.counts.repeated], [['returns'], 3])
   })
 
   test('begun anew after it was left, it goes on behind the last item that was handed out; what was read ahead is not lost', async () => {
@@ -331,7 +353,7 @@ describe('the clean reader', () => {
     }
     await assert.rejects(openCleanReader(bench.settings, { partitions: [PARTITIONS] }), {
       code: 'USAGE',
-      message: /has no partition 17: expected 0 to 16/,
+      message: /has no partition 18: expected 0 to 17/,
     })
     const elsewhere = { ...bench.settings, keyring: join(bench.folder, 'none.json') }
     await assert.rejects(openCleanReader(elsewhere), { code: 'CONFIG_INVALID', message: /there is no keyring/ })
@@ -347,10 +369,7 @@ describe('the clean reader', () => {
     const names = Array.from({ length: 300 }, (_, index) => `d${index}`)
     await write(partition, ...(await Promise.all(names.map((name) => cleared(partition, name, undefined, current)))))
     const ranges = [{ partition, from, to: from + names.length }]
-    const counts = { handed: 0, bytes: 0, recalled: 0, repeated: 0 }
-    const reader = await openCleanReader(bench.settings, {
-      position: { snapshot: { ...snapshot, ranges }, next: [from], turn: null, counts },
-    })
+    const reader = await openCleanReader(bench.settings, { position: beginningOf({ ...snapshot, ranges }) })
     try {
       const items = reader.items()
       const ids: string[] = []
