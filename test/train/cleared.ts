@@ -1,6 +1,7 @@
 import { readSigningKey } from '../../services/platform/signing-key.ts'
 import { readRecalls } from '../../services/train/recall-file.ts'
 import type { NewItem } from '../../services/train/shard-writer.ts'
+import { snapshotNow } from '../../services/train/snapshot.ts'
 import { type Bench, type BenchOptions, openBench, type Scope } from '../integration/harness.ts'
 import { newItem } from './made-dataset.ts'
 
@@ -14,11 +15,18 @@ export async function openTrainBench(t: Scope, options: BenchOptions = {}): Prom
 /** Puts items where a gate would, signed with its key: for tests of what comes behind it. */
 export async function clearItems(bench: Bench, numbers: readonly number[]): Promise<NewItem[]> {
   const key = readSigningKey(bench.settings.signingKey)
-  const cleared = await Promise.all(numbers.map((number) => newItem(number, key, {}, Date.now())))
+  const { cluster } = await snapshotNow(bench.settings)
+  const cleared = await Promise.all(
+    numbers.map((number) => {
+      const partition = number % bench.partitions
+      const input = { cluster, topic: bench.topic('crawl.items'), partition, offset: number }
+      return newItem(number, key, { input }, Date.now())
+    }),
+  )
   await bench.store('clean').writeAll(cleared.map(({ item, bytes }) => ({ sha256: item.payload.reference, bytes })))
-  const messages = cleared.map(async ({ item }, index) => ({
+  const messages = cleared.map(async ({ item }) => ({
     key: item.id,
-    partition: (numbers[index] ?? 0) % bench.partitions,
+    partition: item.input.partition,
     value: await bench.registry.encode('gate.clean', item),
   }))
   await bench.produce('gate.clean', await Promise.all(messages))
