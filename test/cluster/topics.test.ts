@@ -4,7 +4,7 @@ import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
 import kafkajs from 'kafkajs'
-import { applyTopics } from '../../services/cluster/topics.ts'
+import { applyTopics, planTopics } from '../../services/cluster/topics.ts'
 import { parseTopicsFile, wantedTopics } from '../../services/cluster/wanted-topics.ts'
 import { topics } from '../../services/domain/topics.ts'
 import { createKafka, withAdmin } from '../../services/platform/kafka/client.ts'
@@ -144,4 +144,27 @@ test('another number of partitions is an error; more of them are made only when 
   await assert.rejects(applyTopics(settings, file, { doorPartitions: 1 }), { code: 'TOPICS_MISSING' })
   const grown = await applyTopics(settings, file, { doorPartitions: 3 })
   assert.deepEqual([...new Set(grown.map(({ partitions }) => partitions))], [3, 1])
+})
+
+test('a plan tells what apply would do, changes nothing, and has nothing to tell afterwards', async (t) => {
+  const settings = ownPrefix(t)
+  const actions = async (options = {}) => [
+    ...new Set((await planTopics(settings, file, options)).map(({ action }) => action)),
+  ]
+  assert.deepEqual(await actions(), ['create'])
+  assert.deepEqual(await actions(), ['create'], 'nothing was made')
+  await applyTopics(settings, file, { doorPartitions: 2 })
+  assert.deepEqual(await actions({ doorPartitions: 2 }), ['none'])
+  const [door] = await planTopics(settings, file, { doorPartitions: 3 })
+  assert.deepEqual(door?.changes, [{ setting: 'partitions', from: '2', to: '3' }])
+  assert.equal(door?.action, 'change')
+  const [asFile] = await planTopics(settings, file)
+  assert.equal(asFile?.action, 'impossible')
+  assert.match(asFile?.problem ?? '', /2 partitions instead of 4/)
+  const strict = { ...file, topics: { ...file.topics, 'gate.recalls': { ...file.topics['gate.recalls'], kept: '3d' } } }
+  const recalls = (await planTopics(settings, strict)).find(({ name }) => name.endsWith('gate.recalls'))
+  assert.deepEqual(
+    recalls?.changes.map(({ setting }) => setting),
+    ['cleanup.policy', 'retention.ms'],
+  )
 })
