@@ -94,7 +94,9 @@ function auditText({ acts, unseen }: Audit): string {
     unexpected.map(({ principal, by }) => `${principal}: ${by}`).join('\n'),
   ])
   const count = acts.reduce((sum, { unexpected }) => sum + unexpected.length, 0)
-  const sum = count === 0 ? 'Nobody could who should not.' : `${count} rights are too much.`
+  const nobody =
+    unseen.length === 0 ? 'Nobody could who should not.' : 'Nobody could who should not, as far as can be seen.'
+  const sum = count === 0 ? nobody : `${count} rights are too much.`
   return `${asTable(['who could', 'and shall', 'and shall not'], all)}\n${[sum, ...unseen].join('\n')}\n`
 }
 

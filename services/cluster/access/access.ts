@@ -2,6 +2,7 @@ import { setTimeout as wait } from 'node:timers/promises'
 import kafkajs, { type Admin } from 'kafkajs'
 import { SluiceError } from '../../domain/errors.ts'
 import { createKafka, withAdmin } from '../../platform/kafka/client.ts'
+import { isRefusal } from '../../platform/kafka/kafka-failure.ts'
 import type { Settings } from '../../platform/settings.ts'
 import type { AccessFile } from './access-file.ts'
 import { type AuditedAct, auditAcls, type BrokerRights } from './audit-acls.ts'
@@ -77,7 +78,7 @@ export function auditAccess(settings: Settings, file: AccessFile): Promise<Audit
 /** As far as each broker tells: what one of them lets pass counts. */
 async function askBrokers(admin: Admin): Promise<BrokerRights> {
   const { brokers } = await admin.describeCluster()
-  const all = await Promise.all(brokers.map(({ nodeId }) => askBroker(admin, String(nodeId))))
+  const all = await Promise.all(brokers.map(({ nodeId }) => askBroker(admin, String(nodeId)).catch(silentWhereRefused)))
   return {
     authorizer: all.some(({ authorizer }) => authorizer === false) ? false : (all[0]?.authorizer ?? null),
     everyoneElse: all.some(({ everyoneElse }) => everyoneElse === true) ? true : (all[0]?.everyoneElse ?? null),
@@ -85,6 +86,13 @@ async function askBrokers(admin: Admin): Promise<BrokerRights> {
       ? null
       : [...new Set(all.flatMap(({ superUsers }) => superUsers ?? []))],
   }
+}
+
+/** Settings are another right than rights are. */
+function silentWhereRefused(error: unknown): BrokerRights {
+  if (isRefusal(error, 'CLUSTER_AUTHORIZATION_FAILED'))
+    return { authorizer: null, everyoneElse: null, superUsers: null }
+  throw error
 }
 
 async function askBroker(admin: Admin, name: string): Promise<BrokerRights> {

@@ -74,6 +74,20 @@ test('nobody but a super user, or who may, gives rights or sees them', async () 
   await assert.rejects(applyAccess(gate, shippedAccess), { code: 'ACCESS_DENIED' })
 })
 
+test('who may only look at rights audits too, and is told what the brokers do not show', async () => {
+  const look = right({ resource: 'cluster', name: 'kafka-cluster', operation: 'describe', principal: 'User:reports' })
+  await withAdmin(createKafka(settings, 'test'), (admin) => createAcls(admin, [look]))
+  const reports = broker.settingsOf('reports', 'p.')
+  const { acts, unseen } = await waitFor('the right counts', () =>
+    auditAccess(reports, shippedAccess).catch(() => null),
+  )
+  assert.ok(acts.every(({ unexpected }) => unexpected.length === 0))
+  assert.deepEqual(
+    unseen.map((sentence) => /\((.*)\)/.exec(sentence)?.[1]),
+    ['super.users', 'allow.everyone.if.no.acl.found'],
+  )
+})
+
 const everyTopic = [
   'crawl.items',
   'gate.clean',
