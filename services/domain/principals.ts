@@ -13,6 +13,27 @@ export const principals = [
 ] as const
 export type Principal = (typeof principals)[number]
 
+/** As whom each command comes, by its words; a longer entry wins. */
+const commands: Readonly<Record<string, Principal>> = {
+  stack: 'admin',
+  topics: 'admin',
+  access: 'admin',
+  schemas: 'admin',
+  lists: 'lists',
+  crawl: 'crawler',
+  // Reads what the gate wrote of an item, and sends it in again.
+  'crawl amend': 'replay',
+  gate: 'gate',
+  recall: 'recall',
+  trace: 'reports',
+  provenance: 'reports',
+}
+
+/** As whom a command comes where nobody says otherwise; null for what has no business with the brokers. @param words of the command, options apart */
+export function principalOf(words: readonly string[]): Principal | null {
+  return commands[words.slice(0, 2).join(' ')] ?? commands[words[0] ?? ''] ?? null
+}
+
 /** How the brokers call one. */
 export function kafkaPrincipal(principal: Principal): string {
   return `User:${principal}`

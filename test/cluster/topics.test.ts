@@ -8,21 +8,16 @@ import { applyTopics, planTopics } from '../../services/cluster/topics.ts'
 import { parseTopicsFile, wantedTopics } from '../../services/cluster/wanted-topics.ts'
 import { topics } from '../../services/domain/topics.ts'
 import { createKafka, withAdmin } from '../../services/platform/kafka/client.ts'
-import { readSettings, type Settings } from '../../services/platform/settings.ts'
-import { sharedStack } from '../integration/shared-stack.ts'
+import type { Settings } from '../../services/platform/settings.ts'
+import { adminSettings, sharedStack } from '../integration/shared-stack.ts'
 
 const text = readFileSync(join(import.meta.dirname, '../../infra/topics.yaml'), 'utf8')
 const file = parseTopicsFile(text, 'topics.yaml')
 
 /** Settings with a prefix of their own; the topics are deleted after the test. */
 function ownPrefix(t: TestContext): Settings {
-  const { brokers, registry } = sharedStack()
   const prefix = `t-${randomBytes(5).toString('hex')}.`
-  const settings = readSettings({
-    SLUICE_BROKERS: brokers.join(','),
-    SLUICE_REGISTRY: registry,
-    SLUICE_PREFIX: prefix,
-  })
+  const settings = adminSettings(sharedStack(), { SLUICE_PREFIX: prefix })
   t.after(() =>
     withAdmin(createKafka(settings, 'test'), async (admin) => {
       const mine = (await admin.listTopics()).filter((name) => name.startsWith(prefix))

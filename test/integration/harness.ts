@@ -4,6 +4,9 @@ import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { Message, Producer } from 'kafkajs'
+import { applyAccess } from '../../services/cluster/access/access.ts'
+import { deleteAcls } from '../../services/cluster/access/cluster-acls.ts'
+import { wantedAcls } from '../../services/cluster/access/wanted-acls.ts'
 import { registerSchemas } from '../../services/cluster/registered-schemas.ts'
 import { applyTopics } from '../../services/cluster/topics.ts'
 import { parseTopicsFile } from '../../services/cluster/wanted-topics.ts'
@@ -14,12 +17,13 @@ import { prefixed, type Topic, topics } from '../../services/domain/topics.ts'
 import { importList } from '../../services/lists/import.ts'
 import { createKafka, withAdmin } from '../../services/platform/kafka/client.ts'
 import { createRegistry, type Registry } from '../../services/platform/registry.ts'
-import { readSettings, type Settings } from '../../services/platform/settings.ts'
+import type { Settings } from '../../services/platform/settings.ts'
 import { createFileStore, type FileStore } from '../../services/platform/stores/file-store.ts'
 import type { StoreName } from '../../services/platform/stores/store.ts'
+import { shippedAccess } from '../cluster/access/shipped-file.ts'
 import { createGap, type Gap } from './gap.ts'
 import { type GateProcess, type SluiceProcess, startGateProcess, startSluice } from './gate-process.ts'
-import { sharedStack } from './shared-stack.ts'
+import { adminSettings, environmentOf, type SharedStack, sharedStack } from './shared-stack.ts'
 
 const TOPICS_FILE = join(import.meta.dirname, '../../infra/topics.yaml')
 const POLICY_FILE = join(import.meta.dirname, '../../infra/policy.yaml')
@@ -44,7 +48,7 @@ export type BenchOptions = {
   flood?: Policy['flood']
   shrink?: Policy['shrink']
   /** default: the stack that all tests share */
-  cluster?: { bootstrap: readonly string[]; registry: string }
+  cluster?: { bootstrap: readonly string[]; registry: string; users?: string | null }
 }
 
 /** Whose end is the end of the bench: a test's context, or something like it. */
@@ -119,13 +123,15 @@ export type Bench = {
 /** Sets up a {@link Bench} and registers its removal with the test. */
 export async function openBench(t: Scope, options: BenchOptions = {}): Promise<Bench> {
   const { partitions = 4 } = options
-  const { brokers, registry: registryUrl } =
-    options.cluster === undefined ? sharedStack() : { ...options.cluster, brokers: options.cluster.bootstrap }
+  const stack: SharedStack =
+    options.cluster === undefined
+      ? sharedStack()
+      : { users: null, ...options.cluster, brokers: [...options.cluster.bootstrap] }
+  const { brokers, registry: registryUrl } = stack
   const prefix = `t-${randomBytes(5).toString('hex')}.`
   const folder = await mkdtemp(join(tmpdir(), 'sluice-test-'))
   const environment = {
-    SLUICE_BROKERS: brokers.join(','),
-    SLUICE_REGISTRY: registryUrl,
+    ...environmentOf(stack),
     SLUICE_PREFIX: prefix,
     SLUICE_STORES: join(folder, 'stores'),
     SLUICE_SNAPSHOTS: join(folder, 'snapshots'),
@@ -135,7 +141,7 @@ export async function openBench(t: Scope, options: BenchOptions = {}): Promise<B
   }
   await mkdir(environment.SLUICE_STORES)
   await writeFile(environment.SLUICE_POLICY, policyText(options))
-  const settings = readSettings(environment)
+  const settings = adminSettings(stack, environment)
   const registry = createRegistry(settings)
   const kafka = createKafka(settings, 'bench')
   const group = prefixed(prefix, 'gate')
@@ -253,7 +259,11 @@ export async function openBench(t: Scope, options: BenchOptions = {}): Promise<B
     if (options.cluster !== undefined) return
     await withAdmin(kafka, async (admin) => {
       const existing = new Set(await admin.listTopics())
-      await admin.deleteTopics({ topics: topics.map((name) => bench.topic(name)).filter((name) => existing.has(name)) })
+      const mine = topics.map((name) => bench.topic(name)).filter((name) => existing.has(name))
+      await Promise.all([
+        admin.deleteTopics({ topics: mine }),
+        stack.users === null ? null : deleteAcls(admin, wantedAcls(shippedAccess, prefix)),
+      ])
     })
   })
 
@@ -262,6 +272,7 @@ export async function openBench(t: Scope, options: BenchOptions = {}): Promise<B
       doorPartitions: partitions,
     }),
     registerSchemas(settings),
+    stack.users === null ? null : applyAccess(settings, shippedAccess),
   ])
   await registry.warm(topics)
   await createFileStore(environment.SLUICE_STORES, 'intake').make()

@@ -109,9 +109,7 @@ async function format(
   rmSync(unfinished, { recursive: true, force: true })
   mkdirSync(unfinished)
   writeFileSync(settingsFile, settings.replace(/^log\.dirs=.*$/m, 'log.dirs=data.new'), { mode: 0o600 })
-  const words = ['kafka.tools.StorageTool', 'format', '-t', clusterId, '-c', settingsFile, ...formatWords(users)]
-  // By a file: everybody on this machine sees the words of a command.
-  writeFileSync(wordsFile, words.map((word) => `"${word.replace(/[\\"]/g, '\\$&')}"\n`).join(''), { mode: 0o600 })
+  writeFileSync(wordsFile, formatWords({ clusterId, settingsFile, users }), { mode: 0o600 })
   const java = [mark, kafkaLogging, '-XX:TieredStopAtLevel=1', '-cp', kafkaClasspath, '@format.words']
   await promisify(execFile)(javaCommand(), java, { cwd: folder })
   renameSync(unfinished, join(folder, 'data'))

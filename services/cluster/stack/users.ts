@@ -11,7 +11,7 @@ export type Users = ReadonlyMap<Principal, string>
  * @param folder theirs alone; made under another name first: where it exists, it is whole
  */
 export function usersOf(folder: string): Users {
-  if (!existsSync(folder)) make(folder)
+  if (!hasUsers(folder)) make(folder)
   return new Map(
     principals.map((principal) => [
       principal,
@@ -35,6 +35,7 @@ function make(folder: string): void {
   for (const principal of principals) {
     writeFileSync(join(unfinished, principal), `${principal}:${newPassword()}\n`, { mode: 0o600 })
   }
+  rmSync(folder, { recursive: true, force: true })
   renameSync(unfinished, folder)
 }
 
@@ -43,7 +44,23 @@ export function newPassword(): string {
   return randomBytes(24).toString('hex')
 }
 
-/** Words for Kafka's formatting: a broker knows its users from the beginning. */
-export function formatWords(users: Users): string[] {
-  return [...users].flatMap(([name, password]) => ['--add-scram', `SCRAM-SHA-512=[name=${name},password=${password}]`])
+/**
+ * What Java does to format a broker's folder, which then knows its users from the beginning. As the text of a file for its command
+ * line: everybody on a machine sees the words of a command.
+ */
+export function formatWords({
+  clusterId,
+  settingsFile,
+  users = new Map(),
+}: {
+  clusterId: string
+  settingsFile: string
+  users?: Users | undefined
+}): string {
+  const scram = [...users].flatMap(([name, password]) => [
+    '--add-scram',
+    `SCRAM-SHA-512=[name=${name},password=${password}]`,
+  ])
+  const words = ['kafka.tools.StorageTool', 'format', '-t', clusterId, '-c', settingsFile, ...scram]
+  return words.map((word) => `"${word.replace(/[\\"]/g, '\\$&')}"\n`).join('')
 }

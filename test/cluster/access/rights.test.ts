@@ -65,7 +65,7 @@ const scope = openScope('rights')
 let broker: SecuredBroker
 
 before(async () => {
-  broker = await openSecuredBroker(scope, ONE_COORDINATOR)
+  broker = await openSecuredBroker(scope, { lines: ONE_COORDINATOR })
   const admin = broker.settingsOf('admin', PREFIX)
   await applyTopics(admin, shippedTopics, { doorPartitions: 1 })
   await applyAccess(admin, shippedAccess)
