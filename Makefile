@@ -14,7 +14,7 @@ demo: ## run the whole gate on real photographs; CORPUS=dir takes your own pictu
 test: ## check, then run the whole suite
 	@infra/setup.sh test
 	@$(MAKE) --no-print-directory check
-	@node --test --test-concurrency=3 --test-timeout=1200000 --test-reporter=spec --test-global-setup=./test/integration/shared-stack.ts \
+	@node --test --test-concurrency=3 --test-timeout=2400000 --test-reporter=spec --test-global-setup=./test/integration/shared-stack.ts \
 	  $$(find test -name '*.test.ts' -not -path 'test/bench/*' | sort)
 
 bench: ## our speed against others', what an item costs, how long nothing is judged when a gate ends; TIMES=5 repetitions, some 50 minutes; figures in .sluice/bench/latest.json
@@ -28,6 +28,7 @@ bench: ## our speed against others', what an item costs, how long nothing is jud
 	@node test/bench/gap-table.ts --times $(or $(TIMES),5)
 	@node test/bench/imports.ts --times $(or $(TIMES),5)
 	@node test/bench/recall.ts --times $(or $(TIMES),5)
+	@node test/bench/train.ts --times $(or $(TIMES),5)
 
 soak: ## three gates and three brokers under random faults for MINUTES=30, then everything is counted; JSON=file keeps the figures; before it 20,000 broken messages and an import of a million entries
 	@infra/setup.sh test

@@ -29,6 +29,10 @@ await runCli({
     summary: 'check the schemas and register them',
     load: async () => (await import('./cluster/schemas-command.ts')).schemasCommand(),
   },
+  keys: {
+    summary: 'make, rotate and revoke the keys that receipts are signed with',
+    load: async () => (await import('./cluster/keys-command.ts')).keysCommand(),
+  },
   lists: {
     summary: 'import hash lists and see what is in force',
     load: async () => (await import('./lists/command.ts')).listsCommand(),
@@ -44,6 +48,10 @@ await runCli({
   recall: {
     summary: 'hold new list versions against everything ever cleared',
     load: async () => (await import('./recall/command.ts')).recallCommand(),
+  },
+  train: {
+    summary: 'read what is cleared, and prove it',
+    load: async () => (await import('./train/command.ts')).trainCommand(),
   },
   trace: {
     summary: 'tell all that is known of an item',

@@ -32,6 +32,8 @@ async function main(corpus: string | undefined): Promise<number> {
     SLUICE_STORES: stores,
     // It starts one gate, once.
     SLUICE_SNAPSHOTS: 'off',
+    SLUICE_SIGNING_KEY: join(FOLDER, 'keys', 'signing.pem'),
+    SLUICE_KEYRING: join(FOLDER, 'keys', 'keyring.json'),
     SLUICE_POLICY: own === null ? POLICY : OWN_POLICY,
     SLUICE_LISTEN: '127.0.0.1:0',
     SLUICE_LOG: 'info',
@@ -52,6 +54,7 @@ async function main(corpus: string | undefined): Promise<number> {
   // On somebody's own cluster they are somebody's own affair.
   if (!process.env.SLUICE_BROKERS) await steps.sluice(['access', 'apply'], { quiet: true })
   await steps.sluice(['schemas', 'register'], { quiet: true })
+  if (!existsSync(environment.SLUICE_SIGNING_KEY)) await steps.sluice(['keys', 'new'])
 
   steps.title('The hash list, the items, the gate')
   await steps.sluice(['lists', 'import', list, '--list', LIST])

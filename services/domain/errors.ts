@@ -81,6 +81,11 @@ export const surroundings = {
     action:
       'Look for `transaction-failed` in the log. Have all brokers enough in-sync replicas and room on disk? Goes on by itself.',
   },
+  SIGNING_KEY_UNUSABLE: {
+    meaning: 'the key that receipts are signed with can not be read, or the keyring says that it does not count',
+    action:
+      'Run `sluice keys list` on the machine of the gate. Was the key revoked or retired? `sluice keys new`, hand the keyring to all readers, `sluice keys rotate`. Goes on by itself.',
+  },
   SCANNERS_UNAVAILABLE: {
     meaning: 'scanner processes can not be started',
     action:
@@ -88,6 +93,18 @@ export const surroundings = {
   },
 } as const satisfies Readonly<Record<string, Explanation>>
 export type SurroundingsFault = keyof typeof surroundings
+
+/** What a reader is handed is not what a gate has cleared: it stops there. */
+export const evidenceFaults = {
+  RECEIPT_MISSING: 'there is no receipt: no gate has signed for this item',
+  RECEIPT_INVALID: 'the receipt is damaged or forged: its signature is not of the key that it names',
+  RECEIPT_MISMATCH: 'the receipt is for something else than what it stands on',
+  KEY_UNKNOWN: 'the key that signed the receipt is not on the keyring',
+  KEY_RETIRED: 'the receipt was signed when its key did not count: before it was made, or after it was retired',
+  KEY_REVOKED: 'the key that signed the receipt was revoked, and nothing that it ever signed holds',
+  PAYLOAD_TAMPERED: 'the bytes in the clean store are not those that were checked',
+} as const
+export type EvidenceFault = keyof typeof evidenceFaults
 
 /** Wrong use: the command stops with exit code 2 and one sentence. */
 export const usageErrors = {
@@ -102,22 +119,26 @@ export const usageErrors = {
 } as const
 export type UsageError = keyof typeof usageErrors
 
-export type ErrorCode = ItemFault | SurroundingsFault | UsageError
-export type Fault = 'item' | 'surroundings' | 'usage'
+export type ErrorCode = ItemFault | SurroundingsFault | EvidenceFault | UsageError
+export type Fault = 'item' | 'surroundings' | 'evidence' | 'usage'
 
 /** Whether something that came from elsewhere is one of our codes. */
 export function isErrorCode(code: unknown): code is ErrorCode {
-  return typeof code === 'string' && [itemFaults, surroundings, usageErrors].some((codes) => Object.hasOwn(codes, code))
+  return (
+    typeof code === 'string' &&
+    [itemFaults, surroundings, evidenceFaults, usageErrors].some((codes) => Object.hasOwn(codes, code))
+  )
 }
 
 /** Whose fault an error code is. The lane decides on this alone. */
 export function faultOf(code: ErrorCode): Fault {
   if (Object.hasOwn(itemFaults, code)) return 'item'
-  return Object.hasOwn(surroundings, code) ? 'surroundings' : 'usage'
+  if (Object.hasOwn(surroundings, code)) return 'surroundings'
+  return Object.hasOwn(evidenceFaults, code) ? 'evidence' : 'usage'
 }
 
 function meaningOf(code: ErrorCode): string {
-  const found = { ...itemFaults, ...surroundings, ...usageErrors }[code]
+  const found = { ...itemFaults, ...surroundings, ...evidenceFaults, ...usageErrors }[code]
   return typeof found === 'string' ? found : found.meaning
 }
 

@@ -19,12 +19,14 @@ const commands: Readonly<Record<string, Principal>> = {
   topics: 'admin',
   access: 'admin',
   schemas: 'admin',
+  keys: 'admin',
   lists: 'lists',
   crawl: 'crawler',
   // Reads what the gate wrote of an item, and sends it in again.
   'crawl amend': 'replay',
   gate: 'gate',
   recall: 'recall',
+  train: 'trainer',
   trace: 'reports',
   provenance: 'reports',
 }

@@ -20,6 +20,7 @@ import { GATE_GROUP, type Lanes, startLanes } from './lanes.ts'
 import { type Readiness, startOperations } from './operations.ts'
 import { createPauses, type Pause } from './pauses.ts'
 import { createKeep, createRoute, laneTopics } from './route.ts'
+import type { Signer } from './signer.ts'
 import { type GateStatus, laneStatuses, listStatuses } from './status.ts'
 import { createTally, type Tally } from './tally.ts'
 import { createWatch } from './watch.ts'
@@ -45,6 +46,8 @@ export type GateParts = {
   scanners: Scanners
   /** the caller's, who also stops them */
   lists: KnownLists
+  /** the caller's, who also stops it */
+  signer: Signer
   log: Log
   metrics: Metrics
 }
@@ -66,6 +69,7 @@ export async function startGate({
   policyHash,
   scanners,
   lists,
+  signer,
   log,
   metrics,
 }: GateParts): Promise<Gate> {
@@ -90,7 +94,7 @@ export async function startGate({
   const unmet = new Map<string, Pause>()
 
   function findPauses(): Pause[] {
-    const problem = listsProblem()
+    const problem = problemNow()
     const isAway = lanes !== null && !lanes.isMember()
     const building = lanes?.building() ?? []
     return [
@@ -112,9 +116,9 @@ export async function startGate({
     ]
   }
 
-  /** Why the lists as they are must not be judged by now; null where they may be. */
-  function listsProblem(): SluiceError | null {
-    return lists.current().problem ?? floods?.problem() ?? null
+  /** Why nothing must be judged now, by the lists as they are or without a key to sign with; null where it may be. */
+  function problemNow(): SluiceError | null {
+    return lists.current().problem ?? floods?.problem() ?? signer.problem()
   }
 
   function readiness(): Readiness {
@@ -201,13 +205,13 @@ export async function startGate({
     // Its thread is there then, when the first item is; the others start when something needs them.
     else await clean.find()
     const payloads = [intake, held, clean]
-    const route = createRoute({ registry, payloads, held, policyHash, now: Date.now })
+    const route = createRoute({ registry, payloads, held, policyHash, signingKey: signer.key, now: Date.now })
     // For each scanner one item that it is at, one that lies ready for it, and one that is matched or found meanwhile.
     const examine = createExamine({ registry, payloads, scanners, policy, metrics, concurrency: 3 * scanners.size })
     return {
       process(records, signal) {
         const current = lists.current()
-        const problem = listsProblem()
+        const problem = problemNow()
         if (problem !== null) throw problem
         tally.begin()
         return examine(records, current, signal, route)

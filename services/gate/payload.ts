@@ -9,9 +9,10 @@ import type { DoorItem } from './door.ts'
 /** Exact digests, each one a signal and a field that crawlers may claim. */
 const digests = ['md5', 'sha1', 'sha256'] as const
 
-/** The bytes of an item with their digests, as the gate itself computed them. */
-export type Payload = { bytes: Buffer; sha256: string; signals: Digest[] }
-type Digest = Signal & { signal: (typeof digests)[number] }
+/** The bytes of an item with their digests, as the gate itself computed them; the texts are lower-case hex. */
+export type Payload = { bytes: Buffer; signals: Digest[] } & Record<DigestName, string>
+type Digest = Signal & { signal: DigestName }
+type DigestName = (typeof digests)[number]
 
 /**
  * Finds the bytes of an item and checks what the crawler claimed about them.
@@ -72,7 +73,8 @@ export function digest(bytes: Buffer): Payload {
       transform: AS_IT_STANDS,
     }),
   )
-  return { bytes, sha256: signals.find(({ signal }) => signal === 'sha256')?.value.toString('hex') ?? '', signals }
+  const hex = (name: DigestName): string => signals.find(({ signal }) => signal === name)?.value.toString('hex') ?? ''
+  return { bytes, signals, md5: hex('md5'), sha1: hex('sha1'), sha256: hex('sha256') }
 }
 
 function check(

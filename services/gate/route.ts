@@ -1,10 +1,12 @@
 import { hash } from 'node:crypto'
 import avro from 'avsc'
 import { coordinatesText } from '../domain/coordinates.ts'
+import { signDsse } from '../domain/dsse.ts'
 import { ENGINE_VERSION } from '../domain/engine.ts'
 import { trainingView } from '../domain/envelope.ts'
 import { SluiceError } from '../domain/errors.ts'
 import type { Reason } from '../domain/reasons.ts'
+import { RECEIPT_TYPE, receiptBody, viewDigest } from '../domain/receipt.ts'
 import type {
   CleanItem,
   Coordinates,
@@ -18,6 +20,7 @@ import { timeText } from '../domain/time-text.ts'
 import { DOOR, type Topic } from '../domain/topics.ts'
 import { schemaType } from '../platform/avro.ts'
 import type { Registry } from '../platform/registry.ts'
+import type { SigningKey } from '../platform/signing-key.ts'
 import type { FileStore } from '../platform/stores/file-store.ts'
 import type { Store, StoredObject } from '../platform/stores/store.ts'
 import type { Examined } from './examine.ts'
@@ -80,6 +83,8 @@ export function createRoute(parts: {
   payloads: readonly FileStore[]
   held: FileStore
   policyHash: string
+  /** of receipts; asked for each of them, because keys are rotated while the gate runs */
+  signingKey: () => SigningKey
   now: () => number
 }) {
   const { registry } = parts
@@ -106,7 +111,7 @@ export function createRoute(parts: {
 
     let heldReference: string | null = null
     if (judgement.outcome === 'clean') {
-      await send('gate.clean', clear(examined, objects))
+      await send('gate.clean', await clear(examined, objects))
     } else {
       const payloadReference = await holdPayload(examined, objects)
       const original = await container(record)
@@ -179,18 +184,37 @@ export function createRoute(parts: {
     }
   }
 
-  /** What was hashed goes into the clean store. What lacks an id, bytes or a type can not have been judged clean. */
-  function clear({ record, item, payload, mediaType }: Examined, objects: RoutedObject[]): CleanItem {
+  /** What was hashed goes into the clean store, and is signed for. What lacks an id, bytes or a type can not have been judged clean. */
+  async function clear(examined: Examined, objects: RoutedObject[]): Promise<CleanItem> {
+    const { record, item, payload, mediaType, listVersions } = examined
     if (item.itemId === null || payload === null || mediaType === null) {
       throw new TypeError('an item without id, payload or media type was judged clean')
     }
     objects.push({ store: 'clean', sha256: payload.sha256, bytes: payload.bytes })
+    const { sha256, md5, sha1 } = payload
+    const size = payload.bytes.length
+    const training = trainingView(item.envelope)
+    const key = parts.signingKey()
+    const body = receiptBody({
+      version: 1,
+      verdict: 'clean',
+      input: record.input,
+      id: item.itemId,
+      payload: { md5, sha1, sha256, size, mediaType },
+      envelope: { sha256: viewDigest(item.envelope) },
+      training: { sha256: viewDigest(training) },
+      policyHash: parts.policyHash,
+      listVersions,
+      engineVersion: ENGINE_VERSION,
+      signedAt: parts.now(),
+      keyId: key.id,
+    })
     return {
       input: record.input,
       id: item.itemId,
-      payload: { reference: payload.sha256, size: payload.bytes.length, mediaType },
-      training: trainingView(item.envelope),
-      receipt: null,
+      payload: { reference: sha256, size, mediaType },
+      training,
+      receipt: await signDsse(RECEIPT_TYPE, body, key),
     }
   }
 }

@@ -13,6 +13,7 @@ import { createScanners, scannerMemory } from './inspect/scanners.ts'
 import type { SnapshotEvent } from './keep-snapshot.ts'
 import { followKnownLists, type KnownLists } from './known-lists.ts'
 import { collectInThread, type ListsThread } from './lists-thread.ts'
+import { createSigner } from './signer.ts'
 import type { Tally } from './tally.ts'
 
 /** A chunk is finished long before, where brokers answer. */
@@ -27,6 +28,7 @@ export async function runGate(options: { untilCaughtUp?: true; json?: true }, th
   const settings = readSettings()
   const { policy, hash } = readPolicy(settings.policy)
   const log = createLog(settings.log)
+  const signer = createSigner(settings, log)
   const metrics = createMetrics()
   const scanners = createScanners({
     size: settings.scanners ?? availableParallelism(),
@@ -40,11 +42,12 @@ export async function runGate(options: { untilCaughtUp?: true; json?: true }, th
   try {
     const { startGate } = await import('./gate.ts')
     judged = await serve(
-      await startGate({ settings, policy, policyHash: hash, scanners, lists, log, metrics }),
+      await startGate({ settings, policy, policyHash: hash, scanners, lists, signer, log, metrics }),
       options,
       log,
     )
   } finally {
+    signer.stop()
     await Promise.all([scanners.close(), lists.stop()])
   }
   // The client library can leave a connection behind that nobody ends (seen after a broker was killed): it must not keep the process.

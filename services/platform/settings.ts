@@ -61,6 +61,18 @@ const schema = z.object({
     .min(1)
     .default(join(import.meta.dirname, '../../infra/policy.yaml'))
     .describe('policy file'),
+  SLUICE_SIGNING_KEY: z
+    .string()
+    .min(1)
+    .default(join(DATA_FOLDER, 'keys', 'signing.pem'))
+    .describe('gate: file of the private key that receipts are signed with; nobody but its owner may read it'),
+  SLUICE_KEYRING: z
+    .string()
+    .min(1)
+    .default(join(DATA_FOLDER, 'keys', 'keyring.json'))
+    .describe(
+      'gate, train: file of the public keys that receipts may be signed with; a copy of its own for each reader',
+    ),
   SLUICE_SNAPSHOTS: z
     .string()
     .min(1)
@@ -107,6 +119,10 @@ export type Settings = {
   registryCredentials: Credentials | null
   prefix: string
   stores: string
+  /** file */
+  signingKey: string
+  /** file */
+  keyring: string
   /** null: no snapshots are kept */
   snapshots: string | null
   /** folder */
@@ -193,6 +209,8 @@ export function readSettings(environment: NodeJS.ProcessEnv = process.env, given
     registryCredentials: readCredentials('SLUICE_REGISTRY_CREDENTIALS', values.SLUICE_REGISTRY_CREDENTIALS),
     prefix: values.SLUICE_PREFIX,
     stores: values.SLUICE_STORES,
+    signingKey: values.SLUICE_SIGNING_KEY,
+    keyring: values.SLUICE_KEYRING,
     snapshots: values.SLUICE_SNAPSHOTS,
     recall: values.SLUICE_RECALL,
     policy: values.SLUICE_POLICY,
@@ -221,6 +239,14 @@ export function listenAddress(environment: NodeJS.ProcessEnv = process.env): str
     'CONFIG_INVALID',
     `SLUICE_LISTEN in the environment is wrong: ${parsed.error.issues[0]?.message}`,
   )
+}
+
+/** The files of the keys alone, for commands that need neither Kafka nor registry. */
+export function keyFiles(environment: NodeJS.ProcessEnv = process.env): Pick<Settings, 'signingKey' | 'keyring'> {
+  return {
+    signingKey: schema.shape.SLUICE_SIGNING_KEY.parse(environment.SLUICE_SIGNING_KEY),
+    keyring: schema.shape.SLUICE_KEYRING.parse(environment.SLUICE_KEYRING),
+  }
 }
 
 /** The policy file alone, for commands that need neither Kafka nor registry. */

@@ -1,9 +1,13 @@
+import { existsSync } from 'node:fs'
 import { coordinatesText } from '../domain/coordinates.ts'
 import { SluiceError } from '../domain/errors.ts'
+import { createKeyLookup } from '../domain/keyring.ts'
+import { createReceiptCheck, mismatch, type ReceiptFault, viewDigest } from '../domain/receipt.ts'
 import type { CleanItem, Envelope, EnvelopeRecord, RecallRecord, VerdictRecord } from '../domain/records.ts'
 import type { Topic } from '../domain/topics.ts'
 import { createKafka } from '../platform/kafka/client.ts'
 import { type ReadTopicOptions, readTopic } from '../platform/kafka/read-topic.ts'
+import { readKeyring } from '../platform/keyring-file.ts'
 import type { Registry } from '../platform/registry.ts'
 import type { Settings } from '../platform/settings.ts'
 import { isWanted, mayBeWanted, type Wanted } from './wanted.ts'
@@ -19,6 +23,9 @@ const MOST_ENVELOPE_BYTES = 134_217_728
  */
 export type EnvelopeState = 'told' | 'denied' | 'left-out' | 'absent'
 
+/** Whether the gate's signature holds for the cleared item and, where that is told, its envelope; `unchecked`: there is no keyring to check it by */
+export type ReceiptStanding = 'holds' | 'unchecked' | ReceiptFault
+
 /** One message's way through the gate: the records of one door offset. */
 export type Passage = {
   key: string | null
@@ -28,6 +35,8 @@ export type Passage = {
   envelopeState: EnvelopeState
   /** null where it was not cleared, or gate.clean may not be read */
   clean: CleanItem | null
+  /** null where there is no cleared item */
+  receipt: ReceiptStanding | null
   /** whether what was cleared has been recalled since; null where it was not, or gate.recalls may not be read */
   recall: RecallRecord | null
 }
@@ -96,6 +105,7 @@ export async function findPassages(
         envelope: null,
         envelopeState: 'absent',
         clean: null,
+        receipt: null,
         recall: null,
       })
       if (passages.length >= 2 * MOST_PASSAGES) keepNewest(MOST_PASSAGES)
@@ -145,8 +155,23 @@ export async function findPassages(
         },
       }),
   ])
+  const receiptOf = createReceiptStanding(settings)
+  for (const passage of passages) passage.receipt = await receiptOf(passage)
   if (denied.includes('gate.envelopes')) for (const passage of passages) passage.envelopeState = 'denied'
   return { passages, leftOut, denied }
+}
+
+/** @throws {SluiceError} CONFIG_INVALID for a keyring that is there and wrong */
+function createReceiptStanding({ keyring }: Settings): (passage: Passage) => Promise<ReceiptStanding | null> {
+  const check = existsSync(keyring) ? createReceiptCheck(createKeyLookup(readKeyring(keyring))) : null
+  return async ({ clean, envelope }) => {
+    if (clean === null) return null
+    if (check === null) return 'unchecked'
+    const receipt = await check(clean.receipt)
+    if (typeof receipt === 'string') return receipt
+    const isIts = envelope === null || viewDigest(envelope) === receipt.envelope.sha256
+    return isIts && mismatch(receipt, clean) === null ? 'holds' : 'RECEIPT_MISMATCH'
+  }
 }
 
 function byAge({ verdict: a }: Passage, { verdict: b }: Passage): number {

@@ -1,10 +1,11 @@
 import { coordinatesText } from '../domain/coordinates.ts'
+import { evidenceFaults } from '../domain/errors.ts'
 import { type FactName, facts, isActionable } from '../domain/judge/provenance.ts'
 import { type Explanation, reasons } from '../domain/reasons.ts'
 import { isRecalled } from '../domain/recall.ts'
 import type { CleanPayload, Envelope, Match } from '../domain/records.ts'
 import { timeText } from '../domain/time-text.ts'
-import type { EnvelopeState, Passage } from './find-passages.ts'
+import type { EnvelopeState, Passage, ReceiptStanding } from './find-passages.ts'
 import { masked } from './masks.ts'
 
 /** How complete what is known of an item is. */
@@ -28,7 +29,7 @@ export type ToldPassage = Pick<Passage, 'verdict' | 'key' | 'recall'> & {
   completeness: Completeness | null
   bytes: Whereabouts
   /** as gate.clean tells it; null where it was not cleared or that can't be read */
-  clean: (CleanPayload & { signed: boolean }) | null
+  clean: (CleanPayload & { receipt: ReceiptStanding | null }) | null
 }
 
 const unknownReason: Explanation = {
@@ -38,7 +39,7 @@ const unknownReason: Explanation = {
 
 /** @param reveal whether texts that lead to content or to people are shown as they are */
 export function toldPassage(
-  { key, verdict, envelope, envelopeState, clean, recall }: Passage,
+  { key, verdict, envelope, envelopeState, clean, receipt, recall }: Passage,
   reveal: boolean,
 ): ToldPassage {
   return {
@@ -54,7 +55,7 @@ export function toldPassage(
       original: verdict.heldReference,
     },
     recall,
-    clean: clean === null ? null : { ...clean.payload, signed: clean.receipt !== null },
+    clean: clean === null ? null : { ...clean.payload, receipt },
   }
 }
 
@@ -278,9 +279,15 @@ function aboutBytes({ bytes, clean }: ToldPassage): Section {
     rows: [
       ...(bytes.payload === null ? [] : ([['payload', `${where}, ${bytes.payload}`]] as const)),
       ...(bytes.original === null ? [] : ([['message', `${where}, ${bytes.original}`]] as const)),
-      ...(clean === null ? [] : ([['receipt', clean.signed ? 'signed' : 'not signed']] as const)),
+      ...(clean === null ? [] : ([['receipt', receiptText(clean.receipt)]] as const)),
     ],
   }
+}
+
+function receiptText(receipt: ReceiptStanding | null): string {
+  if (receipt === 'holds') return 'holds: a gate has signed for this item'
+  if (receipt === 'unchecked' || receipt === null) return 'not checked: SLUICE_KEYRING names no file'
+  return `does NOT hold: ${evidenceFaults[receipt]} (${receipt})`
 }
 
 type Leaf = { path: string; value: string | number | boolean }

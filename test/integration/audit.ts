@@ -1,5 +1,9 @@
 import assert from 'node:assert/strict'
 import { z } from 'zod'
+import { createKeyLookup } from '../../services/domain/keyring.ts'
+import { createReceiptCheck, mismatch, viewDigest } from '../../services/domain/receipt.ts'
+import type { Envelope, TrainingView } from '../../services/domain/records.ts'
+import { readKeyring } from '../../services/platform/keyring-file.ts'
 import { type ForeignRecord, readTopics } from '../foreign/foreign.ts'
 import type { Bench } from './harness.ts'
 
@@ -32,7 +36,8 @@ const clean = z.object({
   input: coordinates,
   id: z.string(),
   payload: z.object({ reference: z.string(), size: z.number(), mediaType: z.string() }),
-  training: z.record(z.string(), z.unknown()),
+  training: z.custom<TrainingView>((found) => typeof found === 'object'),
+  receipt: z.string(),
 })
 const verdict = z.object({
   input: coordinates,
@@ -46,7 +51,7 @@ const verdict = z.object({
   size: z.number().nullable(),
   heldReference: z.string().nullable(),
 })
-const envelope = z.object({ input: coordinates, envelope: z.record(z.string(), z.unknown()) })
+const envelope = z.object({ input: coordinates, envelope: z.custom<Envelope>((found) => typeof found === 'object') })
 
 /** What became of one record of the door, as librdkafka and fastavro see it. */
 export type Fate = {
@@ -66,7 +71,7 @@ const outcomeTopics = { clean: 'gate.clean', quarantine: 'gate.quarantine', revi
 /**
  * Reads the door and everything that the gate wrote, committed records only, with librdkafka, and checks what must hold whatever was
  * sent: each door record has exactly one outcome, one verdict and one envelope, all three in its own partition and under one key; each output is in input order
- * within its partition; verdict and outcome say the same; the group has committed the end of the door.
+ * within its partition; verdict and outcome say the same; each cleared item has a receipt that holds for it and its envelope; the group has committed the end of the door.
  * @returns the fate of every door record, by partition and offset
  */
 export async function audit(bench: Bench): Promise<Fate[]> {
@@ -111,6 +116,16 @@ export async function audit(bench: Bench): Promise<Fate[]> {
       envelope: envelopeFound.value,
     }
   })
+
+  const checkReceipt = createReceiptCheck(createKeyLookup(readKeyring(bench.settings.keyring)))
+  for (const { clean: found, verdict: about, envelope: known } of fates) {
+    if (found === null) continue
+    const receipt = await checkReceipt(found.receipt)
+    assert.ok(typeof receipt !== 'string', `${placeOf(found.input)}: ${receipt}`)
+    assert.equal(mismatch(receipt, found), null)
+    assert.equal(receipt.envelope.sha256, viewDigest(known.envelope))
+    assert.deepEqual(receipt.listVersions, about.listVersions)
+  }
 
   const total = doorRecords.length
   assert.equal(cleans.size + quarantined.size + reviewed.size, total, 'as many outcomes as items')

@@ -7,6 +7,7 @@ import type { Message, Producer } from 'kafkajs'
 import { applyAccess } from '../../services/cluster/access/access.ts'
 import { deleteAcls } from '../../services/cluster/access/cluster-acls.ts'
 import { wantedAcls } from '../../services/cluster/access/wanted-acls.ts'
+import { newKey } from '../../services/cluster/keys.ts'
 import { registerSchemas } from '../../services/cluster/registered-schemas.ts'
 import { applyTopics } from '../../services/cluster/topics.ts'
 import { parseTopicsFile } from '../../services/cluster/wanted-topics.ts'
@@ -136,6 +137,8 @@ export async function openBench(t: Scope, options: BenchOptions = {}): Promise<B
     SLUICE_STORES: join(folder, 'stores'),
     SLUICE_SNAPSHOTS: join(folder, 'snapshots'),
     SLUICE_RECALL: join(folder, 'recall'),
+    SLUICE_SIGNING_KEY: join(folder, 'keys', 'signing.pem'),
+    SLUICE_KEYRING: join(folder, 'keys', 'keyring.json'),
     SLUICE_POLICY: join(folder, 'policy.yaml'),
     SLUICE_SCANNERS: '2',
   }
@@ -273,6 +276,7 @@ export async function openBench(t: Scope, options: BenchOptions = {}): Promise<B
     }),
     registerSchemas(settings),
     stack.users === null ? null : applyAccess(settings, shippedAccess),
+    newKey(settings, Date.now()),
   ])
   await registry.warm(topics)
   await createFileStore(environment.SLUICE_STORES, 'intake').make()

@@ -52,6 +52,7 @@ test('what a gate has cleared is recalled by whoever follows as soon as it is kn
   assert.ok((await objectsIn(bench, 'held')).includes(sha256(boats)))
   const [passage] = JSON.parse((await bench.sluice(['trace', 'boats', '--json'])).stdout()).passages
   assert.deepEqual([passage.recall?.state, passage.bytes.store], ['recalled', 'held'])
+  assert.equal(passage.clean?.receipt, 'holds')
   assert.match((await bench.sluice(['trace', 'boats'])).stdout(), /recall +state +recalled/)
 
   await bench.importList('stand-in', [{ id: 'old', sha256: sha256(Buffer.from('old')) }])

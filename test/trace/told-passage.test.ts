@@ -1,7 +1,15 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
-import { acquisition, emptyEnvelope, liveness, origin, rights, supply } from '../../services/domain/envelope.ts'
+import {
+  acquisition,
+  emptyEnvelope,
+  liveness,
+  origin,
+  rights,
+  supply,
+  trainingView,
+} from '../../services/domain/envelope.ts'
 import type { Envelope, Match } from '../../services/domain/records.ts'
 import type { Passage } from '../../services/trace/find-passages.ts'
 import { printedJson, printedSections } from '../../services/trace/printed.ts'
@@ -51,6 +59,7 @@ function passageOf(envelope: Envelope | null, verdict: Partial<Passage['verdict'
     envelope,
     envelopeState: envelope === null ? 'denied' : 'told',
     clean: null,
+    receipt: null,
     recall: null,
   }
 }
@@ -223,6 +232,22 @@ test('strangers steer no terminal, whatever they write and wherever', () => {
     }),
   )
 })
+
+for (const [receipt, told] of [
+  ['holds', /receipt +holds: a gate has signed/],
+  ['unchecked', /receipt +not checked: SLUICE_KEYRING/],
+  ['RECEIPT_MISMATCH', /receipt +does NOT hold: .*\(RECEIPT_MISMATCH\)/],
+  ['KEY_REVOKED', /receipt +does NOT hold: .*\(KEY_REVOKED\)/],
+] as const) {
+  test(`of what was cleared is told whether its receipt holds: ${receipt}`, () => {
+    const passage = passageOf(null, { outcome: 'clean' })
+    const payload = { reference: 'b'.repeat(64), size: 100, mediaType: 'image/png' }
+    const training = trainingView(emptyEnvelope())
+    const clean = { input: passage.verdict.input, id: 'item-1', payload, training, receipt: '{}' }
+    assert.match(textOf({ ...passage, clean, receipt }), told)
+    assert.equal(toldPassage({ ...passage, clean, receipt }, false).clean?.receipt, receipt)
+  })
+}
 
 for (const { state, recalledAt, store } of [
   { state: 'recalled', recalledAt: 1, store: 'held' },

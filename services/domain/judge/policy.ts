@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto'
 import { z } from 'zod'
+import { canonicalJson } from '../canonical-json.ts'
 import { parseCheckedYaml } from '../checked-yaml.ts'
 import { LIST_NAME } from '../hash-list.ts'
 import { standings } from '../standing.ts'
@@ -109,15 +110,9 @@ export type PdqTiers = Policy['pdq']
  */
 export function parsePolicy(text: string, fileName: string): { policy: Policy; hash: string } {
   const policy = parseCheckedYaml(text, fileName, policySchema, 'POLICY_INVALID')
-  return { policy, hash: sha256(canonical(policy)) }
+  return { policy, hash: sha256(canonicalJson(policy)) }
 }
 
 function sha256(text: string): string {
   return createHash('sha256').update(text).digest('hex')
-}
-
-function canonical(value: unknown): string {
-  if (typeof value !== 'object' || value === null) return JSON.stringify(value)
-  const fields = Object.entries(value).sort(([a], [b]) => (a < b ? -1 : 1))
-  return `{${fields.map(([key, field]) => `${JSON.stringify(key)}:${canonical(field)}`).join(',')}}`
 }

@@ -46,6 +46,10 @@ export type FollowTopicOptions = {
   after?: ReadMark | undefined
   /** Where to begin, by partition; default: at the beginning. POSITION_JUMPED where the topic is not as long as that. */
   from?: ReadonlyMap<number, number> | undefined
+  /** Only this one is read; default: all of them. Where a record is handled for long, only that one waits. */
+  partition?: number | undefined
+  /** What counts as the end, by partition, where it is not beyond that; default: the end of the topic at the start. */
+  to?: ReadonlyMap<number, number> | undefined
   /**
    * Called for one record after the other, in order within a partition; when it throws, the record comes again. Where it returns nothing
    * the next one follows at once: of millions, each wait would count.
@@ -72,7 +76,8 @@ export type TopicFollower = {
  * Reads all partitions of a topic from the beginning, committed records only, and goes on with what is added. Each record is handed over once, also
  * across broker restarts. It keeps trying while the cluster is away. Its group is made for this one reading and commits nothing.
  */
-export function followTopic({ kafka, topic, after, from, onRecord, onTrouble }: FollowTopicOptions): TopicFollower {
+export function followTopic(options: FollowTopicOptions): TopicFollower {
+  const { kafka, topic, after, from, to, partition: only, onRecord, onTrouble } = options
   /** next offset, by partition */
   const positions = new Map<number, number>(after ? [[0, after.offset]] : from)
   /** where the current consumer began, by partition */
@@ -200,7 +205,8 @@ export function followTopic({ kafka, topic, after, from, onRecord, onTrouble }: 
     await admin.connect()
     // Where the topic grows, records are read that are newer than an answer that is on its way.
     const before = new Map(positions)
-    const found = await admin.fetchTopicOffsets(topic)
+    const all = await admin.fetchTopicOffsets(topic)
+    const found = all.filter(({ partition }) => only === undefined || partition === only)
     if (ends === null && after !== undefined) checkBounds(found, after)
     for (const { partition, low, high } of found) {
       if (Number(high) < (before.get(partition) ?? 0)) throw lose()
@@ -208,7 +214,9 @@ export function followTopic({ kafka, topic, after, from, onRecord, onTrouble }: 
     }
     if (ends === null) {
       begins = new Map(found.map(({ partition, low }) => [partition, Number(low)]))
-      ends = new Map(found.map(({ partition, high }) => [partition, Number(high)]))
+      ends = new Map(
+        found.map(({ partition, high }) => [partition, Math.min(Number(high), to?.get(partition) ?? Number(high))]),
+      )
     }
     checkEnd()
   }
@@ -233,7 +241,10 @@ export function followTopic({ kafka, topic, after, from, onRecord, onTrouble }: 
     consumer.on(consumer.events.CRASH, ({ payload }) => failed.reject(payload.error))
     // Runs before the first fetch of an assignment.
     consumer.on(consumer.events.GROUP_JOIN, ({ payload }) => {
-      for (const partition of payload.memberAssignment[topic] ?? []) {
+      const assigned = payload.memberAssignment[topic] ?? []
+      const unwanted = assigned.filter((partition) => only !== undefined && partition !== only)
+      if (unwanted.length > 0) consumer.pause([{ topic, partitions: unwanted }])
+      for (const partition of assigned) {
         const position = positions.get(partition) ?? 0
         soughtTo.set(partition, position)
         consumer.seek({ topic, partition, offset: String(position) })

@@ -16,6 +16,12 @@ export type ReadTopicOptions<Value> = {
   topic: Topic
   /** where to begin, by partition; default: at the beginning */
   from?: ReadonlyMap<number, number>
+  /** where to end, by partition: the first offset that is not read any more; default: what is the end when this is called */
+  to?: ReadonlyMap<number, number>
+  /** only this one; default: all */
+  partition?: number
+  /** ends the reading, with its reason thrown */
+  signal?: AbortSignal
   /** Whether a record is worth being decoded, by what can be seen of it without; told of every record there is. */
   isWanted: (record: FollowedRecord) => boolean
   /** Called with one wanted record after the other, in order within a partition. What it throws ends the reading. */
@@ -23,7 +29,7 @@ export type ReadTopicOptions<Value> = {
 }
 
 /**
- * Reads a topic once, for a command: all partitions, committed records only, from the beginning or where it is told to what was its end when this was called. Keeps
+ * Reads a topic once, for a command: all partitions, committed records only, from the beginning or where it is told to what was its end when this was called, or where it is told. Keeps
  * nothing. Where a gate would wait for its surroundings, this gives up.
  * @throws {SluiceError} ACCESS_DENIED, BROKER_UNREACHABLE, TOPICS_MISSING, REGISTRY_UNREACHABLE; MESSAGE_UNDECODABLE for a wanted record that is
  *   not what this topic holds; POSITION_JUMPED where the topic is not as long as the place to begin at
@@ -45,7 +51,7 @@ export async function readTopic<Value>(options: ReadTopicOptions<Value>): Promis
   function handle(record: FollowedRecord): Promise<void> | void {
     answeredAt = performance.now()
     // What is thrown here would have the record come again.
-    if (isOver) return
+    if (isOver || record.offset >= (options.to?.get(record.partition) ?? Number.POSITIVE_INFINITY)) return
     try {
       if (!isWanted(record) || record.value === null) return
       const known = registry.decodeKnown<Value>(topic, record.value)
@@ -70,6 +76,8 @@ export async function readTopic<Value>(options: ReadTopicOptions<Value>): Promis
     kafka,
     topic: name,
     from: options.from,
+    to: options.to,
+    partition: options.partition,
     onRecord: handle,
     onTrouble(cause) {
       const refusal = refusalOf(cause, name)
@@ -81,10 +89,14 @@ export async function readTopic<Value>(options: ReadTopicOptions<Value>): Promis
       )
     },
   })
+  const abort = (): void => fail(options.signal?.reason)
+  options.signal?.addEventListener('abort', abort)
   try {
+    options.signal?.throwIfAborted()
     await Promise.race([follower.reachedEnd, failed.promise])
   } finally {
     isOver = true
+    options.signal?.removeEventListener('abort', abort)
     await follower.stop()
   }
 }

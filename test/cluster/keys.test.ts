@@ -1,0 +1,90 @@
+import assert from 'node:assert/strict'
+import { chmod, mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { type TestContext, test } from 'node:test'
+import { type KeyFiles, listKeys, newKey, revokeKey, rotateKeys } from '../../services/cluster/keys.ts'
+import { createKeyLookup } from '../../services/domain/keyring.ts'
+import { readKeyring } from '../../services/platform/keyring-file.ts'
+import { readSigningKey } from '../../services/platform/signing-key.ts'
+
+const NOW = Date.UTC(2026, 10, 28)
+const HOUR = 3_600_000
+
+async function makeFiles(t: TestContext): Promise<KeyFiles> {
+  const folder = await mkdtemp(join(tmpdir(), 'sluice-keys-'))
+  t.after(() => rm(folder, { recursive: true }))
+  return { signingKey: join(folder, 'keys', 'signing.pem'), keyring: join(folder, 'keys', 'keyring.json') }
+}
+
+test('a key is made, rotated and revoked; at each moment exactly the right ones count', async (t) => {
+  const files = await makeFiles(t)
+  const first = await newKey(files, NOW)
+  assert.equal(first.state, 'in use')
+  assert.equal(readSigningKey(files.signingKey).id, first.id)
+  assert.equal((await stat(files.signingKey)).mode & 0o777, 0o600)
+  await assert.rejects(rotateKeys(files, HOUR, NOW), { code: 'CONFIG_INVALID', message: /no key waits/ })
+
+  const second = await newKey(files, NOW + 10)
+  assert.equal(second.state, 'next')
+  await assert.rejects(newKey(files, NOW + 11), { code: 'CONFIG_INVALID', message: /waits already/ })
+  assert.deepEqual(states(files, NOW + 12), { [first.id]: 'in use', [second.id]: 'next' })
+  assert.equal(readSigningKey(files.signingKey).id, first.id)
+
+  await rotateKeys(files, HOUR, NOW + 20)
+  assert.equal(readSigningKey(files.signingKey).id, second.id)
+  assert.deepEqual(states(files, NOW + 21), { [first.id]: 'kept', [second.id]: 'in use' })
+  assert.deepEqual(states(files, NOW + 20 + HOUR), { [first.id]: 'retired', [second.id]: 'in use' })
+  const afterRotation = createKeyLookup(readKeyring(files.keyring))
+  assert.equal(typeof afterRotation(first.id, NOW + 19 + HOUR), 'object')
+  assert.equal(afterRotation(first.id, NOW + 20 + HOUR), 'KEY_RETIRED')
+  assert.equal(typeof afterRotation(second.id, NOW + 2 * HOUR), 'object')
+
+  await assert.rejects(revokeKey(files, 'zz', 'lost', NOW), { message: /no key begins with zz/ })
+  await assert.rejects(revokeKey(files, '', 'lost', NOW), { message: /several keys begin with/ })
+  await revokeKey(files, second.id.slice(0, 12), 'its machine was broken into', NOW + 30)
+  assert.equal(createKeyLookup(readKeyring(files.keyring))(second.id, NOW + 15), 'KEY_REVOKED')
+  assert.equal(states(files, NOW + 31)[second.id], 'revoked')
+
+  const third = await newKey(files, NOW + 40)
+  assert.equal(third.state, 'next')
+  await rotateKeys(files, HOUR, NOW + 41)
+  assert.equal(states(files, NOW + 42)[third.id], 'in use')
+})
+
+test('a key that waits can be revoked, and another one made in its place', async (t) => {
+  const files = await makeFiles(t)
+  await newKey(files, NOW)
+  const second = await newKey(files, NOW + 1)
+  await revokeKey(files, second.id, 'seen by others', NOW + 2)
+  assert.equal((await newKey(files, NOW + 3)).state, 'next')
+})
+
+test('a private key that others may read, that is damaged or not there is refused, and what it holds is not told', async (t) => {
+  const files = await makeFiles(t)
+  assert.throws(() => readSigningKey(files.signingKey), { code: 'CONFIG_INVALID', message: /sluice keys new/ })
+  assert.throws(() => readKeyring(files.keyring), { code: 'CONFIG_INVALID', message: /there is no keyring/ })
+  await newKey(files, NOW)
+  await chmod(files.signingKey, 0o640)
+  assert.throws(() => readSigningKey(files.signingKey), { code: 'CONFIG_INVALID', message: /others may use/ })
+  await chmod(files.signingKey, 0o600)
+  const secret = await readFile(files.signingKey, 'utf8')
+  await writeFile(files.signingKey, secret.replace(/[A-Z]/g, '!'))
+  assert.throws(
+    () => readSigningKey(files.signingKey),
+    (error: Error) => {
+      assert.match(error.message, /is no signing key/)
+      assert.equal(error.cause, undefined)
+      return true
+    },
+  )
+  await writeFile(files.keyring, '{}')
+  assert.throws(() => readKeyring(files.keyring), {
+    code: 'CONFIG_INVALID',
+    message: /not as `sluice keys` writes it: version/,
+  })
+})
+
+function states(files: KeyFiles, now: number): Record<string, string> {
+  return Object.fromEntries(listKeys(files, now).map(({ id, state }) => [id, state]))
+}

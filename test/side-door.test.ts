@@ -1,0 +1,69 @@
+import assert from 'node:assert/strict'
+import { readdirSync, readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { test } from 'node:test'
+import { topics } from '../services/domain/topics.ts'
+
+const services = join(import.meta.dirname, '../services')
+const sources = readdirSync(services, { recursive: true, encoding: 'utf8' })
+  .filter((file) => file.endsWith('.ts'))
+  .map((file) => ({ file, text: readFileSync(join(services, file), 'utf8') }))
+
+/** Every file that makes a producer. */
+const producers = ['crawl/producer.ts', 'gate/lanes.ts', 'lists/import.ts', 'recall/run.ts']
+const houseOf = (file: string): string => file.split('/')[0] ?? file
+
+function filesWith(text: string | RegExp): string[] {
+  return sources.filter((source) => source.text.search(text) >= 0).map(({ file }) => file)
+}
+
+test('producers are made in four places, and nothing is sent but by what they make', () => {
+  assert.deepEqual(filesWith(/\.producer\(/).sort(), producers)
+  // Below the client library's producer, nothing speaks Kafka's protocol for producing.
+  assert.deepEqual(filesWith(/\.(produce|initProducerId|addPartitionsToTxn)\(/), [])
+})
+
+/** Every file that sends, and the topic that it sends to; a lane's are in what the route step hands it. */
+const senders: Readonly<Record<string, string | null>> = {
+  'crawl/producer.ts': 'DOOR',
+  'gate/lane.ts': null,
+  'lists/import.ts': 'HASH_ENTRIES',
+  'recall/recalls.ts': 'RECALLS',
+}
+
+test('each sends to the one topic that is named beside it, and only a lane to several', () => {
+  assert.deepEqual(filesWith(/\b(producer|transaction)\.(send|sendBatch)\(/).sort(), Object.keys(senders))
+  for (const [sender, constant] of Object.entries(senders)) {
+    const text = sources.find(({ file }) => file === sender)?.text ?? ''
+    const named = [...text.matchAll(/\btopic = prefixed\([^,]+, (\w+)\)/g)].map(([, name]) => name)
+    assert.deepEqual([...new Set(named)], constant === null ? [] : [constant], `what ${sender} sends to`)
+  }
+})
+
+test('the clean topic is named by the route step, which alone writes it, and by readers, whose folders make no producer', () => {
+  const named = filesWith(/'gate\.clean'/).filter((file) => file !== 'domain/topics.ts')
+  const writing = producers.map(houseOf)
+  const both = named.filter((file) => writing.includes(houseOf(file)))
+  assert.deepEqual(both, ['gate/route.ts'])
+  const route = sources.find(({ file }) => file === 'gate/route.ts')?.text ?? ''
+  assert.equal(
+    [...route.matchAll(/'gate\.clean'/g)].length,
+    2,
+    'in the list of what a lane writes, and where it is sent',
+  )
+  assert.match(
+    route,
+    /if \(judgement\.outcome === 'clean'\) \{\s+await send\('gate\.clean', await clear\(examined, objects\)\)/,
+  )
+})
+
+test('nobody who sends makes up the name of a topic', () => {
+  const makers = producers.map((file) => `${houseOf(file)}/`)
+  const literal = /'(?:gate|crawl|replay)\.'|`\$\{[^}]+\}(?:gate|crawl|replay)\./
+  const wrong = sources.filter(({ file, text }) => makers.some((maker) => file.startsWith(maker)) && literal.test(text))
+  assert.deepEqual(
+    wrong.map(({ file }) => file),
+    [],
+  )
+  assert.ok(topics.includes('gate.clean'))
+})
