@@ -9,7 +9,8 @@ import { parseTopicsFile, wantedTopics } from '../../services/cluster/wanted-top
 import { topics } from '../../services/domain/topics.ts'
 import { createKafka, withAdmin } from '../../services/platform/kafka/client.ts'
 import type { Settings } from '../../services/platform/settings.ts'
-import { adminSettings, sharedStack } from '../integration/shared-stack.ts'
+import { startSluice } from '../integration/gate-process.ts'
+import { adminSettings, environmentOf, sharedStack } from '../integration/shared-stack.ts'
 
 const text = readFileSync(join(import.meta.dirname, '../../infra/topics.yaml'), 'utf8')
 const file = parseTopicsFile(text, 'topics.yaml')
@@ -88,6 +89,19 @@ test('applying twice creates once and then changes nothing', async (t) => {
     again.map(({ name }) => name),
     topics.map((topic) => settings.prefix + topic),
   )
+})
+
+test('the plan says by its exit code whether there is something to do', async (t) => {
+  const settings = ownPrefix(t)
+  const environment = { ...environmentOf(sharedStack()), SLUICE_PREFIX: settings.prefix }
+  const plan = async () => {
+    const command = startSluice(['topics', 'plan', '--json'], environment)
+    const { code } = await command.ended
+    return { code, actions: new Set(JSON.parse(command.stdout()).map(({ action }: { action: string }) => action)) }
+  }
+  assert.deepEqual(await plan(), { code: 1, actions: new Set(['create']) })
+  await applyTopics(settings, file)
+  assert.deepEqual(await plan(), { code: 0, actions: new Set(['none']) })
 })
 
 test('a setting that differs is set right, and settings of others are left alone', async (t) => {

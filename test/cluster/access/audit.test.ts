@@ -7,6 +7,7 @@ import { createAcls, deleteAcls, readAcls } from '../../../services/cluster/acce
 import { wantedAcls } from '../../../services/cluster/access/wanted-acls.ts'
 import { createKafka, withAdmin } from '../../../services/platform/kafka/client.ts'
 import type { Settings } from '../../../services/platform/settings.ts'
+import { startSluice } from '../../integration/gate-process.ts'
 import { openScope } from '../../integration/harness.ts'
 import { waitFor } from '../../integration/waiting.ts'
 import { openSecuredBroker, type SecuredBroker } from './secured-broker.ts'
@@ -86,6 +87,34 @@ test('who may only look at rights audits too, and is told what the brokers do no
     unseen.map((sentence) => /\((.*)\)/.exec(sentence)?.[1]),
     ['super.users', 'allow.everyone.if.no.acl.found'],
   )
+})
+
+test('the commands say by their exit codes whether there is something to do, and whether somebody could too much', async () => {
+  const environment = {
+    SLUICE_BROKERS: broker.address,
+    SLUICE_REGISTRY: 'http://127.0.0.1:1',
+    SLUICE_PREFIX: 'r.',
+    SLUICE_KAFKA_USERS: broker.users,
+  }
+  const sluice = async (...words: string[]) => {
+    const command = startSluice(['access', ...words, '--json'], environment)
+    const { code } = await command.ended
+    return { code, said: JSON.parse(command.stdout()) }
+  }
+  const before = await sluice('plan')
+  assert.equal(before.code, 1)
+  assert.ok(before.said.add.length > 0)
+  assert.equal((await sluice('apply')).code, 0)
+  assert.equal((await sluice('plan')).code, 0)
+  assert.equal((await sluice('audit')).code, 0)
+  const byHand = right({ name: 'r.gate.clean' })
+  await withAdmin(createKafka(settings, 'test'), (admin) => createAcls(admin, [byHand]))
+  const { said } = await waitFor('the right is found', async () => {
+    const audit = await sluice('audit')
+    return audit.code === 1 && audit
+  })
+  const found = said.acts.find(({ act }: { act: string }) => act === 'write gate.clean')
+  assert.deepEqual(found.unexpected, [{ principal: 'User:mallory', by: 'allow write on topic r.gate.clean' }])
 })
 
 const everyTopic = [

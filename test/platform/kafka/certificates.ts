@@ -39,8 +39,9 @@ export function makeAuthority(folder: string, name: string): Authority {
   }
 }
 
+const OPENSSL = 'openssl'
 const NEW_KEY = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes']
 
 function openssl(folder: string, ...words: string[]): void {
-  execFileSync('openssl', words, { cwd: folder, stdio: 'pipe' })
+  execFileSync(OPENSSL, words, { cwd: folder, stdio: 'pipe' })
 }
