@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs'
 import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import type { Message, Producer } from 'kafkajs'
+import type { Admin, Kafka, Message, Producer } from 'kafkajs'
 import { applyAccess } from '../../services/cluster/access/access.ts'
 import { deleteAcls } from '../../services/cluster/access/cluster-acls.ts'
 import { wantedAcls } from '../../services/cluster/access/wanted-acls.ts'
@@ -152,6 +152,9 @@ export async function openBench(t: Scope, options: BenchOptions = {}): Promise<B
   const gaps: Gap[] = []
   const stores = new Map<StoreName, FileStore>()
   let producer: Producer | null = null
+  const asking = stack.users === null ? null : createAsking(kafka)
+  const ask = <Answer>(work: (admin: Admin) => Promise<Answer>): Promise<Answer> =>
+    asking === null ? withAdmin(kafka, work) : asking.ask(work)
 
   const bench: Bench = {
     settings,
@@ -215,7 +218,7 @@ export async function openBench(t: Scope, options: BenchOptions = {}): Promise<B
     },
 
     endOf: (...names) =>
-      withAdmin(kafka, async (admin) => {
+      ask(async (admin) => {
         let sum = 0
         for (const name of names) {
           for (const { high } of await admin.fetchTopicOffsets(bench.topic(name))) sum += Number(high)
@@ -224,13 +227,13 @@ export async function openBench(t: Scope, options: BenchOptions = {}): Promise<B
       }),
 
     committed: () =>
-      withAdmin(kafka, async (admin) => {
+      ask(async (admin) => {
         const [door] = await admin.fetchOffsets({ groupId: group, topics: [bench.topic('crawl.items')] })
         return (door?.partitions ?? []).reduce((sum, { offset }) => sum + Math.max(0, Number(offset)), 0)
       }),
 
     caughtUp: () =>
-      withAdmin(kafka, async (admin) => {
+      ask(async (admin) => {
         const ends = await admin.fetchTopicOffsets(bench.topic('crawl.items'))
         const [committed] = await admin.fetchOffsets({ groupId: group, topics: [bench.topic('crawl.items')] })
         return ends.every(({ partition, high }) => {
@@ -258,6 +261,7 @@ export async function openBench(t: Scope, options: BenchOptions = {}): Promise<B
     await rm(folder, { recursive: true, force: true, maxRetries: 10 })
     await Promise.all(gaps.map((gap) => gap.close()))
     await producer?.disconnect()
+    await asking?.close()
     // A cluster of the test's own takes its topics with it.
     if (options.cluster !== undefined) return
     await withAdmin(kafka, async (admin) => {
@@ -281,6 +285,39 @@ export async function openBench(t: Scope, options: BenchOptions = {}): Promise<B
   await registry.warm(topics)
   await createFileStore(environment.SLUICE_STORES, 'intake').make()
   return bench
+}
+
+/**
+ * Asks by one connection for as long as it answers: tests ask often, and proving who one is takes longer than an answer. Only for brokers
+ * that are not broken: those are asked anew each time.
+ */
+function createAsking(kafka: Kafka) {
+  let connected: Promise<Admin> | null = null
+
+  async function connect(): Promise<Admin> {
+    const admin = kafka.admin()
+    await admin.connect()
+    return admin
+  }
+
+  async function close(): Promise<void> {
+    const before = connected
+    connected = null
+    await before?.then((admin) => admin.disconnect()).catch(() => undefined)
+  }
+
+  return {
+    async ask<Answer>(work: (admin: Admin) => Promise<Answer>): Promise<Answer> {
+      connected ??= connect()
+      try {
+        return await work(await connected)
+      } catch (error) {
+        await close()
+        throw error
+      }
+    },
+    close,
+  }
 }
 
 function policyText({
