@@ -21,6 +21,10 @@ await runCli({
     summary: 'make the topics as infra/topics.yaml says',
     load: async () => (await import('./cluster/topics-command.ts')).topicsCommand(),
   },
+  access: {
+    summary: 'give rights on the brokers as infra/access.yaml says, and see who has more',
+    load: async () => (await import('./cluster/access-command.ts')).accessCommand(),
+  },
   schemas: {
     summary: 'check the schemas and register them',
     load: async () => (await import('./cluster/schemas-command.ts')).schemasCommand(),

@@ -30,22 +30,36 @@ def item_id(prefix, *coordinates):
 class Door:
     """Publishes items. Not for several threads at once."""
 
-    def __init__(self, brokers, registry, stores=None, prefix="", source="/example/crawler", as_json=False, kafka=None):
+    def __init__(
+        self, brokers, registry, stores=None, prefix="", source="/example/crawler", as_json=False, credentials=None, kafka=None
+    ):
         """
         :param stores: the folder that the gate's stores are in, for payloads too long for a message
         :param prefix: of the gate's topics, where it has one
         :param source: names the crawler, as a URI reference
         :param as_json: JSON instead of Avro; then no registry is asked
-        :param kafka: further settings of librdkafka, such as SASL and TLS
+        :param credentials: a file with one line, user:password, for brokers that ask who comes
+        :param kafka: further settings of librdkafka, such as those of TLS
         """
         self.topic = f"{prefix}crawl.items"
         self.source = source
         self.intake = None if stores is None else Path(stores) / "intake"
         self.undelivered = []
+        login = {} if credentials is None else self.login(credentials)
         self.producer = Producer(
-            {"bootstrap.servers": brokers, "enable.idempotence": True, "linger.ms": 20, **(kafka or {})}
+            {"bootstrap.servers": brokers, "enable.idempotence": True, "linger.ms": 20, **login, **(kafka or {})}
         )
         self.avro = None if as_json else self.serializer(registry)
+
+    @staticmethod
+    def login(credentials):
+        user, password = Path(credentials).read_text().strip().split(":", 1)
+        return {
+            "security.protocol": "SASL_PLAINTEXT",
+            "sasl.mechanism": "SCRAM-SHA-512",
+            "sasl.username": user,
+            "sasl.password": password,
+        }
 
     @staticmethod
     def serializer(registry):

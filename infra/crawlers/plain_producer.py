@@ -23,6 +23,7 @@ def parse_arguments():
     parser.add_argument("--registry", required=True)
     parser.add_argument("--stores", help="the folder that the gate's stores are in")
     parser.add_argument("--prefix", default="")
+    parser.add_argument("--credentials", help="file with one line, user:password, for brokers that ask who comes")
     parser.add_argument("--json", action="store_true", help="publish JSON instead of Avro")
     parser.add_argument("--page", required=True, help="the page that shows the pictures")
     parser.add_argument("pictures", nargs="+")
@@ -72,7 +73,13 @@ def main():
     run = str(uuid.uuid4())
     session = requests.Session()
     with Door(
-        arguments.brokers, arguments.registry, arguments.stores, arguments.prefix, "/example/plain", arguments.json
+        arguments.brokers,
+        arguments.registry,
+        arguments.stores,
+        arguments.prefix,
+        "/example/plain",
+        arguments.json,
+        arguments.credentials,
     ) as door:
         for url in arguments.pictures:
             fetched = fetch(session, url)

@@ -55,6 +55,7 @@ class DoorPipeline:
             prefix=settings.get("SLUICE_PREFIX", ""),
             source=f"/example/scrapy/{self.crawler.spider.name}",
             as_json=settings.getbool("SLUICE_JSON"),
+            credentials=settings.get("SLUICE_KAFKA_CREDENTIALS"),
         )
 
     def process_item(self, item):

@@ -1,7 +1,9 @@
 import { readFile, rm, writeFile } from 'node:fs/promises'
 import { basename, join } from 'node:path'
-import type { Kafka } from 'kafkajs'
+import type { Admin, Kafka } from 'kafkajs'
 import { z } from 'zod'
+import { deleteAcls, readAcls } from '../../services/cluster/access/cluster-acls.ts'
+import { SluiceError } from '../../services/domain/errors.ts'
 import { withAdmin } from '../../services/platform/kafka/client.ts'
 
 /** What a run of the demo leaves behind: topics of its prefix, and its stores. */
@@ -23,6 +25,7 @@ export async function forgetFormerRuns(folder: string, kafka: Kafka): Promise<vo
   await withAdmin(kafka, async (admin) => {
     const topics = (await admin.listTopics()).filter(former)
     if (topics.length > 0) await admin.deleteTopics({ topics })
+    await forgetRights(admin, former)
     // A broker that has just started may not know its groups yet, and one whose members are still missed can't be deleted: they expire.
     const { groups } = await admin.listGroups().catch(() => ({ groups: [] }))
     const ours = groups.map(({ groupId }) => groupId).filter(former)
@@ -30,6 +33,15 @@ export async function forgetFormerRuns(folder: string, kafka: Kafka): Promise<vo
   })
   for (const { stores } of runs) await rm(join(folder, basename(stores)), { recursive: true, force: true })
   await rm(join(folder, FILE), { force: true })
+}
+
+async function forgetRights(admin: Admin, former: (name: string) => boolean): Promise<void> {
+  const rights = await readAcls(admin).catch((error: unknown) => {
+    // On somebody's own cluster there are none of ours.
+    if (error instanceof SluiceError && error.code === 'ACCESS_DENIED') return null
+    throw error
+  })
+  await deleteAcls(admin, rights?.filter(({ name }) => former(name)) ?? [])
 }
 
 async function readRuns(folder: string): Promise<Run[]> {

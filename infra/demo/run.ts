@@ -44,13 +44,15 @@ async function main(corpus: string | undefined): Promise<number> {
   steps.title('The corpus')
   const { pictures, list, items } = own === null ? await standIn(steps) : await ownPictures(steps, own)
 
-  steps.title('Kafka, the schema registry, topics, schemas')
+  steps.title('Kafka, the schema registry, topics, rights, schemas')
   await steps.sluice(['stack', 'up'])
-  const settings = readSettings({ ...process.env, ...environment })
+  const settings = readSettings({ ...process.env, ...environment, SLUICE_PRINCIPAL: 'admin' })
   const kafka = createKafka(settings, 'sluice-demo')
   await forgetFormerRuns(FOLDER, kafka)
   await rememberRun(FOLDER, { prefix, stores })
   await steps.sluice(['topics', 'apply'], { quiet: true })
+  // On somebody's own cluster they are somebody's own affair.
+  if (!process.env.SLUICE_BROKERS) await steps.sluice(['access', 'apply'], { quiet: true })
   await steps.sluice(['schemas', 'register'], { quiet: true })
   if (!existsSync(environment.SLUICE_SIGNING_KEY)) await steps.sluice(['keys', 'new'])
 

@@ -14,6 +14,7 @@ const assets = [
   'schemas',
   'infra/policy.yaml',
   'infra/topics.yaml',
+  'infra/access.yaml',
   'infra/pom.xml',
   'infra/kafka',
   'infra/containers/log4j2.properties',

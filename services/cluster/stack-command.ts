@@ -1,17 +1,18 @@
 import { Command, InvalidArgumentError, Option } from 'commander'
 import { withProgress } from '../platform/progress.ts'
-import { type ProviderChoice, providerChoices, stackStatus, startStack, stopStack } from './stack/stack.ts'
+import { eraseStack, type ProviderChoice, providerChoices, stackStatus, startStack, stopStack } from './stack/stack.ts'
 
 type Options = { json?: true }
 type UpOptions = Options & { provider: ProviderChoice; kafkaPort?: number; registryPort?: number }
 
-/** `sluice stack up|down|status`. */
+/** `sluice stack up|down|status|erase`. */
 export function stackCommand(): Command {
   const stack = new Command('stack')
     .summary('start, stop and look at the local Kafka and schema registry')
     .description(
       'The local stack: one Kafka broker and one schema registry on this machine, on loopback only.\n' +
         'They are Java processes with their data in .sluice/stack, or containers with their data in volumes.\n' +
+        'Each command comes with the user and the rights that are its own (infra/access.yaml); SLUICE_PRINCIPAL names another.\n' +
         'Where SLUICE_BROKERS and SLUICE_REGISTRY name a cluster of your own, that is asked instead and never stopped.',
     )
     .addHelpText('after', '\nExample:\n  sluice stack up')
@@ -31,6 +32,9 @@ export function stackCommand(): Command {
     .action(async ({ json, ...options }: UpOptions) => {
       const started = await withProgress('starting Kafka and the schema registry', () => startStack(options))
       const lines = [`Kafka     ${started.brokers.join(',')}`, `registry  ${started.registry}`]
+      if (started.users !== null) {
+        lines.push(`users     ${started.users}, whose rights \`sluice access apply\` gives`)
+      }
       process.stdout.write(json ? `${JSON.stringify(started)}\n` : `${lines.join('\n')}\n`)
     })
 
@@ -58,6 +62,18 @@ export function stackCommand(): Command {
       )
       process.stdout.write(json ? `${JSON.stringify(status)}\n` : `${lines.join('\n')}\n`)
       if (!status.up) process.exitCode = 1
+    })
+
+  stack
+    .command('erase')
+    .description('end the servers and delete all their records, schemas and users')
+    .option('--json', 'print one JSON object')
+    .addHelpText('after', '\nExample:\n  sluice stack erase')
+    .action(async ({ json }: Options) => {
+      await withProgress('erasing Kafka and the schema registry', () => eraseStack())
+      const status = await stackStatus()
+      const left = status.provider === 'external' ? 'the cluster is your own: nothing was erased' : 'the stack is gone'
+      process.stdout.write(json ? `${JSON.stringify(status)}\n` : `${left}\n`)
     })
 
   return stack

@@ -1,25 +1,53 @@
-import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { Command, InvalidArgumentError } from 'commander'
-import { SluiceError } from '../domain/errors.ts'
 import { withProgress } from '../platform/progress.ts'
-import { readSettings } from '../platform/settings.ts'
+import { readSettings, readTextFile } from '../platform/settings.ts'
 import { asTable } from '../platform/table.ts'
-import { type AppliedTopic, applyTopics } from './topics.ts'
-import { parseTopicsFile } from './wanted-topics.ts'
+import { applyTopics, type PlannedTopic, planTopics } from './topics.ts'
+import { parseTopicsFile, type TopicsFile } from './wanted-topics.ts'
+
+type Options = { partitions?: number; file: string; json?: true }
 
 const shipped = join(import.meta.dirname, '../../infra/topics.yaml')
 
-/** `sluice topics apply`. */
+/** `sluice topics plan|apply`. */
 export function topicsCommand(): Command {
   const topics = new Command('topics')
     .summary('make the topics as infra/topics.yaml says')
     .description('The topics: wanted state in infra/topics.yaml, real state on the cluster.')
-    .addHelpText('after', '\nExample:\n  sluice topics apply')
+    .addHelpText('after', '\nExample:\n  sluice topics plan\n  sluice topics apply')
 
-  topics
-    .command('apply')
-    .description('make what is missing and set right what differs; a second time does nothing')
+  withOptions(
+    topics
+      .command('plan')
+      .description('show what apply would do, and change nothing; exit code 1 when that is something'),
+  )
+    .addHelpText('after', '\nExample:\n  sluice topics plan --json')
+    .action(async ({ partitions, file, json }: Options) => {
+      const planned = await withProgress('comparing the topics', () =>
+        planTopics(readSettings(), readWanted(file), { doorPartitions: partitions ?? null }),
+      )
+      process.stdout.write(json ? `${JSON.stringify(planned)}\n` : `${tableOf(planned, 'to do')}\n`)
+      for (const { problem } of planned) if (problem !== null) process.stderr.write(`${problem}\n`)
+      if (planned.some(({ action }) => action !== 'none')) process.exitCode = 1
+    })
+
+  withOptions(
+    topics.command('apply').description('make what is missing and set right what differs; a second time does nothing'),
+  )
+    .addHelpText('after', '\nExample:\n  sluice topics apply --partitions 12')
+    .action(async ({ partitions, file, json }: Options) => {
+      const applied = await withProgress('making the topics', () =>
+        applyTopics(readSettings(), readWanted(file), { doorPartitions: partitions ?? null }),
+      )
+      process.stdout.write(json ? `${JSON.stringify(applied)}\n` : `${tableOf(applied, 'done')}\n`)
+    })
+
+  return topics
+}
+
+function withOptions(command: Command): Command {
+  return command
     .option(
       '--partitions <n>',
       'partitions of the door topic and all that follow it; never fewer than before',
@@ -27,36 +55,22 @@ export function topicsCommand(): Command {
     )
     .option('--file <file>', 'wanted state', shipped)
     .option('--json', 'print one JSON array')
-    .addHelpText('after', '\nExample:\n  sluice topics apply --partitions 12')
-    .action(async ({ partitions, file, json }: { partitions?: number; file: string; json?: true }) => {
-      const wanted = parseTopicsFile(readText(file), file === shipped ? 'infra/topics.yaml' : file)
-      const applied = await withProgress('making the topics', () =>
-        applyTopics(readSettings(), wanted, { doorPartitions: partitions ?? null }),
-      )
-      process.stdout.write(json ? `${JSON.stringify(applied)}\n` : `${tableOf(applied)}\n`)
-    })
-
-  return topics
 }
 
-function tableOf(applied: AppliedTopic[]): string {
+function readWanted(file: string): TopicsFile {
+  return parseTopicsFile(readTextFile('CONFIG_INVALID', file), file === shipped ? 'infra/topics.yaml' : file)
+}
+
+type Row = Pick<PlannedTopic, 'name' | 'partitions' | 'replicationFactor' | 'changes'> & { action: string }
+
+function tableOf(topics: readonly Row[], what: string): string {
   return asTable(
-    ['topic', 'partitions', 'copies', 'done'],
-    applied.map(({ name, partitions, replicationFactor, action, changes }) => {
+    ['topic', 'partitions', 'copies', what],
+    topics.map(({ name, partitions, replicationFactor, action, changes }) => {
       const details = changes.map(({ setting, from, to }) => `\n${setting}: ${from} → ${to}`).join('')
       return [name, partitions, replicationFactor, action + details]
     }),
   )
-}
-
-function readText(file: string): string {
-  try {
-    return readFileSync(file, 'utf8')
-  } catch (cause) {
-    throw new SluiceError('CONFIG_INVALID', `${file} can not be read: expected a file like infra/topics.yaml`, {
-      cause,
-    })
-  }
 }
 
 function parseCount(text: string): number {

@@ -55,7 +55,7 @@ export type CrawlerSettings = {
  */
 export async function createProducer({ source, ...options }: CrawlerSettings = {}): Promise<Publisher> {
   const given = checkGiven(options)
-  const settings = readSettings(process.env, given)
+  const settings = readSettings({ SLUICE_PRINCIPAL: 'crawler', ...process.env }, given)
   // A folder of this process's own would be one that no gate looks into.
   const isNamed = given.brokers === undefined || given.stores !== undefined || process.env.SLUICE_STORES !== undefined
   return await connect(

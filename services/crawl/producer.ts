@@ -63,7 +63,7 @@ const REPLAY_HEADROOM = 65_536
 
 /**
  * Connects to the door topic: an idempotent producer whose messages are on all replicas before they count as written.
- * @throws {SluiceError} BROKER_UNREACHABLE, TOPICS_MISSING, REGISTRY_UNREACHABLE
+ * @throws {SluiceError} ACCESS_DENIED, BROKER_UNREACHABLE, TOPICS_MISSING, REGISTRY_UNREACHABLE
  */
 export async function createProducer(settings: ProducerSettings, options: ProducerOptions = {}): Promise<Publisher> {
   const { source = '/sluice/crawl', ...limits } = options
@@ -222,6 +222,8 @@ function sendError(cause: unknown, topic: string): SluiceError {
       return new SluiceError('TOPICS_MISSING', `there is no topic ${topic}: make it with \`sluice topics apply\``, {
         cause,
       })
+    case 'TOPIC_AUTHORIZATION_FAILED':
+      return new SluiceError('ACCESS_DENIED', `the brokers do not let this principal write ${topic}`, { cause })
     case 'MESSAGE_TOO_LARGE':
     case 'RECORD_LIST_TOO_LARGE':
       return new SluiceError(

@@ -309,7 +309,8 @@ async function describe(admin: Admin, door: string, prefix: string): Promise<str
     const wanted = [door, ...laneTopics.map((topic) => prefixed(prefix, topic))]
     const missing = wanted.filter((name) => !names.includes(name))
     if (missing.length > 0) {
-      throw new SluiceError('TOPICS_MISSING', `topics ${missing.join(', ')} are missing: run \`sluice topics apply\``)
+      const sentence = `topics ${missing.join(', ')} are missing, or the gate may not see them`
+      throw new SluiceError('TOPICS_MISSING', `${sentence}: run \`sluice topics apply\` and \`sluice access apply\``)
     }
     const { topics } = await admin.fetchTopicMetadata({ topics: wanted })
     const counts = new Map(topics.map(({ name, partitions }) => [name, partitions.length]))

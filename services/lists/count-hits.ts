@@ -1,6 +1,7 @@
 import type { HeldItem } from '../domain/records.ts'
 import { heldTopics, prefixed } from '../domain/topics.ts'
 import { createKafka, withAdmin } from '../platform/kafka/client.ts'
+import { topicFailure } from '../platform/kafka/kafka-failure.ts'
 import { readTopic } from '../platform/kafka/read-topic.ts'
 import { createRegistry } from '../platform/registry.ts'
 import type { Settings } from '../platform/settings.ts'
@@ -13,9 +14,12 @@ import type { Settings } from '../platform/settings.ts'
 export async function countHits(settings: Settings, since: number): Promise<ReadonlyMap<string, number>> {
   const hits = new Map<string, number>()
   for (const topic of heldTopics) {
+    const name = prefixed(settings.prefix, topic)
     const begins = await withAdmin(createKafka(settings, 'sluice-lists'), (admin) =>
-      admin.fetchTopicOffsetsByTimestamp(prefixed(settings.prefix, topic), since),
-    )
+      admin.fetchTopicOffsetsByTimestamp(name, since),
+    ).catch((cause: unknown) => {
+      throw topicFailure(cause, name)
+    })
     await readTopic<HeldItem>({
       kafka: createKafka(settings, 'sluice-lists'),
       registry: createRegistry(settings),

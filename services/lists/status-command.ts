@@ -1,4 +1,5 @@
 import { Command } from 'commander'
+import { SluiceError } from '../domain/errors.ts'
 import { ALL_ENTRIES } from '../domain/hash-list.ts'
 import { isEnforced } from '../domain/judge/judge.ts'
 import { createKafka } from '../platform/kafka/client.ts'
@@ -31,18 +32,27 @@ export function statusCommand(): Command {
       })
       const now = Date.now()
       const { policy } = readPolicy(settings.policy)
-      const hits = await countHits(settings, now - DAY_MS).finally(() => lists.close())
+      const hits = await countHits(settings, now - DAY_MS)
+        .catch((error: unknown) => {
+          // Whoever is on call may see what is in force, and nothing of what is held.
+          if (error instanceof SluiceError && error.code === 'ACCESS_DENIED') return null
+          throw error
+        })
+        .finally(() => lists.close())
       const found = lists.collector.states().map((state) => ({
         ...listStatus(state, now),
         mode: isEnforced(policy, state.list) ? ('enforce' as const) : ('shadow' as const),
-        hitsInLastDay: hits.get(state.list) ?? 0,
+        hitsInLastDay: hits === null ? null : (hits.get(state.list) ?? 0),
       }))
       process.stdout.write(json ? `${JSON.stringify(found)}\n` : `${tableOf(found)}\n`)
       if (found.some(({ complete }) => !complete)) process.exitCode = 1
     })
 }
 
-type ToldList = ListStatus & { mode: 'enforce' | 'shadow'; hitsInLastDay: number }
+type ToldList = ListStatus & {
+  mode: 'enforce' | 'shadow' /** null where this principal may not read what is held */
+  hitsInLastDay: number | null
+}
 
 function tableOf(lists: readonly ToldList[]): string {
   if (lists.length === 0) return 'There is no hash list yet. Import one with `sluice lists import FILE --list NAME`.'

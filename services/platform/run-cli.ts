@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { Command, CommanderError } from 'commander'
 import { SluiceError } from '../domain/errors.ts'
+import { principalOf } from '../domain/principals.ts'
 import { codeOf } from './error-code.ts'
 import { settingsHelp } from './settings.ts'
 import { visibleLines } from './visible.ts'
@@ -21,7 +22,11 @@ export async function runCli(table: CommandTable): Promise<void> {
     .description('The gate between crawlers and a training store.')
     .version(version())
     .addHelpText('after', `\nSettings (environment):\n${settingsText()}\n\nExample:\n  sluice gate --until-caught-up`)
-  const name = process.argv.slice(2).find((word) => !word.startsWith('-'))
+  const words = process.argv.slice(2).filter((word) => !word.startsWith('-'))
+  const [name] = words
+  const principal = principalOf(words)
+  // For its settings, and for whatever it starts.
+  if (principal !== null) process.env.SLUICE_PRINCIPAL ||= principal
   for (const [word, entry] of Object.entries(table)) {
     if (word === name) program.addCommand(await entry.load())
     else program.addCommand(new Command(word).summary(entry.summary).description(entry.summary))

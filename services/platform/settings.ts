@@ -2,11 +2,15 @@ import { existsSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { z } from 'zod'
 import { SluiceError } from '../domain/errors.ts'
+import { principals } from '../domain/principals.ts'
 
 /** Where the local stack and everything else that this checkout makes for itself is kept, below the working folder. */
 export const DATA_FOLDER = '.sluice'
 
+/** What the users of a local stack prove themselves by. */
+const STACK_MECHANISM = 'scram-sha-512'
 const positive = z.coerce.number().int().positive()
+const file = z.string().min(1)
 const url = z.url({ protocol: /^https?$/, error: 'expected an http(s) URL' })
 const prefix = z.string().regex(/^[A-Za-z0-9._-]{0,64}$/, 'expected at most 64 of A-Z a-z 0-9 . _ -')
 const mechanism = z.enum(['plain', 'scram-sha-256', 'scram-sha-512'])
@@ -25,10 +29,26 @@ const schema = z.object({
     .optional()
     .describe('schema registry, URL of its Confluent-compatible API; default: the local stack'),
   SLUICE_KAFKA_TLS: z.enum(['on', 'off']).default('off').describe('speak TLS to the brokers'),
+  SLUICE_KAFKA_CA: file
+    .optional()
+    .describe('file with the authorities that vouch for the brokers, PEM; default: those that Node knows'),
+  SLUICE_KAFKA_CERTIFICATE: file
+    .optional()
+    .describe('file with a certificate of our own for brokers that ask for one, PEM; its key is in SLUICE_KAFKA_KEY'),
+  SLUICE_KAFKA_KEY: file.optional().describe('file with the private key of SLUICE_KAFKA_CERTIFICATE, PEM'),
   SLUICE_KAFKA_SASL: mechanism
     .optional()
-    .describe('SASL mechanism; the credentials come from SLUICE_KAFKA_CREDENTIALS'),
+    .describe('SASL mechanism; the credentials come from SLUICE_KAFKA_CREDENTIALS or SLUICE_KAFKA_USERS'),
   SLUICE_KAFKA_CREDENTIALS: z.string().optional().describe('file with one line, user:password, for the brokers'),
+  SLUICE_KAFKA_USERS: z
+    .string()
+    .min(1)
+    .optional()
+    .describe('folder with such a file for each principal, instead; default: that of the local stack'),
+  SLUICE_PRINCIPAL: z
+    .enum(principals)
+    .optional()
+    .describe('as whom of SLUICE_KAFKA_USERS to come; default: each command as its own'),
   SLUICE_REGISTRY_CREDENTIALS: z.string().optional().describe('file with one line, user:password, for the registry'),
   SLUICE_PREFIX: prefix.default('').describe('put before every topic, group and transactional id'),
   SLUICE_STORES: z
@@ -99,11 +119,13 @@ const schema = z.object({
     .describe('least level that is logged'),
 })
 
+/** Whether to speak TLS; authorities, certificate and key as PEM where there are some of one's own. */
+export type Tls = boolean | { ca?: string; cert?: string; key?: string }
 export type Credentials = { username: string; password: string }
 export type Settings = {
   brokers: string[]
   registry: string
-  tls: boolean
+  tls: Tls
   sasl: ({ mechanism: z.infer<typeof mechanism> } & Credentials) | null
   registryCredentials: Credentials | null
   prefix: string
@@ -199,16 +221,9 @@ export function readSettings(environment: NodeJS.ProcessEnv = process.env, given
       `${missing} is not set and no local stack is up: start one with \`sluice stack up\` or name your own cluster`,
     )
   }
-  const credentials = readCredentials('SLUICE_KAFKA_CREDENTIALS', values.SLUICE_KAFKA_CREDENTIALS)
-  if ((values.SLUICE_KAFKA_SASL === undefined) !== (credentials === null)) {
-    throw new SluiceError(
-      'CONFIG_INVALID',
-      'SLUICE_KAFKA_SASL and SLUICE_KAFKA_CREDENTIALS go together: set both or none',
-    )
-  }
   return {
-    tls: values.SLUICE_KAFKA_TLS === 'on',
-    sasl: values.SLUICE_KAFKA_SASL && credentials ? { mechanism: values.SLUICE_KAFKA_SASL, ...credentials } : null,
+    tls: given.tls ?? tlsOf(values),
+    sasl: given.sasl === undefined ? saslOf(values, namedBrokers ? null : (stack?.users ?? null)) : given.sasl,
     registryCredentials: readCredentials('SLUICE_REGISTRY_CREDENTIALS', values.SLUICE_REGISTRY_CREDENTIALS),
     prefix: values.SLUICE_PREFIX,
     stores: values.SLUICE_STORES,
@@ -282,7 +297,11 @@ export function readTextFile(code: 'POLICY_INVALID' | 'CONFIG_INVALID', file: st
 }
 
 /** What `sluice stack up` left for the others to find. */
-const stackFile = z.object({ brokers: z.array(z.string()).min(1), registry: z.string() })
+const stackFile = z.object({
+  brokers: z.array(z.string()).min(1),
+  registry: z.string(),
+  users: z.string().optional(),
+})
 
 function localStack(): z.infer<typeof stackFile> | null {
   const file = join(DATA_FOLDER, 'stack.json')
@@ -294,6 +313,56 @@ function localStack(): z.infer<typeof stackFile> | null {
       cause,
     })
   }
+}
+
+const pemFiles = [
+  { part: 'ca', variable: 'SLUICE_KAFKA_CA' },
+  { part: 'cert', variable: 'SLUICE_KAFKA_CERTIFICATE' },
+  { part: 'key', variable: 'SLUICE_KAFKA_KEY' },
+] as const
+
+/** Files are read here, so that one that is missing is told at once, and by its setting's name. */
+function tlsOf(values: z.infer<typeof schema>): Tls {
+  const texts: Exclude<Tls, boolean> = {}
+  for (const { part, variable } of pemFiles) {
+    const named = values[variable]
+    if (named === undefined) continue
+    if (values.SLUICE_KAFKA_TLS === 'off')
+      throw new SluiceError('CONFIG_INVALID', `${variable} is set, but SLUICE_KAFKA_TLS is off: set it to on`)
+    const text = existsSync(named) ? readFileSync(named, 'utf8') : ''
+    if (!text.includes('-----BEGIN '))
+      throw new SluiceError('CONFIG_INVALID', `${variable} names ${named}: expected a file in PEM format`)
+    texts[part] = text
+  }
+  if ((texts.cert === undefined) !== (texts.key === undefined)) {
+    const sentence = 'SLUICE_KAFKA_CERTIFICATE and SLUICE_KAFKA_KEY go together: set both or none'
+    throw new SluiceError('CONFIG_INVALID', sentence)
+  }
+  return Object.keys(texts).length > 0 ? texts : values.SLUICE_KAFKA_TLS === 'on'
+}
+
+/**
+ * As whom to come: what is named wins over the local stack's users.
+ * @param stackUsers folder; null where the brokers are not those of the local stack
+ */
+function saslOf(values: z.infer<typeof schema>, stackUsers: string | null): Settings['sasl'] {
+  const { SLUICE_KAFKA_SASL: named, SLUICE_KAFKA_CREDENTIALS: file, SLUICE_KAFKA_USERS, SLUICE_PRINCIPAL: who } = values
+  const users = SLUICE_KAFKA_USERS ?? stackUsers
+  const credentials = readCredentials('SLUICE_KAFKA_CREDENTIALS', file)
+  if (credentials !== null && named !== undefined) return { mechanism: named, ...credentials }
+  if (credentials !== null || (named !== undefined && users === null)) {
+    throw new SluiceError(
+      'CONFIG_INVALID',
+      'SLUICE_KAFKA_SASL and SLUICE_KAFKA_CREDENTIALS go together: set both or none',
+    )
+  }
+  if (users === null) return null
+  if (who === undefined) {
+    const sentence = `SLUICE_PRINCIPAL is not set, and these brokers ask who comes: expected one of ${principals.join(', ')}`
+    throw new SluiceError('CONFIG_INVALID', sentence)
+  }
+  const own = readCredentials(`SLUICE_KAFKA_USERS, for the principal ${who},`, join(users, who))
+  return own && { mechanism: named ?? STACK_MECHANISM, ...own }
 }
 
 function readCredentials(variable: string, file: string | undefined): Credentials | null {

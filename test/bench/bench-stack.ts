@@ -1,5 +1,6 @@
 import { rm } from 'node:fs/promises'
 import { stackStatus, startStack, stopStack } from '../../services/cluster/stack/stack.ts'
+import { shareStack } from '../integration/shared-stack.ts'
 
 const ROOT = '.sluice/bench-stack'
 
@@ -9,9 +10,7 @@ const ROOT = '.sluice/bench-stack'
  */
 export async function withStack(work: (broker: number | null) => Promise<void>): Promise<void> {
   if (process.env.SLUICE_TEST_BROKERS !== undefined) return await work(null)
-  const { brokers, registry } = await startStack({ root: ROOT })
-  process.env.SLUICE_TEST_BROKERS = brokers.join(',')
-  process.env.SLUICE_TEST_REGISTRY = registry
+  shareStack(await startStack({ root: ROOT }))
   try {
     const { servers } = await stackStatus({ root: ROOT })
     await work(servers.find(({ server }) => server === 'kafka')?.pid ?? null)

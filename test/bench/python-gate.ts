@@ -3,6 +3,7 @@ import { availableParallelism } from 'node:os'
 import { join } from 'node:path'
 import { z } from 'zod'
 import { withProgress } from '../../services/platform/progress.ts'
+import { loginOf } from '../foreign/foreign.ts'
 import { knownHashes, type Pictures, type Round } from './gate-items.ts'
 import { followRound, type GatePlace } from './gate-run.ts'
 import { preparePeers, startPeer } from './peers/peer.ts'
@@ -44,7 +45,16 @@ export async function openPythonGate(place: GatePlace, pictures: Pictures, known
   async function run(round: Round, way: PythonWay): Promise<{ perSecond: number; held: number }> {
     const group = `${bench.group}-python-${runs++}`
     const brokers = bench.settings.brokers.join()
-    const asked = { brokers, registry, topic: bench.topic('crawl.items'), group, ...topics, shrink: way === 'shrunk' }
+    const login = loginOf(bench.settings)
+    const asked = {
+      brokers,
+      login,
+      registry,
+      topic: bench.topic('crawl.items'),
+      group,
+      ...topics,
+      shrink: way === 'shrunk',
+    }
     let failure: unknown = null
     const answers = Promise.all(
       peers.map((peer, at) => {

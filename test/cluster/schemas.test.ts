@@ -4,13 +4,11 @@ import { test } from 'node:test'
 import { problemsWithRegistered, registerSchemas } from '../../services/cluster/registered-schemas.ts'
 import { incompatibility, problemsOfFiles } from '../../services/cluster/schema-files.ts'
 import { topicSchemas, topics } from '../../services/domain/topics.ts'
-import { readSettings } from '../../services/platform/settings.ts'
-import { sharedStack } from '../integration/shared-stack.ts'
+import { adminSettings, sharedStack } from '../integration/shared-stack.ts'
 
 function ownSubjects() {
-  const { brokers, registry } = sharedStack()
   const prefix = `t-${randomBytes(5).toString('hex')}.`
-  return readSettings({ SLUICE_BROKERS: brokers.join(','), SLUICE_REGISTRY: registry, SLUICE_PREFIX: prefix })
+  return adminSettings(sharedStack(), { SLUICE_PREFIX: prefix })
 }
 
 /** Asks the registry by hand. */

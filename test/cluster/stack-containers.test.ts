@@ -29,7 +29,7 @@ test('a stack in containers keeps its addresses and records over a kill, down an
   assert.equal(started.provider, 'containers')
   assert.deepEqual(await startStack(options), started, 'what runs is found, whatever would be taken else')
   await assert.rejects(startStack({ ...options, provider: 'jvm' }), { code: 'USAGE' })
-  const bench = await openBench(t, { cluster: { bootstrap: started.brokers, registry: started.registry } })
+  const bench = await openBench(t, { cluster: { ...started, bootstrap: started.brokers } })
   await bench.importList('stand-in', [])
   const pictures = join(bench.folder, 'pictures')
   mkdirSync(pictures)

@@ -1,15 +1,19 @@
 import assert from 'node:assert/strict'
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdtempSync, rmSync } from 'node:fs'
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, test } from 'node:test'
 import { setTimeout as wait } from 'node:timers/promises'
 import { registerSchemas } from '../../services/cluster/registered-schemas.ts'
 import type { StackStatus } from '../../services/cluster/stack/provider.ts'
-import { stackStatus, startStack, stopStack } from '../../services/cluster/stack/stack.ts'
+import { eraseStack, stackStatus, startStack, stopStack } from '../../services/cluster/stack/stack.ts'
+import { stateSchema } from '../../services/cluster/stack/state-file.ts'
+import { principals } from '../../services/domain/principals.ts'
+import { createKafka, withAdmin } from '../../services/platform/kafka/client.ts'
 import { readSettings } from '../../services/platform/settings.ts'
+import { adminSettings, environmentOf } from '../integration/shared-stack.ts'
 
 const root = mkdtempSync(join(tmpdir(), 'sluice stack '))
 const options = { root, environment: {} }
@@ -43,7 +47,7 @@ test('a second up finds the first, also when both are asked for at once', async 
 
 test('killed servers come back under their addresses, with the schema ids that they had given', async () => {
   const started = await startStack(options)
-  const settings = readSettings({ SLUICE_BROKERS: started.brokers.join(','), SLUICE_REGISTRY: started.registry })
+  const settings = adminSettings(started)
   const ids = await registerSchemas(settings)
   await killHard()
   const down = await stackStatus(options)
@@ -53,6 +57,33 @@ test('killed servers come back under their addresses, with the schema ids that t
   const byName = (list: typeof ids) => new Map(list.map(({ subject, id }) => [subject, id]))
   assert.deepEqual(byName(await registerSchemas({ ...settings, prefix: 'other.' })).size, ids.length)
   assert.deepEqual(byName(await registerSchemas(settings)), byName(ids))
+})
+
+test('every user has a file that nobody else may read, and nobody comes without one, not even where brokers talk to each other', async () => {
+  const started = await startStack(options)
+  assert.ok(started.users)
+  assert.deepEqual(readdirSync(started.users).sort(), principals.toSorted())
+  for (const principal of principals) {
+    assert.equal(statSync(join(started.users, principal)).mode & 0o777, 0o600)
+    const settings = readSettings({ ...environmentOf(started), SLUICE_PRINCIPAL: principal })
+    await withAdmin(createKafka(settings, 'test'), (admin) => admin.listTopics())
+  }
+  const { ports } = stateSchema.parse(JSON.parse(readFileSync(join(root, 'stack.json'), 'utf8')))
+  for (const port of [ports.kafka, ports.controller]) {
+    const settings = { brokers: [`127.0.0.1:${port}`], tls: false, sasl: null }
+    const nobody = createKafka(settings, 'test', undefined, { retries: 0 })
+    await assert.rejects(withAdmin(nobody, (admin) => admin.listTopics()))
+  }
+})
+
+test('a stack that was made before there were users is told of, erased when that is said, and made anew', async (t) => {
+  const old = mkdtempSync(join(tmpdir(), 'sluice stack '))
+  t.after(() => rmSync(old, { recursive: true, force: true }))
+  mkdirSync(join(old, 'stack/kafka/data'), { recursive: true })
+  const there = { root: old, environment: {} }
+  await assert.rejects(startStack(there), { code: 'CONFIG_INVALID', message: /`sluice stack erase`/ })
+  await eraseStack(there)
+  assert.ok(!existsSync(join(old, 'stack')))
 })
 
 test('one server can be stopped and comes back under its address', async () => {

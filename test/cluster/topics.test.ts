@@ -4,25 +4,21 @@ import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
 import kafkajs from 'kafkajs'
-import { applyTopics } from '../../services/cluster/topics.ts'
+import { applyTopics, planTopics } from '../../services/cluster/topics.ts'
 import { parseTopicsFile, wantedTopics } from '../../services/cluster/wanted-topics.ts'
 import { topics } from '../../services/domain/topics.ts'
 import { createKafka, withAdmin } from '../../services/platform/kafka/client.ts'
-import { readSettings, type Settings } from '../../services/platform/settings.ts'
-import { sharedStack } from '../integration/shared-stack.ts'
+import type { Settings } from '../../services/platform/settings.ts'
+import { startSluice } from '../integration/gate-process.ts'
+import { adminSettings, environmentOf, sharedStack } from '../integration/shared-stack.ts'
 
 const text = readFileSync(join(import.meta.dirname, '../../infra/topics.yaml'), 'utf8')
 const file = parseTopicsFile(text, 'topics.yaml')
 
 /** Settings with a prefix of their own; the topics are deleted after the test. */
 function ownPrefix(t: TestContext): Settings {
-  const { brokers, registry } = sharedStack()
   const prefix = `t-${randomBytes(5).toString('hex')}.`
-  const settings = readSettings({
-    SLUICE_BROKERS: brokers.join(','),
-    SLUICE_REGISTRY: registry,
-    SLUICE_PREFIX: prefix,
-  })
+  const settings = adminSettings(sharedStack(), { SLUICE_PREFIX: prefix })
   t.after(() =>
     withAdmin(createKafka(settings, 'test'), async (admin) => {
       const mine = (await admin.listTopics()).filter((name) => name.startsWith(prefix))
@@ -95,6 +91,19 @@ test('applying twice creates once and then changes nothing', async (t) => {
   )
 })
 
+test('the plan says by its exit code whether there is something to do', async (t) => {
+  const settings = ownPrefix(t)
+  const environment = { ...environmentOf(sharedStack()), SLUICE_PREFIX: settings.prefix }
+  const plan = async () => {
+    const command = startSluice(['topics', 'plan', '--json'], environment)
+    const { code } = await command.ended
+    return { code, actions: new Set(JSON.parse(command.stdout()).map(({ action }: { action: string }) => action)) }
+  }
+  assert.deepEqual(await plan(), { code: 1, actions: new Set(['create']) })
+  await applyTopics(settings, file)
+  assert.deepEqual(await plan(), { code: 0, actions: new Set(['none']) })
+})
+
 test('a setting that differs is set right, and settings of others are left alone', async (t) => {
   const settings = ownPrefix(t)
   await applyTopics(settings, file)
@@ -144,4 +153,27 @@ test('another number of partitions is an error; more of them are made only when 
   await assert.rejects(applyTopics(settings, file, { doorPartitions: 1 }), { code: 'TOPICS_MISSING' })
   const grown = await applyTopics(settings, file, { doorPartitions: 3 })
   assert.deepEqual([...new Set(grown.map(({ partitions }) => partitions))], [3, 1])
+})
+
+test('a plan tells what apply would do, changes nothing, and has nothing to tell afterwards', async (t) => {
+  const settings = ownPrefix(t)
+  const actions = async (options = {}) => [
+    ...new Set((await planTopics(settings, file, options)).map(({ action }) => action)),
+  ]
+  assert.deepEqual(await actions(), ['create'])
+  assert.deepEqual(await actions(), ['create'], 'nothing was made')
+  await applyTopics(settings, file, { doorPartitions: 2 })
+  assert.deepEqual(await actions({ doorPartitions: 2 }), ['none'])
+  const [door] = await planTopics(settings, file, { doorPartitions: 3 })
+  assert.deepEqual(door?.changes, [{ setting: 'partitions', from: '2', to: '3' }])
+  assert.equal(door?.action, 'change')
+  const [asFile] = await planTopics(settings, file)
+  assert.equal(asFile?.action, 'impossible')
+  assert.match(asFile?.problem ?? '', /2 partitions instead of 4/)
+  const strict = { ...file, topics: { ...file.topics, 'gate.recalls': { ...file.topics['gate.recalls'], kept: '3d' } } }
+  const recalls = (await planTopics(settings, strict)).find(({ name }) => name.endsWith('gate.recalls'))
+  assert.deepEqual(
+    recalls?.changes.map(({ setting }) => setting),
+    ['cleanup.policy', 'retention.ms'],
+  )
 })

@@ -12,7 +12,8 @@ import { emptyEnvelope } from '../../services/domain/envelope.ts'
 import { DOOR } from '../../services/domain/topics.ts'
 import { createKafka } from '../../services/platform/kafka/client.ts'
 import { followTopic } from '../../services/platform/kafka/follow-topic.ts'
-import { readSettings, type Settings } from '../../services/platform/settings.ts'
+import type { Settings } from '../../services/platform/settings.ts'
+import { adminSettings } from '../integration/shared-stack.ts'
 import { waitFor } from '../integration/waiting.ts'
 
 // A stack of its own: its broker is killed.
@@ -22,12 +23,7 @@ const topicsFile = join(import.meta.dirname, '../../infra/topics.yaml')
 let settings: Settings
 
 before(async () => {
-  const { brokers, registry } = await startStack(options)
-  settings = readSettings({
-    SLUICE_BROKERS: brokers.join(','),
-    SLUICE_REGISTRY: registry,
-    SLUICE_STORES: join(root, 'stores'),
-  })
+  settings = adminSettings(await startStack(options), { SLUICE_STORES: join(root, 'stores') })
   await applyTopics(settings, parseTopicsFile(readFileSync(topicsFile, 'utf8'), topicsFile))
   await registerSchemas(settings)
 })

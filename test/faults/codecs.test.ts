@@ -123,7 +123,7 @@ test('what librdkafka compresses, in any of the four ways, is judged like anythi
   await bench.importList('stand-in', [{ sha256: '0'.repeat(64) }])
   for (const [partition, compression] of compressions.entries()) {
     const records = Array.from({ length: 30 }, (_, n) => good(bench, `${compression}-${n}`, partition, n % 10 === 0))
-    await produceForeign(bench.settings.brokers, await Promise.all(records), compression)
+    await produceForeign(bench.settings, await Promise.all(records), compression)
   }
   const gate = bench.startGate({ words: ['--until-caught-up'] })
   assert.equal((await gate.ended).code, 0)
@@ -141,16 +141,19 @@ test('a batch that unpacks to far more than it should halts its lane and no othe
   await keepCompressions(bench)
   await bench.importList('stand-in', [{ sha256: '0'.repeat(64) }])
   const door = bench.topic('crawl.items')
-  const { brokers } = bench.settings
   const everywhere = (what: string) =>
     Promise.all([0, 1, 2, 3, 4].map((partition) => good(bench, `${what}-${partition}`, partition)))
-  await produceForeign(brokers, await everywhere('before'))
+  await produceForeign(bench.settings, await everywhere('before'))
   for (const [partition, compression] of compressions.entries()) {
     // Snappy packs zeros twenty times at best, LZ4 two hundred and fifty.
     const zeros = { gzip: 400, snappy: 72, lz4: 120, zstd: 400 }[compression] * 1_000_000
-    await produceForeign(brokers, [{ topic: door, partition, key: Buffer.from('bomb'), value: { zeros } }], compression)
+    await produceForeign(
+      bench.settings,
+      [{ topic: door, partition, key: Buffer.from('bomb'), value: { zeros } }],
+      compression,
+    )
   }
-  await produceForeign(brokers, await everywhere('behind'))
+  await produceForeign(bench.settings, await everywhere('behind'))
 
   const gate = bench.startGate()
   await waitFor(
@@ -192,5 +195,5 @@ test('our own door has no such batches: the broker refuses them', { skip }, asyn
     key: Buffer.from('bomb'),
     value: { zeros: 8_000_000 },
   }
-  await assert.rejects(produceForeign(bench.settings.brokers, [bomb], 'gzip'), /too large|MSG_SIZE/i)
+  await assert.rejects(produceForeign(bench.settings, [bomb], 'gzip'), /too large|MSG_SIZE/i)
 })

@@ -95,7 +95,7 @@ test(`of ${MESSAGES} mutated messages none is clean that was not scanned whole, 
       records.push({ topic: bench.topic('crawl.items'), partition: n % bench.partitions, ...message })
       portion.push({ mutated, good: isKnown ? 'known' : 'clean', key: message.key, value: message.value })
     }
-    const offsets = await produceForeign(bench.settings.brokers, records)
+    const offsets = await produceForeign(bench.settings, records)
     for (const [n, each] of portion.entries()) sent.set(`${records[n]?.partition}/${offsets[n]}`, each)
   }
   await waitFor('the gate has caught up', () => bench.caughtUp(), { seconds: 300 + MESSAGES / 10, everyMs: 1000 })

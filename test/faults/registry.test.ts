@@ -22,7 +22,10 @@ test('a registry that comes back empty, or with other ids, stops the gate until 
   skip: skipWithoutPython(),
 }, async (t) => {
   const own = await startOwnRegistry(t)
-  const bench = await openBench(t, { partitions: 2, cluster: { bootstrap: sharedStack().brokers, registry: own.url } })
+  const bench = await openBench(t, {
+    partitions: 2,
+    cluster: { ...sharedStack(), bootstrap: sharedStack().brokers, registry: own.url },
+  })
   t.after(() =>
     withAdmin(createKafka(bench.settings, 'sweep'), async (admin) => {
       const topics = (await admin.listTopics()).filter((name) => name.startsWith(bench.settings.prefix))

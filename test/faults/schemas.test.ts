@@ -82,7 +82,7 @@ test('older and newer schemas are read as designed, what we do not know is kept;
   const subject = subjectOf(bench.settings.prefix, 'crawl.items')
   const gate = bench.startGate()
   // Whatever comes is new to a gate that knows the subject already.
-  await produceForeign(bench.settings.brokers, [await record('before', undefined)])
+  await produceForeign(bench.settings, [await record('before', undefined)])
   await waitFor('the first item is judged', () => bench.caughtUp())
   // Somebody in charge let incompatible schemas in.
   const config = await fetch(`${bench.settings.registry}/config/${encodeURIComponent(subject)}`, {
@@ -135,7 +135,7 @@ test('older and newer schemas are read as designed, what we do not know is kept;
   unknown.writeInt32BE(2_000_000_000, 1)
   records.push({ topic: bench.topic('crawl.items'), partition: 1, key: Buffer.from('unknown'), value: unknown })
   expected.set('unknown', { reasons: ['SCHEMA_FOREIGN'], extra: null })
-  await produceForeign(bench.settings.brokers, records)
+  await produceForeign(bench.settings, records)
   await waitFor('all is judged', () => bench.caughtUp())
   await bench.stopGate(gate)
 

@@ -19,7 +19,7 @@ import time
 
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, TopicPartition
 
-from plain import fail, high_watermark
+from plain import cluster, fail, high_watermark
 from schemas import Schemas
 
 OUTCOMES = {"gate.clean": "clean", "gate.quarantine": "quarantine", "gate.review": "review"}
@@ -42,7 +42,7 @@ def parse_arguments():
 def client(arguments, isolation="read_committed"):
     return Consumer(
         {
-            "bootstrap.servers": arguments.brokers,
+            **cluster(arguments.brokers),
             "group.id": f"{arguments.prefix}gate" if isolation == "read_committed" else "foreign-reader",
             "enable.auto.commit": False,
             "enable.partition.eof": True,

@@ -124,6 +124,11 @@ function described(bytes: Buffer, isInline = true): Envelope['payload'] {
   return { reference: isInline ? null : digest, size: bytes.length, md5: null, sha1: null, sha256: digest }
 }
 
+/** The file by which a crawler proves who it is; none where nobody asks. */
+function credentialsOf({ environment: { SLUICE_KAFKA_USERS: users } }: Bench): string[] {
+  return users === undefined ? [] : [join(users, 'crawler')]
+}
+
 /** What all pictures of a crawler have. */
 function common(type: string, source: string): Envelope {
   return {
@@ -156,6 +161,7 @@ test('a Scrapy crawl by the item pipeline is judged with all that Scrapy knew of
         ...['-m', 'scrapy', 'runspider', join(crawlers, 'scrapy_pipeline.py'), '-a', `start=${url}/boats/index.html`],
         ...['-s', `SLUICE_BROKERS=${brokers}`, '-s', `SLUICE_REGISTRY=${registry}`, '-s', `SLUICE_STORES=${stores}`],
         ...['-s', `SLUICE_PREFIX=${prefix}`, '-s', `SLUICE_JSON=${json}`, '-s', 'LOG_LEVEL=WARNING'],
+        ...credentialsOf(bench).flatMap((file) => ['-s', `SLUICE_KAFKA_CREDENTIALS=${file}`]),
       ]).then(({ stderr }) => assert.deepEqual(stderr, [])),
     ),
   )
@@ -257,6 +263,7 @@ test('pictures from a plain confluent-kafka producer are judged with all that it
   for (const json of [[], ['--json']]) {
     await runPython([
       ...[join(crawlers, 'plain_producer.py'), `--brokers=${brokers}`, `--registry=${registry}`, `--stores=${stores}`],
+      ...credentialsOf(bench).map((file) => `--credentials=${file}`),
       ...[`--prefix=${prefix}`, `--page=${page}`, ...json, ...pictures.map((path) => url + path)],
     ])
   }

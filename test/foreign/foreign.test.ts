@@ -2,8 +2,7 @@ import assert from 'node:assert/strict'
 import { randomBytes } from 'node:crypto'
 import { test } from 'node:test'
 import { createKafka, withAdmin } from '../../services/platform/kafka/client.ts'
-import { readSettings } from '../../services/platform/settings.ts'
-import { sharedStack } from '../integration/shared-stack.ts'
+import { adminSettings, sharedStack } from '../integration/shared-stack.ts'
 import { produceForeign, readTopics, skipWithoutPython } from './foreign.ts'
 
 const HEADERS: ReadonlyArray<readonly [string, Buffer | null]> = [
@@ -16,16 +15,13 @@ const HEADERS: ReadonlyArray<readonly [string, Buffer | null]> = [
 test('the foreign reader sees committed records only and ends behind control records', {
   skip: skipWithoutPython(),
 }, async (t) => {
-  const stack = sharedStack()
-  const kafka = createKafka(
-    readSettings({ SLUICE_BROKERS: stack.brokers.join(','), SLUICE_REGISTRY: stack.registry }),
-    'foreign-test',
-  )
+  const stack = adminSettings(sharedStack())
+  const kafka = createKafka(stack, 'foreign-test')
   const topic = `t-${randomBytes(5).toString('hex')}.foreign`
   await withAdmin(kafka, (admin) => admin.createTopics({ topics: [{ topic, numPartitions: 3 }] }))
   t.after(() => withAdmin(kafka, (admin) => admin.deleteTopics({ topics: [topic] })))
 
-  const offsets = await produceForeign(stack.brokers, [
+  const offsets = await produceForeign(stack, [
     { topic, partition: 0, key: Buffer.alloc(0), value: null, headers: HEADERS },
     { topic, partition: 0, key: null, value: Buffer.alloc(2000, 1) },
   ])

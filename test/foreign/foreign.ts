@@ -2,6 +2,7 @@ import { spawn } from 'node:child_process'
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import { z } from 'zod'
+import type { Settings } from '../../services/platform/settings.ts'
 
 /** Bytes as the scripts tell them: base64; where that would be long, digest and length. */
 const bytes = z.union([z.string(), z.object({ sha256: z.string(), length: z.number().int() })])
@@ -71,6 +72,9 @@ export type RawRecord = {
   headers?: ReadonlyArray<readonly [string, Buffer | null]>
 }
 
+/** A cluster, and as whom to come where it asks. */
+export type ForeignCluster = { brokers: readonly string[]; sasl: Settings['sasl'] }
+
 function python(): string {
   return process.env.SLUICE_PYTHON ?? '.sluice/python/bin/python'
 }
@@ -92,16 +96,13 @@ export function skipWithoutPython(): string | false {
  * @throws {Error} when a partition can't be read to the end within a minute, e.g. because a transaction is still open
  */
 export async function readTopics(
-  cluster: { brokers: readonly string[]; registry: string },
+  cluster: ForeignCluster & { registry: string },
   topics: readonly string[],
   group?: string,
 ): Promise<ForeignReading> {
-  const lines = await run('read-topics.py', [
-    `--brokers=${cluster.brokers.join(',')}`,
-    `--registry=${cluster.registry}`,
-    ...(group === undefined ? [] : [`--group=${group}`]),
-    ...topics,
-  ])
+  const words = [`--brokers=${cluster.brokers.join(',')}`, `--registry=${cluster.registry}`]
+  if (group !== undefined) words.push(`--group=${group}`)
+  const lines = await run('read-topics.py', [...words, ...topics], '', loginOf(cluster))
   const reading: ForeignReading = { records: [], partitions: [], committed: [] }
   for (const line of lines.map((text) => readingLine.parse(JSON.parse(text)))) {
     if (line.line === 'record') reading.records.push(line)
@@ -122,7 +123,7 @@ export async function readStore(folder: string): Promise<ForeignObject[]> {
  * @returns the offsets
  */
 export async function produceForeign(
-  brokers: readonly string[],
+  cluster: ForeignCluster,
   records: readonly RawRecord[],
   compression: 'none' | 'gzip' | 'snappy' | 'lz4' | 'zstd' = 'none',
 ): Promise<number[]> {
@@ -135,7 +136,7 @@ export async function produceForeign(
       headers: pairs.map(([name, part]) => [name, base64(part)]),
     }),
   )
-  const lines = await run('produce.py', [brokers.join(','), compression], input.join('\n'))
+  const lines = await run('produce.py', [cluster.brokers.join(','), compression], input.join('\n'), loginOf(cluster))
   return lines.map((line) => z.object({ offset: z.number().int() }).parse(JSON.parse(line)).offset)
 }
 
@@ -143,15 +144,29 @@ function base64(part: Buffer | null): string | null {
   return part === null ? null : part.toString('base64')
 }
 
+/** As whom the scripts come, for their environment. */
+export function loginOf({ sasl }: Pick<ForeignCluster, 'sasl'>): Readonly<Record<string, string>> {
+  return sasl === null ? {} : { KAFKA_USER: sasl.username, KAFKA_PASSWORD: sasl.password }
+}
+
 /** Runs a script of this folder. @returns the lines of its stdout @throws {Error} with what it said when it fails */
-export async function run(script: string, words: readonly string[], input = ''): Promise<string[]> {
-  return (await runPython([join(import.meta.dirname, script), ...words], input)).stdout
+export async function run(
+  script: string,
+  words: readonly string[],
+  input = '',
+  environment: Readonly<Record<string, string>> = {},
+): Promise<string[]> {
+  return (await runPython([join(import.meta.dirname, script), ...words], input, environment)).stdout
 }
 
 /** Runs Python. @returns the lines that it wrote @throws {Error} with what it said when it fails */
-export function runPython(words: readonly string[], input = ''): Promise<{ stdout: string[]; stderr: string[] }> {
+export function runPython(
+  words: readonly string[],
+  input = '',
+  environment: Readonly<Record<string, string>> = {},
+): Promise<{ stdout: string[]; stderr: string[] }> {
   return new Promise((resolve, reject) => {
-    const child = spawn(python(), words)
+    const child = spawn(python(), words, { env: { ...process.env, ...environment } })
     const out: Buffer[] = []
     const err: Buffer[] = []
     child.stdout.on('data', (part: Buffer) => out.push(part))

@@ -5,7 +5,6 @@ import { type TestContext, test } from 'node:test'
 import { z } from 'zod'
 import { type Bench, openBench } from '../integration/harness.ts'
 import { photograph, sha256, tinyPicture } from '../integration/items.ts'
-import { sharedStack } from '../integration/shared-stack.ts'
 import { readTopics, run, skipWithoutPython } from './foreign.ts'
 
 /** A row as pyarrow reads it: column to JSON text. */
@@ -27,7 +26,7 @@ async function judged(t: TestContext, bench: Bench): Promise<{ envelopes: Kept[]
   assert.equal(code, 0, gate.stderr())
   const topics = ['gate.envelopes', 'gate.clean', 'gate.quarantine', 'gate.review'] as const
   const { records } = await readTopics(
-    sharedStack(),
+    bench.settings,
     topics.map((name) => bench.topic(name)),
   )
   const of = (name: (typeof topics)[number]) => records.filter(({ topic }) => topic === bench.topic(name))

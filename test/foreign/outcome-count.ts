@@ -1,5 +1,5 @@
 import { z } from 'zod'
-import { run } from './foreign.ts'
+import { type ForeignCluster, loginOf, run } from './foreign.ts'
 
 const figure = z.number().int()
 
@@ -44,18 +44,16 @@ export type OutcomeCount = z.infer<typeof outcomeCount>
  * @param gate where it reads and writes
  * @throws {Error} when a partition can't be read to its end in time, e.g. because a transaction is still open
  */
-export async function countOutcomes(gate: {
-  brokers: readonly string[]
-  registry: string
-  prefix: string
-  stores: string
-}): Promise<OutcomeCount> {
-  const lines = await run('count-outcomes.py', [
+export async function countOutcomes(
+  gate: ForeignCluster & { registry: string; prefix: string; stores: string },
+): Promise<OutcomeCount> {
+  const words = [
     `--brokers=${gate.brokers.join(',')}`,
     `--registry=${gate.registry}`,
     `--prefix=${gate.prefix}`,
     `--stores=${gate.stores}`,
-  ])
+  ]
+  const lines = await run('count-outcomes.py', words, '', loginOf(gate))
   return outcomeCount.parse(JSON.parse(lines.join('')))
 }
 

@@ -99,6 +99,7 @@ test('the package installs into an empty folder; the crawler of the README compi
       REGISTRY: bench.settings.registry,
       STORES: bench.settings.stores,
       PREFIX: bench.settings.prefix,
+      SLUICE_KAFKA_USERS: bench.environment.SLUICE_KAFKA_USERS,
     },
   })
 

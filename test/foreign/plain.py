@@ -1,7 +1,8 @@
-"""What the scripts here share: bytes as JSON, and how a script fails."""
+"""What the scripts here share: where brokers are and as whom to come, bytes as JSON, and how a script fails."""
 
 import base64
 import hashlib
+import os
 import sys
 import time
 
@@ -10,6 +11,20 @@ from confluent_kafka import KafkaError, KafkaException, TopicPartition
 LONGEST = 1024
 # A cluster that has just come back knows of all its partitions a moment later.
 NOT_YET = {KafkaError._UNKNOWN_PARTITION, KafkaError._UNKNOWN_TOPIC, KafkaError._TRANSPORT, KafkaError._TIMED_OUT}
+
+
+def cluster(brokers):
+    """Settings of a client; KAFKA_USER and KAFKA_PASSWORD are there where the brokers ask."""
+    user = os.environ.get("KAFKA_USER")
+    if user is None:
+        return {"bootstrap.servers": brokers}
+    return {
+        "bootstrap.servers": brokers,
+        "security.protocol": "SASL_PLAINTEXT",
+        "sasl.mechanism": "SCRAM-SHA-512",
+        "sasl.username": user,
+        "sasl.password": os.environ["KAFKA_PASSWORD"],
+    }
 
 
 def high_watermark(client, topic, partition, seconds=30):

@@ -10,7 +10,7 @@ import sys
 
 from confluent_kafka import Producer
 
-from plain import fail
+from plain import cluster, fail
 
 
 def content(text):
@@ -23,7 +23,7 @@ def main():
     compression = sys.argv[2]
     producer = Producer(
         {
-            "bootstrap.servers": sys.argv[1],
+            **cluster(sys.argv[1]),
             "enable.idempotence": True,
             "compression.type": compression,
             "message.max.bytes": 16_000_000 if compression == "none" else 1_000_000_000,

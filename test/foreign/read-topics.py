@@ -14,7 +14,7 @@ import time
 
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, TopicPartition
 
-from plain import bytes_as_json, digest, fail, high_watermark
+from plain import bytes_as_json, cluster, digest, fail, high_watermark
 from schemas import Schemas
 
 
@@ -31,7 +31,7 @@ def parse_arguments():
 def consumer(brokers, group, isolation):
     return Consumer(
         {
-            "bootstrap.servers": brokers,
+            **cluster(brokers),
             "group.id": group,
             "enable.auto.commit": False,
             "enable.partition.eof": True,

@@ -200,7 +200,7 @@ test('bad input has one outcome, never clean, its reason, and is kept to the byt
   }
   const gate = bench.startGate()
   await gate.untilReady()
-  const offsets = await produceForeign(bench.settings.brokers, records)
+  const offsets = await produceForeign(bench.settings, records)
   await waitFor('the gate has caught up', () => bench.caughtUp())
   assert.ok(gate.running(), 'the gate is still there')
   await bench.stopGate(gate)

@@ -3,7 +3,10 @@ import { readFileSync } from 'node:fs'
 import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import type { Message, Producer } from 'kafkajs'
+import type { Admin, Kafka, Message, Producer } from 'kafkajs'
+import { applyAccess } from '../../services/cluster/access/access.ts'
+import { deleteAcls } from '../../services/cluster/access/cluster-acls.ts'
+import { wantedAcls } from '../../services/cluster/access/wanted-acls.ts'
 import { newKey } from '../../services/cluster/keys.ts'
 import { registerSchemas } from '../../services/cluster/registered-schemas.ts'
 import { applyTopics } from '../../services/cluster/topics.ts'
@@ -15,13 +18,14 @@ import { prefixed, type Topic, topics } from '../../services/domain/topics.ts'
 import { importList } from '../../services/lists/import.ts'
 import { createKafka, withAdmin } from '../../services/platform/kafka/client.ts'
 import { createRegistry, type Registry } from '../../services/platform/registry.ts'
-import { readSettings, type Settings } from '../../services/platform/settings.ts'
+import type { Settings } from '../../services/platform/settings.ts'
 import { createFileStore } from '../../services/platform/stores/file-store.ts'
 import type { Store, StoreName } from '../../services/platform/stores/store.ts'
+import { shippedAccess } from '../cluster/access/shipped-file.ts'
 import { createGap, type Gap } from './gap.ts'
 import { type GateProcess, type SluiceProcess, startGateProcess, startSluice } from './gate-process.ts'
 import type { S3Server } from './s3-server.ts'
-import { sharedStack } from './shared-stack.ts'
+import { adminSettings, environmentOf, type SharedStack, sharedStack } from './shared-stack.ts'
 
 const TOPICS_FILE = join(import.meta.dirname, '../../infra/topics.yaml')
 const POLICY_FILE = join(import.meta.dirname, '../../infra/policy.yaml')
@@ -46,7 +50,7 @@ export type BenchOptions = {
   flood?: Policy['flood']
   shrink?: Policy['shrink']
   /** default: the stack that all tests share */
-  cluster?: { bootstrap: readonly string[]; registry: string }
+  cluster?: { bootstrap: readonly string[]; registry: string; users?: string | null }
   /** where the stores are buckets; default: they are in a folder */
   s3?: S3Server
 }
@@ -124,13 +128,15 @@ export type Bench = {
 /** Sets up a {@link Bench} and registers its removal with the test. */
 export async function openBench(t: Scope, options: BenchOptions = {}): Promise<Bench> {
   const { partitions = 4 } = options
-  const { brokers, registry: registryUrl } =
-    options.cluster === undefined ? sharedStack() : { ...options.cluster, brokers: options.cluster.bootstrap }
+  const stack: SharedStack =
+    options.cluster === undefined
+      ? sharedStack()
+      : { users: null, ...options.cluster, brokers: [...options.cluster.bootstrap] }
+  const { brokers, registry: registryUrl } = stack
   const prefix = `t-${randomBytes(5).toString('hex')}.`
   const folder = await mkdtemp(join(tmpdir(), 'sluice-test-'))
   const environment = {
-    SLUICE_BROKERS: brokers.join(','),
-    SLUICE_REGISTRY: registryUrl,
+    ...environmentOf(stack),
     SLUICE_PREFIX: prefix,
     SLUICE_STORES: options.s3 === undefined ? join(folder, 'stores') : `s3://${prefix.replaceAll('.', '')}`,
     SLUICE_SNAPSHOTS: join(folder, 'snapshots'),
@@ -143,7 +149,7 @@ export async function openBench(t: Scope, options: BenchOptions = {}): Promise<B
   }
   await mkdir(join(folder, 'stores'))
   await writeFile(environment.SLUICE_POLICY, policyText(options))
-  const settings = readSettings(environment)
+  const settings = adminSettings(stack, environment)
   const registry = createRegistry(settings)
   const kafka = createKafka(settings, 'bench')
   const group = prefixed(prefix, 'gate')
@@ -151,6 +157,9 @@ export async function openBench(t: Scope, options: BenchOptions = {}): Promise<B
   const gaps: Gap[] = []
   const stores = new Map<StoreName, Store>()
   let producer: Producer | null = null
+  const asking = stack.users === null ? null : createAsking(kafka)
+  const ask = <Answer>(work: (admin: Admin) => Promise<Answer>): Promise<Answer> =>
+    asking === null ? withAdmin(kafka, work) : asking.ask(work)
 
   const makeStore = await storeMaker(environment.SLUICE_STORES, options.s3)
 
@@ -216,7 +225,7 @@ export async function openBench(t: Scope, options: BenchOptions = {}): Promise<B
     },
 
     endOf: (...names) =>
-      withAdmin(kafka, async (admin) => {
+      ask(async (admin) => {
         let sum = 0
         for (const name of names) {
           for (const { high } of await admin.fetchTopicOffsets(bench.topic(name))) sum += Number(high)
@@ -225,13 +234,13 @@ export async function openBench(t: Scope, options: BenchOptions = {}): Promise<B
       }),
 
     committed: () =>
-      withAdmin(kafka, async (admin) => {
+      ask(async (admin) => {
         const [door] = await admin.fetchOffsets({ groupId: group, topics: [bench.topic('crawl.items')] })
         return (door?.partitions ?? []).reduce((sum, { offset }) => sum + Math.max(0, Number(offset)), 0)
       }),
 
     caughtUp: () =>
-      withAdmin(kafka, async (admin) => {
+      ask(async (admin) => {
         const ends = await admin.fetchTopicOffsets(bench.topic('crawl.items'))
         const [committed] = await admin.fetchOffsets({ groupId: group, topics: [bench.topic('crawl.items')] })
         return ends.every(({ partition, high }) => {
@@ -259,11 +268,16 @@ export async function openBench(t: Scope, options: BenchOptions = {}): Promise<B
     await rm(folder, { recursive: true, force: true, maxRetries: 10 })
     await Promise.all(gaps.map((gap) => gap.close()))
     await producer?.disconnect()
+    await asking?.close()
     // A cluster of the test's own takes its topics with it.
     if (options.cluster !== undefined) return
     await withAdmin(kafka, async (admin) => {
       const existing = new Set(await admin.listTopics())
-      await admin.deleteTopics({ topics: topics.map((name) => bench.topic(name)).filter((name) => existing.has(name)) })
+      const mine = topics.map((name) => bench.topic(name)).filter((name) => existing.has(name))
+      await Promise.all([
+        admin.deleteTopics({ topics: mine }),
+        stack.users === null ? null : deleteAcls(admin, wantedAcls(shippedAccess, prefix)),
+      ])
     })
   })
 
@@ -272,6 +286,7 @@ export async function openBench(t: Scope, options: BenchOptions = {}): Promise<B
       doorPartitions: partitions,
     }),
     registerSchemas(settings),
+    stack.users === null ? null : applyAccess(settings, shippedAccess),
     newKey(settings, Date.now()),
   ])
   await registry.warm(topics)
@@ -285,6 +300,39 @@ async function storeMaker(stores: string, server: S3Server | undefined): Promise
   const { createS3Store } = await import('../../services/platform/stores/s3-store.ts')
   const client = server.client()
   return (name) => createS3Store({ client, bucket: `${stores.slice('s3://'.length)}-${name}`, prefix: '' }, name)
+}
+
+/**
+ * Asks by one connection for as long as it answers: tests ask often, and proving who one is takes longer than an answer. Only for brokers
+ * that are not broken: those are asked anew each time.
+ */
+function createAsking(kafka: Kafka) {
+  let connected: Promise<Admin> | null = null
+
+  async function connect(): Promise<Admin> {
+    const admin = kafka.admin()
+    await admin.connect()
+    return admin
+  }
+
+  async function close(): Promise<void> {
+    const before = connected
+    connected = null
+    await before?.then((admin) => admin.disconnect()).catch(() => undefined)
+  }
+
+  return {
+    async ask<Answer>(work: (admin: Admin) => Promise<Answer>): Promise<Answer> {
+      connected ??= connect()
+      try {
+        return await work(await connected)
+      } catch (error) {
+        await close()
+        throw error
+      }
+    },
+    close,
+  }
 }
 
 function policyText({

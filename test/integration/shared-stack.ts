@@ -1,20 +1,42 @@
 import { rm } from 'node:fs/promises'
 import type { Stack } from '../../services/cluster/stack/provider.ts'
 import { eraseStack, stackStatus, startStack } from '../../services/cluster/stack/stack.ts'
+import { SluiceError } from '../../services/domain/errors.ts'
+import { readSettings, type Settings } from '../../services/platform/settings.ts'
 
 const ROOT = '.sluice/test-stack'
 const BROKERS = 'SLUICE_TEST_BROKERS'
 const REGISTRY = 'SLUICE_TEST_REGISTRY'
+const USERS = 'SLUICE_TEST_USERS'
 
 /**
  * Runs before all test files (`node --test --test-global-setup=...`): one stack for all of them, which they find in their
  * environment. It is a stack of its own beside a developer's, or the cluster that SLUICE_BROKERS and SLUICE_REGISTRY name.
  */
 export async function globalSetup(): Promise<void> {
-  const { brokers, registry } = await startStack({ root: ROOT })
+  shareStack(await startOrRenew())
+}
+
+/** Has this process, and what it starts, find a stack. */
+export function shareStack({ brokers, registry, users }: SharedStack): void {
   process.env[BROKERS] = brokers.join(',')
   process.env[REGISTRY] = registry
+  if (users !== null) process.env[USERS] = users
 }
+
+/** What an older version left behind is of no use to anybody. */
+async function startOrRenew(): Promise<Stack> {
+  try {
+    return await startStack({ root: ROOT })
+  } catch (error) {
+    if (!(error instanceof SluiceError && error.code === 'CONFIG_INVALID')) throw error
+    await eraseStack({ root: ROOT })
+    return await startStack({ root: ROOT })
+  }
+}
+
+/** Where a stack is, and where its users are; null where it asks nobody. */
+export type SharedStack = Pick<Stack, 'brokers' | 'registry' | 'users'>
 
 /** Runs after all test files. A run that was killed before leaves its stack to the next one, which ends it here. */
 export async function globalTeardown(): Promise<void> {
@@ -26,13 +48,27 @@ export async function globalTeardown(): Promise<void> {
  * Where the stack of this run is.
  * @throws {Error} when the run has none
  */
-export function sharedStack(): Pick<Stack, 'brokers' | 'registry'> {
+export function sharedStack(): SharedStack {
   const brokers = process.env[BROKERS]
   const registry = process.env[REGISTRY]
   if (!brokers || !registry) {
     throw new Error('this test needs a stack: run it with --test-global-setup=./test/integration/shared-stack.ts')
   }
-  return { brokers: brokers.split(','), registry }
+  return { brokers: brokers.split(','), registry, users: process.env[USERS] ?? null }
+}
+
+/** Settings of a command on a stack; who it comes as is its own affair. */
+export function environmentOf({ brokers, registry, users }: SharedStack) {
+  return {
+    SLUICE_BROKERS: brokers.join(','),
+    SLUICE_REGISTRY: registry,
+    ...(users === null ? {} : { SLUICE_KAFKA_USERS: users }),
+  }
+}
+
+/** Settings of the super user on a stack. @param more takes the place of what is usual */
+export function adminSettings(stack: SharedStack, more: Readonly<Record<string, string>> = {}): Settings {
+  return readSettings({ ...environmentOf(stack), SLUICE_PRINCIPAL: 'admin', ...more })
 }
 
 /** Process id of its broker; null where that is none of this machine, or not ours. */

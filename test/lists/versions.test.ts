@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import test from 'node:test'
 import { z } from 'zod'
 import { audit, type Fate } from '../integration/audit.ts'
+import { startSluice } from '../integration/gate-process.ts'
 import { type Bench, type ListRow, openBench } from '../integration/harness.ts'
 import { crawlItem, sha256, tinyPicture } from '../integration/items.ts'
 import { waitFor } from '../integration/waiting.ts'
@@ -106,6 +107,13 @@ test('a version is rolled back, an entry or the list is put in shadow, and a run
     .parse(JSON.parse((await bench.sluice(['lists', 'status', '--json'])).stdout()))
   const quarantined = (await audit(bench)).filter(({ outcome }) => outcome === 'quarantine')
   assert.deepEqual([list?.mode, list?.hitsInLastDay, list?.shadowed], ['enforce', quarantined.length, []])
+  // Whoever is on call sees what is in force, and nothing of what is held.
+  if (bench.environment.SLUICE_KAFKA_USERS === undefined) return
+  const environment = { ...bench.environment, SLUICE_PRINCIPAL: 'on-call' }
+  const onCall = startSluice(['lists', 'status', '--json'], environment)
+  assert.equal((await onCall.ended).code, 0, onCall.stderr())
+  const [seen] = z.array(z.looseObject({ hitsInLastDay: z.null() })).parse(JSON.parse(onCall.stdout()))
+  assert.deepEqual(seen, { ...list, hitsInLastDay: null, ageHours: seen?.ageHours })
 })
 
 test('what can not be done is refused with code 2 and says what can, and nothing is written', async (t) => {

@@ -73,6 +73,29 @@ test('a wrong setting of a program is named with what was expected', () => {
   }
 })
 
+test('of a folder with users each command takes its own, unless it is told who it is, or has credentials of its own', (t) => {
+  const folder = mkdtempSync(join(tmpdir(), 'sluice-settings-'))
+  t.after(() => rmSync(folder, { recursive: true }))
+  for (const name of ['gate', 'on-call']) writeFileSync(join(folder, name), `${name}:secret of ${name}\n`)
+  const file = join(folder, 'other')
+  writeFileSync(file, 'other:secret')
+  const users = { ...good, SLUICE_KAFKA_USERS: folder }
+  const who = (more: Record<string, string>) => readSettings({ ...users, ...more }).sasl
+  const scram = 'scram-sha-512'
+  assert.deepEqual(who({ SLUICE_PRINCIPAL: 'gate' }), {
+    mechanism: scram,
+    username: 'gate',
+    password: 'secret of gate',
+  })
+  assert.equal(who({ SLUICE_PRINCIPAL: 'on-call', SLUICE_KAFKA_SASL: 'plain' })?.mechanism, 'plain')
+  const own = { SLUICE_PRINCIPAL: 'gate', SLUICE_KAFKA_SASL: scram, SLUICE_KAFKA_CREDENTIALS: file }
+  assert.equal(who(own)?.username, 'other')
+  assert.throws(() => who({}), { code: 'CONFIG_INVALID', message: /SLUICE_PRINCIPAL is not set/ })
+  assert.throws(() => who({ SLUICE_PRINCIPAL: 'lists' }), { code: 'CONFIG_INVALID', message: /principal lists,/ })
+  assert.throws(() => who({ SLUICE_PRINCIPAL: 'root' }), { code: 'CONFIG_INVALID', message: /SLUICE_PRINCIPAL/ })
+  assert.equal(readSettings({ ...good, SLUICE_PRINCIPAL: 'gate' }).sasl, null, 'other clusters are asked as nobody')
+})
+
 test('credentials are read from a file, and a password may hold colons', (t) => {
   const folder = mkdtempSync(join(tmpdir(), 'sluice-settings-'))
   t.after(() => rmSync(folder, { recursive: true }))

@@ -2,12 +2,14 @@ import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { type Container, type ContainerOptions, type Engine, startContainer } from './docker.ts'
 import { imageFor } from './images.ts'
-import { kafkaSettings } from './servers.ts'
+import { kafkaSettings, securedSettings } from './servers.ts'
+import { formatWords, type Users } from './users.ts'
 
 const logging = readFileSync(join(import.meta.dirname, '../../../infra/containers/log4j2.properties'), 'utf8')
 
 const SETTINGS_FILE = '/sluice/server.properties'
 const LOGGING_FILE = '/sluice/log4j2.properties'
+const WORDS_FILE = '/sluice/format.words'
 
 export type BrokerOptions = Pick<ContainerOptions, 'name' | 'labels' | 'volume' | 'network'> & {
   /** where clients find it; the container listens on the same one */
@@ -16,6 +18,8 @@ export type BrokerOptions = Pick<ContainerOptions, 'name' | 'labels' | 'volume' 
   javaOptions: readonly string[]
   /** 16 bytes in URL-safe base64, for when the volume is empty */
   clusterId: string
+  /** who may come; default: everybody, who may do everything */
+  users?: Users
   /** Default: a cluster of one. */
   node?: {
     id: number
@@ -25,6 +29,10 @@ export type BrokerOptions = Pick<ContainerOptions, 'name' | 'labels' | 'volume' 
     settings: readonly string[]
   }
 }
+
+/** Between brokers that ask nobody. */
+const OPEN = `inter.broker.listener.name=INTERNAL
+listener.security.protocol.map=PLAINTEXT:PLAINTEXT,INTERNAL:PLAINTEXT,CONTROLLER:PLAINTEXT`
 
 /** Ports inside of the container, on which the nodes talk to each other. */
 const INTERNAL = 19_092
@@ -39,23 +47,27 @@ export async function startBroker(engine: Engine, options: BrokerOptions): Promi
     volume,
     ports: [port],
     image: await imageFor(engine, 'kafka'),
-    files: { [SETTINGS_FILE]: settingsOf(engine, options), [LOGGING_FILE]: logging },
+    files: {
+      [SETTINGS_FILE]: settingsOf(engine, options),
+      [LOGGING_FILE]: logging,
+      [WORDS_FILE]: formatWords({ ...options, settingsFile: 'format.properties' }),
+    },
     script: scriptOf(options),
     ...(network === undefined ? {} : { network }),
   })
 }
 
-function settingsOf(engine: Engine, { port, node }: BrokerOptions): string {
+function settingsOf(engine: Engine, { port, node, users }: BrokerOptions): string {
   const { id, names, settings } = node ?? { id: 1, names: { 1: '127.0.0.1' }, settings: [] }
+  const [clients, brokers] = users === undefined ? ['PLAINTEXT', 'INTERNAL'] : ['CLIENTS', 'BROKERS']
   const voters = Object.entries(names).map(([voter, name]) => `${voter}@${name}:${CONTROLLER}`)
   // Later lines win.
   return [
     kafkaSettings(),
     `node.id=${id}`,
-    'inter.broker.listener.name=INTERNAL',
-    'listener.security.protocol.map=PLAINTEXT:PLAINTEXT,INTERNAL:PLAINTEXT,CONTROLLER:PLAINTEXT',
-    `listeners=PLAINTEXT://0.0.0.0:${port},INTERNAL://0.0.0.0:${INTERNAL},CONTROLLER://0.0.0.0:${CONTROLLER}`,
-    `advertised.listeners=PLAINTEXT://${engine.host}:${port},INTERNAL://${names[id]}:${INTERNAL}`,
+    users === undefined ? OPEN : securedSettings(),
+    `listeners=${clients}://0.0.0.0:${port},${brokers}://0.0.0.0:${INTERNAL},CONTROLLER://0.0.0.0:${CONTROLLER}`,
+    `advertised.listeners=${clients}://${engine.host}:${port},${brokers}://${names[id]}:${INTERNAL}`,
     `controller.quorum.voters=${voters.join(',')}`,
     ...settings,
     '',
@@ -63,7 +75,7 @@ function settingsOf(engine: Engine, { port, node }: BrokerOptions): string {
 }
 
 /** Formats the data folder under another name first: where it exists, it is whole. */
-function scriptOf({ javaOptions, clusterId }: BrokerOptions): string {
+function scriptOf({ javaOptions }: BrokerOptions): string {
   const java = `java -Dlog4j2.configurationFile=${LOGGING_FILE}`
   const libraries = `-cp '/opt/kafka/libs/*'`
   return `set -e
@@ -71,7 +83,7 @@ if [ ! -d data ]; then
   rm -rf data.new
   mkdir data.new
   sed 's|^log.dirs=.*|log.dirs=data.new|' ${SETTINGS_FILE} >format.properties
-  ${java} -XX:TieredStopAtLevel=1 ${libraries} kafka.tools.StorageTool format -t ${clusterId} -c format.properties
+  ${java} -XX:TieredStopAtLevel=1 ${libraries} @${WORDS_FILE}
   mv data.new data
 fi
 exec ${java} ${javaOptions.join(' ')} ${libraries} kafka.Kafka ${SETTINGS_FILE}

@@ -8,6 +8,7 @@ import type { Runner } from './local.ts'
 import { idOf } from './owned-process.ts'
 import { type ServerName, serverNames } from './provider.ts'
 import { kafkaHeap, newClusterId, type Ports, registryOptions } from './servers.ts'
+import { usersOf } from './users.ts'
 
 const STOP_PATIENCE_MS = 20_000
 const LOG_LINES = 2000
@@ -15,8 +16,9 @@ const LOG_LINES = 2000
 /**
  * One container a server, found again by labels that follow from the folder, with its data in a volume of the same name.
  * @param folder for their last words; it is there if there may be containers
+ * @param users folder
  */
-export async function createContainersRunner(folder: string): Promise<Runner> {
+export async function createContainersRunner(folder: string, users: string): Promise<Runner> {
   const engine = await findEngine()
   const id = idOf(folder)
   const nameOf = (server: ServerName): string => `sluice-${id}-${server}`
@@ -29,6 +31,7 @@ export async function createContainersRunner(folder: string): Promise<Runner> {
         port: ports.kafka,
         javaOptions: kafkaHeap,
         clusterId: newClusterId(),
+        users: usersOf(users),
       }),
     registry: async (found, ports) =>
       startContainer(found, {
@@ -56,6 +59,12 @@ export async function createContainersRunner(folder: string): Promise<Runner> {
           'no Docker engine answers: start Docker, or name its address in DOCKER_HOST',
         )
       }
+    },
+
+    async hasData() {
+      if (engine === null) return false
+      const filters = { name: [`^${nameOf('kafka')}$`] }
+      return (await engine.client.container.dockerode.listVolumes({ filters })).Volumes.length > 0
     },
 
     async running() {

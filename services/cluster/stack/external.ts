@@ -17,7 +17,7 @@ export function createExternalProvider(environment: NodeJS.ProcessEnv): StackPro
           )
         }
       }
-      return { provider: 'external', brokers: settings.brokers, registry: settings.registry }
+      return { provider: 'external', brokers: settings.brokers, registry: settings.registry, users: null }
     },
 
     // Not ours to stop.

@@ -9,6 +9,7 @@ import { withLock } from './lock.ts'
 import { type ServerName, type ServerStatus, type StackProvider, serverNames } from './provider.ts'
 import { type Ports, servers } from './servers.ts'
 import { readState, type State, stateSchema, writeState } from './state-file.ts'
+import { hasUsers } from './users.ts'
 
 const START_PATIENCE_MS = 120_000
 const PORT_PATIENCE_MS = 3000
@@ -18,6 +19,8 @@ export type LocalOptions = {
   /** Says the others where the stack is. Its ports hold until `down`. */
   stateFile: string
   folder: string
+  /** has the users, made with the stack; see `users.ts` */
+  users: string
   kafkaPort: number | null
   registryPort: number | null
 }
@@ -29,6 +32,8 @@ export type Runner = {
   host: string
   /** @throws {SluiceError} INSTALL_MISSING */
   assertInstalled(): void
+  /** Whether there is data of an earlier run. */
+  hasData(): Promise<boolean>
   /** What there is now, with its process id where that means something on this machine. */
   running(): Promise<ReadonlyMap<ServerName, number | null>>
   /** Starts a server, without waiting for its answer. */
@@ -43,10 +48,17 @@ export type Runner = {
 
 /** Real servers on this machine, on loopback only; they survive the command that starts them. */
 export function createLocalProvider(options: LocalOptions, runner: Runner): StackProvider {
-  const { stateFile, folder } = options
+  const { stateFile, folder, users } = options
 
   async function up(): Promise<State> {
     runner.assertInstalled()
+    if (!hasUsers(users) && (await runner.hasData())) {
+      const sentence = `the stack in ${folder} was made when its Kafka asked nobody who they are, or had other users`
+      throw new SluiceError(
+        'CONFIG_INVALID',
+        `${sentence}: \`sluice stack erase\` deletes it with all its records, then \`sluice stack up\` makes a new one`,
+      )
+    }
     const known = readState(stateFile)
     // Servers whose addresses nobody knows any more are of no use to anybody.
     await (known === null ? down() : runner.end([]))
@@ -72,6 +84,7 @@ export function createLocalProvider(options: LocalOptions, runner: Runner): Stac
       provider: runner.provider,
       brokers: [`${runner.host}:${ports.kafka}`],
       registry: `http://${runner.host}:${ports.registry}/apis/ccompat/v7`,
+      users,
       ports,
     }
   }
@@ -114,8 +127,8 @@ export function createLocalProvider(options: LocalOptions, runner: Runner): Stac
 
   return {
     async up() {
-      const { provider, brokers, registry } = await locked(up)
-      return { provider, brokers, registry }
+      const { ports, ...stack } = await locked(up)
+      return stack
     },
     async down(only) {
       if (existsSync(folder)) await locked(() => down(only))
@@ -178,5 +191,10 @@ async function isSoonFree(port: number): Promise<boolean> {
 }
 
 function settingsOf(state: State): Settings {
-  return readSettings({ SLUICE_BROKERS: state.brokers.join(','), SLUICE_REGISTRY: state.registry })
+  return readSettings({
+    SLUICE_BROKERS: state.brokers.join(','),
+    SLUICE_REGISTRY: state.registry,
+    SLUICE_KAFKA_USERS: state.users,
+    SLUICE_PRINCIPAL: 'admin',
+  })
 }

@@ -9,6 +9,8 @@ export type Stack = {
   brokers: string[]
   /** URL of the registry's Confluent-compatible API */
   registry: string
+  /** folder with one file a principal, `user:password`; null where the users are somebody else's */
+  users: string | null
 }
 
 export type ServerStatus = {

@@ -5,25 +5,28 @@ import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { javaCommand, kafkaClasspath, registryJar } from './java.ts'
 import type { ServerName } from './provider.ts'
+import { formatWords, newPassword, type Users } from './users.ts'
 
 const infra = join(import.meta.dirname, '../../../infra')
 
 /** Every port of 127.0.0.1 that the stack listens on. */
 export type Ports = Record<'kafka' | 'controller' | 'registry' | 'management', number>
 
-/** One broker among several. */
-export type Node = {
-  /** 16 bytes in URL-safe base64, the same for all of them */
-  clusterId: string
+/** What is not the same of every broker. */
+export type BrokerOptions = {
+  /** 16 bytes in URL-safe base64; default: new ones */
+  clusterId?: string
   /** lines of its properties file, which take the place of those that are the same everywhere */
-  settings: string
+  settings?: string
+  /** who may come; default: everybody, who may do everything */
+  users?: Users
 }
 
 /** One server of the local stack: a Java process that runs in a folder of its own, so that paths in its settings are relative. */
 type Server = {
   ports: ReadonlyArray<keyof Ports>
-  /** Makes the folder ready for a start. @param mark for processes that this takes @param node when it is one of several */
-  prepare(folder: string, ports: Ports, mark: string, node?: Node): Promise<void>
+  /** Makes the folder ready for a start. @param mark for processes that this takes */
+  prepare(folder: string, ports: Ports, mark: string, broker?: BrokerOptions): Promise<void>
   /** Words for Java. */
   words(ports: Ports): string[]
   /** Where to look when it does not start. */
@@ -36,14 +39,18 @@ export const servers: Readonly<Record<ServerName, Server>> = {
   kafka: {
     ports: ['kafka', 'controller'],
     log: 'server.log',
-    async prepare(folder, ports, mark, node) {
-      const settings = `${kafkaSettings()}
-listeners=PLAINTEXT://127.0.0.1:${ports.kafka},CONTROLLER://127.0.0.1:${ports.controller}
+    async prepare(folder, ports, mark, { clusterId = newClusterId(), settings = '', users } = {}) {
+      const secured = users !== undefined
+      const clients = secured ? 'CLIENTS' : 'PLAINTEXT'
+      const lines = `${kafkaSettings()}
+${secured ? securedSettings() : ''}
+listeners=${clients}://127.0.0.1:${ports.kafka},${secured ? 'BROKERS://127.0.0.1:0,' : ''}CONTROLLER://127.0.0.1:${ports.controller}
 controller.quorum.voters=1@127.0.0.1:${ports.controller}
-${node?.settings ?? ''}
+${settings}
 `
-      writeFileSync(join(folder, 'server.properties'), settings)
-      if (!existsSync(join(folder, 'data'))) await format(folder, settings, mark, node?.clusterId ?? newClusterId())
+      // There are passwords in it.
+      writeFileSync(join(folder, 'server.properties'), lines, { mode: 0o600 })
+      if (!existsSync(join(folder, 'data'))) await format(folder, lines, mark, clusterId, users)
     },
     words: () => [...kafkaHeap, kafkaLogging, '-cp', kafkaClasspath, 'kafka.Kafka', 'server.properties'],
   },
@@ -61,6 +68,15 @@ export const kafkaHeap: readonly string[] = ['-Xms256m', '-Xmx768m']
 /** The broker's properties, as far as they are the same everywhere. */
 export function kafkaSettings(): string {
   return readFileSync(join(infra, 'kafka/server.properties'), 'utf8')
+}
+
+/** What makes a broker ask who comes, and what they may do; with a password for brokers and controller, new each time. */
+export function securedSettings(): string {
+  const password = newPassword()
+  const login = `org.apache.kafka.common.security.plain.PlainLoginModule required username="admin" password="${password}" user_admin="${password}";`
+  return `${readFileSync(join(infra, 'kafka/secured.properties'), 'utf8')}
+listener.name.brokers.plain.sasl.jaas.config=${login}
+listener.name.controller.plain.sasl.jaas.config=${login}`
 }
 
 /** @param folder where the registry keeps its data */
@@ -81,24 +97,23 @@ export function registryOptions(host: string, ports: Pick<Ports, 'registry' | 'm
 }
 
 /** Kafka's data folder, made under another name first: where it exists, it is whole. */
-async function format(folder: string, settings: string, mark: string, clusterId: string): Promise<void> {
-  const settingsFile = join(folder, 'format.properties')
+async function format(
+  folder: string,
+  settings: string,
+  mark: string,
+  clusterId: string,
+  users: Users = new Map(),
+): Promise<void> {
+  const [settingsFile, wordsFile] = [join(folder, 'format.properties'), join(folder, 'format.words')]
   const unfinished = join(folder, 'data.new')
   rmSync(unfinished, { recursive: true, force: true })
   mkdirSync(unfinished)
-  writeFileSync(settingsFile, settings.replace(/^log\.dirs=.*$/m, 'log.dirs=data.new'))
-  const words = [
-    mark,
-    kafkaLogging,
-    '-XX:TieredStopAtLevel=1',
-    '-cp',
-    kafkaClasspath,
-    'kafka.tools.StorageTool',
-    'format',
-  ]
-  await promisify(execFile)(javaCommand(), [...words, '-t', clusterId, '-c', settingsFile], { cwd: folder })
+  writeFileSync(settingsFile, settings.replace(/^log\.dirs=.*$/m, 'log.dirs=data.new'), { mode: 0o600 })
+  writeFileSync(wordsFile, formatWords({ clusterId, settingsFile, users }), { mode: 0o600 })
+  const java = [mark, kafkaLogging, '-XX:TieredStopAtLevel=1', '-cp', kafkaClasspath, '@format.words']
+  await promisify(execFile)(javaCommand(), java, { cwd: folder })
   renameSync(unfinished, join(folder, 'data'))
-  rmSync(settingsFile)
+  for (const file of [settingsFile, wordsFile]) rmSync(file)
 }
 
 /** 16 bytes in URL-safe base64; a first dash would be taken for an option. */

@@ -78,17 +78,18 @@ async function providersOf(options: StackOptions): Promise<StackProvider[]> {
 }
 
 async function localOf(kind: LocalKind, options: StackOptions): Promise<StackProvider> {
-  const { stateFile, folder, containers } = placesOf(options)
+  const { stateFile, folder, users, containers } = placesOf(options)
   const local: LocalOptions = {
     stateFile,
     folder,
+    users,
     kafkaPort: options.kafkaPort ?? null,
     registryPort: options.registryPort ?? null,
   }
-  if (kind === 'jvm') return createLocalProvider(local, createJvmRunner(folder))
+  if (kind === 'jvm') return createLocalProvider(local, createJvmRunner(folder, users))
   // Only here, because what it stands on takes long to load.
   const { createContainersRunner } = await import('./containers.ts')
-  return createLocalProvider(local, await createContainersRunner(containers))
+  return createLocalProvider(local, await createContainersRunner(containers, users))
 }
 
 async function bestKind(): Promise<LocalKind> {
@@ -103,8 +104,13 @@ async function bestKind(): Promise<LocalKind> {
   )
 }
 
-function placesOf(options: StackOptions): { stateFile: string; folder: string; containers: string } {
+function placesOf(options: StackOptions): Record<'stateFile' | 'folder' | 'users' | 'containers', string> {
   const root = resolve(options.root ?? DATA_FOLDER)
   const folder = join(root, 'stack')
-  return { stateFile: join(root, 'stack.json'), folder, containers: join(folder, 'containers') }
+  return {
+    stateFile: join(root, 'stack.json'),
+    folder,
+    users: join(folder, 'users'),
+    containers: join(folder, 'containers'),
+  }
 }

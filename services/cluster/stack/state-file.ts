@@ -8,6 +8,8 @@ export const stateSchema = z.object({
   provider: z.enum(['jvm', 'containers']),
   brokers: z.array(z.string()),
   registry: z.string(),
+  /** folder with one file a principal */
+  users: z.string(),
   ports: z.object({ kafka: port, controller: port, registry: port, management: port }),
 })
 export type State = z.infer<typeof stateSchema>

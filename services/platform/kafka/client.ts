@@ -4,6 +4,7 @@ import type { Log } from '../log.ts'
 import type { Settings } from '../settings.ts'
 import { connectToBroker } from './connection.ts'
 import { mendConsumerStop } from './consumer-stop.ts'
+import { mendLostLogins } from './lost-logins.ts'
 import { guardRecordBatches } from './record-batches.ts'
 import { mendRequestQueue } from './request-queue.ts'
 import { mendSilentBrokers } from './silent-brokers.ts'
@@ -21,6 +22,7 @@ export function createKafka(
 ): Kafka {
   guardRecordBatches()
   mendConsumerStop()
+  mendLostLogins()
   mendRequestQueue()
   mendSilentBrokers()
   return new kafkajs.Kafka({

@@ -24,6 +24,9 @@ export function isPassing(failure: unknown): boolean {
 /** What it means for a person that a topic could not be asked for. @param topic full name, with prefix */
 export function topicFailure(cause: unknown, topic: string): SluiceError {
   if (cause instanceof SluiceError) return cause
+  if (isRefusal(cause, 'TOPIC_AUTHORIZATION_FAILED')) {
+    return new SluiceError('ACCESS_DENIED', `the brokers do not let this principal near ${topic}`, { cause })
+  }
   if (!isRefusal(cause, 'UNKNOWN_TOPIC_OR_PARTITION'))
     return new SluiceError('BROKER_UNREACHABLE', undefined, { cause })
   return new SluiceError('TOPICS_MISSING', `there is no topic ${topic}: make it with \`sluice topics apply\``, {

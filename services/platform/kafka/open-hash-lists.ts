@@ -84,7 +84,8 @@ export async function openLists({
 async function checkTopic(kafka: Kafka, topic: string): Promise<void> {
   await withAdmin(kafka, async (admin) => {
     if (!(await admin.listTopics()).includes(topic)) {
-      throw new SluiceError('TOPICS_MISSING', `the topic ${topic} does not exist: make it with \`sluice topics apply\``)
+      const sentence = `the topic ${topic} does not exist, or this principal may not see it`
+      throw new SluiceError('TOPICS_MISSING', `${sentence}: \`sluice topics apply\`, \`sluice access apply\``)
     }
     const { topics } = await admin.fetchTopicMetadata({ topics: [topic] })
     const partitions = topics[0]?.partitions.length

@@ -79,13 +79,22 @@ class Reader:
 
 
 def run(question, index):
+    login = question["login"]
+    cluster = {"bootstrap.servers": question["brokers"]}
+    if login:
+        cluster |= {
+            "security.protocol": "SASL_PLAINTEXT",
+            "sasl.mechanism": "SCRAM-SHA-512",
+            "sasl.username": login["KAFKA_USER"],
+            "sasl.password": login["KAFKA_PASSWORD"],
+        }
     consumer = Consumer({
-        "bootstrap.servers": question["brokers"],
+        **cluster,
         "group.id": question["group"],
         "enable.auto.commit": False,
         "fetch.message.max.bytes": FETCH_BYTES,
     })
-    producer = Producer({"bootstrap.servers": question["brokers"], "linger.ms": 20, "message.max.bytes": FETCH_BYTES})
+    producer = Producer({**cluster, "linger.ms": 20, "message.max.bytes": FETCH_BYTES})
     reader = Reader(question["registry"])
     places = question["places"]
     ends = {place["partition"]: place["end"] for place in places}
