@@ -2,7 +2,9 @@ import assert from 'node:assert/strict'
 import { readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { test } from 'node:test'
+import { principals } from '../services/domain/principals.ts'
 import { topics } from '../services/domain/topics.ts'
+import { shippedAccess } from './cluster/access/shipped-file.ts'
 
 const services = join(import.meta.dirname, '../services')
 const sources = readdirSync(services, { recursive: true, encoding: 'utf8' })
@@ -66,4 +68,16 @@ test('nobody who sends makes up the name of a topic', () => {
     [],
   )
   assert.ok(topics.includes('gate.clean'))
+})
+
+test('on the brokers nobody but the gate has the right to write it, and nobody is above rights but admin', () => {
+  const { principals: all } = shippedAccess
+  assert.deepEqual(
+    principals.filter((principal) => all[principal].write.includes('gate.clean')),
+    ['gate'],
+  )
+  assert.deepEqual(
+    principals.filter((principal) => all[principal].super),
+    ['admin'],
+  )
 })

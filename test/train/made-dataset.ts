@@ -1,10 +1,8 @@
 import { createPrivateKey, generateKeyPairSync, hash, type KeyObject } from 'node:crypto'
 import { readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { signDsse } from '../../services/domain/dsse.ts'
 import { emptyEnvelope, origin, rights, trainingView } from '../../services/domain/envelope.ts'
 import { derOf, type Keyring, type KnownKey, keyId } from '../../services/domain/keyring.ts'
-import { RECEIPT_TYPE, type Receipt, receiptBody, viewDigest } from '../../services/domain/receipt.ts'
 import type { CleanItem } from '../../services/domain/records.ts'
 import { openDataset, tarPath } from '../../services/train/dataset.ts'
 import { writeDescription } from '../../services/train/describe.ts'
@@ -12,6 +10,7 @@ import { beginningOf } from '../../services/train/read-clean.ts'
 import type { KnownRecalls } from '../../services/train/recall-file.ts'
 import { createShardWriter, type NewItem } from '../../services/train/shard-writer.ts'
 import { type Problem, type Verified, type VerifyOptions, verifyDataset } from '../../services/train/verify.ts'
+import { signFor } from './signed-items.ts'
 
 export const SIGNED_AT = Date.UTC(2026, 10, 28)
 
@@ -39,7 +38,7 @@ export function ringOf({ id, key }: TestKey, change: Partial<KnownKey> = {}): Ke
 export async function newItem(
   number: number,
   key: TestKey,
-  change: Partial<CleanItem> = {},
+  change: Partial<Omit<CleanItem, 'receipt'>> = {},
   signedAt = SIGNED_AT + number,
 ): Promise<NewItem> {
   const bytes = Buffer.from(`harmless bytes, number ${number} `.repeat(1 + (number % 40)))
@@ -48,7 +47,7 @@ export async function newItem(
     origin: origin({ caption: `Boat no. ${number} \u2014 "ein Boot" \u{1f6a4}` }),
     rights: rights({ licence: number % 2 === 0 ? 'CC0-1.0' : null }),
   }
-  const unsigned: CleanItem = {
+  const unsigned = {
     input: { cluster: 'c', topic: 'crawl.items', partition: number % 3, offset: number },
     id: `Boat.${number}`,
     payload: {
@@ -57,31 +56,9 @@ export async function newItem(
       mediaType: number % 4 === 1 ? 'image/png' : 'image/jpeg',
     },
     training: trainingView(envelope),
-    receipt: null,
     ...change,
   }
-  const receipt: Receipt = {
-    version: 1,
-    verdict: 'clean',
-    input: unsigned.input,
-    id: unsigned.id,
-    payload: {
-      md5: hash('md5', bytes),
-      sha1: hash('sha1', bytes),
-      sha256: unsigned.payload.reference,
-      size: unsigned.payload.size,
-      mediaType: unsigned.payload.mediaType,
-    },
-    envelope: { sha256: viewDigest(envelope) },
-    training: { sha256: viewDigest(unsigned.training) },
-    policyHash: hash('sha256', 'policy'),
-    listVersions: [{ list: 'stand-in', version: '2026-11-28T00:00:00.000Z' }],
-    engineVersion: '3',
-    signedAt,
-    keyId: key.id,
-  }
-  const text = await signDsse(RECEIPT_TYPE, receiptBody(receipt), key)
-  return { item: { ...unsigned, receipt: text }, receipt, bytes }
+  return { ...(await signFor(key, { unsigned, envelope, bytes }, { signedAt })), bytes }
 }
 
 /** Writes items into a dataset as an export would, without Kafka. */
