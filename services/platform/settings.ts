@@ -161,7 +161,16 @@ export const settingsHelp: ReadonlyArray<{ name: string; meaning: string }> = Ob
 export type GivenSettings = Partial<
   Pick<
     Settings,
-    'brokers' | 'registry' | 'tls' | 'sasl' | 'registryCredentials' | 'prefix' | 'stores' | 's3Endpoint' | 'inlineBytes'
+    | 'brokers'
+    | 'registry'
+    | 'tls'
+    | 'sasl'
+    | 'registryCredentials'
+    | 'prefix'
+    | 'stores'
+    | 's3Endpoint'
+    | 'inlineBytes'
+    | 'keyring'
   >
 >
 
@@ -179,6 +188,7 @@ const givenSettings = z.strictObject({
   stores: z.string().min(1).refine(isStoresPlace, 'expected a folder, or s3://NAME').optional(),
   s3Endpoint: url.nullable().optional(),
   inlineBytes: z.int().positive().max(MOST_INLINE_BYTES).optional(),
+  keyring: z.string().min(1).optional(),
 } satisfies Record<keyof GivenSettings, z.ZodType>)
 
 /**

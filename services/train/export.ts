@@ -5,7 +5,7 @@ import { type About, type Dataset, manifestPath, openDataset, type Standing, tar
 import type { Sums } from './dataset-sums.ts'
 import { writeDescription } from './describe.ts'
 import { digestsOn } from './manifest.ts'
-import { beginningOf, openCleanReader, type ReadCounts, type ReadPosition } from './read-clean.ts'
+import { beginningOf, extended, openCleanReader, type ReadCounts, type ReadPosition } from './read-clean.ts'
 import { type KnownRecalls, readRecalls, recallOf } from './recall-file.ts'
 import { createShardWriter, type ShardWriter } from './shard-writer.ts'
 import { checkSnapshot, type Snapshot, snapshotNow } from './snapshot.ts'
@@ -128,20 +128,6 @@ async function standingOf(
   await checkSnapshot(settings, position.snapshot)
   const now = await snapshotNow(settings, former.partitions ?? undefined)
   return { ...going, position: extended(position, now) }
-}
-
-/** The same position in a snapshot that reaches as far as things are now; partitions that are new are read from where they begin. */
-function extended(position: ReadPosition, now: Snapshot): ReadPosition {
-  const before = position.snapshot.ranges
-  const ranges = now.ranges.map((range) => ({
-    ...range,
-    from: before.find(({ partition }) => partition === range.partition)?.from ?? range.from,
-  }))
-  const next = ranges.map(({ partition, from }) => {
-    const index = before.findIndex((range) => range.partition === partition)
-    return position.next[index] ?? from
-  })
-  return { ...position, snapshot: { ...position.snapshot, ranges }, next }
 }
 
 /** What is in the dataset, as its manifests say, and was recalled. */

@@ -54,6 +54,20 @@ export function beginningOf(snapshot: Snapshot): ReadPosition {
   return { snapshot, next: snapshot.ranges.map(({ from }) => from), turn: null, counts, leftOut: [] }
 }
 
+/** The same position in a snapshot that reaches as far as things are now; partitions that are new are read from where they begin. */
+export function extended(position: ReadPosition, now: Snapshot): ReadPosition {
+  const before = position.snapshot.ranges
+  const ranges = now.ranges.map((range) => ({
+    ...range,
+    from: before.find(({ partition }) => partition === range.partition)?.from ?? range.from,
+  }))
+  const next = ranges.map(({ partition, from }) => {
+    const index = before.findIndex((range) => range.partition === partition)
+    return position.next[index] ?? from
+  })
+  return { ...position, snapshot: { ...position.snapshot, ranges }, next }
+}
+
 export type CleanReader = {
   snapshot: ReadPosition['snapshot']
   /**

@@ -33,12 +33,12 @@ async function installPackage(folder: string): Promise<void> {
   await run('npm', words, { cwd: folder, env: environment, timeout: INSTALL_MS })
 }
 
-/** The program that the README shows, compiled as strictly as there is. */
-async function compileExample(folder: string): Promise<string> {
-  const page = await readFile(join(root, 'services/crawl/README.md'), 'utf8')
+/** The program that a README shows, compiled as strictly as there is. @param name of its file @returns the compiled one's path */
+async function compileExample(folder: string, readme: string, name: string): Promise<string> {
+  const page = await readFile(join(root, readme), 'utf8')
   const [, program] = /```ts\n(.*?)```/s.exec(page) ?? []
   assert.ok(program)
-  await writeFile(join(folder, 'crawler.ts'), program)
+  await writeFile(join(folder, `${name}.ts`), program)
   const compilerOptions = {
     module: 'nodenext',
     target: 'es2024',
@@ -48,9 +48,9 @@ async function compileExample(folder: string): Promise<string> {
     skipLibCheck: false,
     types: ['node'],
   }
-  await writeFile(join(folder, 'tsconfig.json'), JSON.stringify({ compilerOptions, files: ['crawler.ts'] }))
+  await writeFile(join(folder, 'tsconfig.json'), JSON.stringify({ compilerOptions, files: [`${name}.ts`] }))
   await run(bin('tsc'), ['-p', folder]).catch(({ stdout }) => assert.fail(stdout))
-  return join(folder, 'crawler.js')
+  return join(folder, `${name}.js`)
 }
 
 /** A server of pictures, one of them behind two redirects, and one that is gone. */
@@ -89,7 +89,10 @@ test('the package installs into an empty folder; the crawler of the README compi
   const [small, large] = [await tinyPicture(1), photograph('nagasaki-boats')]
   assert.ok(large.length > bench.settings.inlineBytes)
   const site = await servePictures(t, { '/small.png': small, '/large.jpg': large })
-  const words = [await compileExample(folder), 'https://gallery.example.org/boats']
+  const words = [
+    await compileExample(folder, 'services/crawl/README.md', 'crawler'),
+    'https://gallery.example.org/boats',
+  ]
   const urls = ['/old.png', '/large.jpg', '/gone.png'].map((path) => site + path)
   await run(process.execPath, [...words, ...urls], {
     cwd: folder,
@@ -112,6 +115,23 @@ test('the package installs into an empty folder; the crawler of the README compi
   assert.equal(JSON.parse(stdout).published, 1)
   // The gate of the package, on the Node of the package: its scanners, threads and kernels are found where npm put them.
   await sluice('gate', '--until-caught-up')
+
+  // The training job of the README, once for what there is, and once more for what came since: nothing.
+  const job = await compileExample(folder, 'services/train/README.md', 'job')
+  const train = async (): Promise<string[]> => {
+    const own = { STORES: bench.settings.stores, PREFIX: bench.settings.prefix, KEYRING: bench.settings.keyring }
+    const cluster = { BROKERS: bench.settings.brokers.join(','), REGISTRY: bench.settings.registry }
+    const { SLUICE_KAFKA_USERS } = bench.environment
+    const env = { ...environment, ...own, ...cluster, SLUICE_KAFKA_USERS }
+    return (await run(process.execPath, [job], { cwd: folder, env })).stdout.split('\n').filter(Boolean)
+  }
+  const handed = await train()
+  assert.equal(handed.length, 3)
+  assert.ok(
+    handed.some((line) => line.endsWith(`: image/jpeg, ${large.length} bytes, licence unknown`)),
+    handed.join('\n'),
+  )
+  assert.deepEqual(await train(), [])
 
   const { records } = await readTopics(bench.settings, [bench.topic('gate.envelopes'), bench.topic('gate.clean')])
   const clean = records.filter(({ topic }) => topic === bench.topic('gate.clean'))
