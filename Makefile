@@ -35,7 +35,8 @@ soak: ## three gates and three brokers under random faults for MINUTES=30, then 
 	@MESSAGES=20000 HOSTILE_RUNS=300 node --test --test-reporter=spec \
 	  --test-global-setup=./test/integration/shared-stack.ts test/faults/messages.test.ts test/gate/inspect-hostile.test.ts
 	@ENTRIES=1000000 STOPS=10 node --test --test-reporter=spec --test-global-setup=./test/integration/shared-stack.ts test/faults/import-interrupted.test.ts
-	@ITEMS=20000 KILLS=10 node --test --test-reporter=spec --test-global-setup=./test/integration/shared-stack.ts test/train/export-killed.test.ts
+	@ITEMS=20000 KILLS=10 node --test --test-reporter=spec --test-global-setup=./test/integration/shared-stack.ts \
+	  test/train/export-killed.test.ts test/faults/exported-once.test.ts
 	@node test/faults/soak.ts --minutes $(or $(MINUTES),30) $(if $(SEED),--seed $(SEED)) $(if $(JSON),--json "$(JSON)")
 
 check: ## types, formatter, linter, dead code, schemas

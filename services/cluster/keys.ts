@@ -1,10 +1,10 @@
 import { generateKeyPairSync, type KeyObject } from 'node:crypto'
 import { existsSync } from 'node:fs'
-import { mkdir, rename, rm, writeFile } from 'node:fs/promises'
+import { mkdir, rename, rm } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { SluiceError } from '../domain/errors.ts'
 import { derOf, type Keyring, type KnownKey, keyId } from '../domain/keyring.ts'
-import { codeOf } from '../platform/error-code.ts'
+import { holdLock } from '../platform/hold-lock.ts'
 import { readKeyring } from '../platform/keyring-file.ts'
 import type { Settings } from '../platform/settings.ts'
 import { readSigningKey } from '../platform/signing-key.ts'
@@ -129,19 +129,15 @@ function stateOf(
 
 /** Two at once would each write the keyring without what the other has written: a key that one of them revoked would count again. */
 async function alone<Result>({ keyring }: KeyFiles, work: () => Promise<Result>): Promise<Result> {
-  const mark = `${keyring}.lock`
-  await mkdir(dirname(mark), { recursive: true })
-  try {
-    await writeFile(mark, '', { flag: 'wx' })
-  } catch (cause) {
-    if (codeOf(cause) !== 'EEXIST') throw cause
-    const sentence = `another \`sluice keys\` is at it, or was killed meanwhile: where none runs any more, remove ${mark} and call this again`
-    throw new SluiceError('CONFIG_INVALID', sentence)
+  await mkdir(dirname(keyring), { recursive: true })
+  const release = holdLock(`${keyring}.lock`)
+  if (release === null) {
+    throw new SluiceError('CONFIG_INVALID', `another \`sluice keys\` is at ${keyring}: call this again when it is done`)
   }
   try {
     return await work()
   } finally {
-    await rm(mark)
+    release()
   }
 }
 

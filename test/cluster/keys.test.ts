@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict'
+import { existsSync } from 'node:fs'
 import { chmod, mkdir, mkdtemp, readFile, rm, rmdir, stat, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
@@ -88,9 +89,8 @@ test('of two at once the second one changes nothing: what was revoked stays revo
     ['fulfilled', 'rejected'],
   )
   assert.deepEqual(states(files, NOW + 3), { [id]: 'revoked' })
-  await writeFile(`${files.keyring}.lock`, '')
-  await assert.rejects(newKey(files, NOW), { code: 'CONFIG_INVALID', message: /remove .*keyring\.json\.lock/ })
-  await rm(`${files.keyring}.lock`)
+  // What a killed one leaves behind locks nobody out.
+  assert.ok(existsSync(`${files.keyring}.lock`))
   assert.equal((await newKey(files, NOW + 4)).state, 'next')
 })
 
