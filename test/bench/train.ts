@@ -1,4 +1,6 @@
 import { hash } from 'node:crypto'
+import { rm } from 'node:fs/promises'
+import { join } from 'node:path'
 import { createKeyLookup } from '../../services/domain/keyring.ts'
 import { createReceiptCheck, mismatch } from '../../services/domain/receipt.ts'
 import type { CleanItem } from '../../services/domain/records.ts'
@@ -8,6 +10,7 @@ import { readKeyring } from '../../services/platform/keyring-file.ts'
 import { withProgress } from '../../services/platform/progress.ts'
 import { readSigningKey } from '../../services/platform/signing-key.ts'
 import { asTable } from '../../services/platform/table.ts'
+import { exportDataset } from '../../services/train/export.ts'
 import { openCleanReader } from '../../services/train/read-clean.ts'
 import { snapshotNow } from '../../services/train/snapshot.ts'
 import { type Bench, openBench, openScope } from '../integration/harness.ts'
@@ -19,7 +22,7 @@ import { readOptions, wholeNumber } from './options.ts'
 
 /*
  * What it costs to prove that an item was cleared: signing and checking one, in microseconds, and how many items a second the clean reader hands
- * out beside one that reads the same records and bytes and checks nothing. On real Kafka, in one run, one after the other.
+ * out beside one that reads the same records and bytes and checks nothing, and how many an export writes for a second of one core. On real Kafka, in one run, one after the other.
  */
 const USAGE = 'train.ts [--times 5] [--items 4000]'
 const PARTITIONS = 4
@@ -35,6 +38,7 @@ await withStack(async () => {
     const bench = await openBench(scope, { partitions: PARTITIONS })
     const bytes = await withProgress(`${items} items are cleared`, () => clear(bench))
     const [signs, checks, proven, bare]: [number[], number[], number[], number[]] = [[], [], [], []]
+    const exported: number[] = []
     await withProgress('signing, checking, reading', async () => {
       for (let time = 0; time < times; time++) {
         const { sign, check } = await receiptMicroseconds(bench)
@@ -42,6 +46,7 @@ await withStack(async () => {
         checks.push(check)
         bare.push(await perSecond(() => readBare(bench)))
         proven.push(await perSecond(() => readProven(bench)))
+        exported.push(await exportedPerCore(bench, time))
       }
     })
     const ratios = proven.map((rate, at) => rate / (bare[at] ?? Number.NaN))
@@ -51,8 +56,9 @@ await withStack(async () => {
         receiptCheckMicroseconds: spread(checks),
         trainReadVsBare: spread(ratios),
         trainReadPerSecond: spread(proven),
+        trainExportPerCoreSecond: spread(exported),
       },
-      { trainRaw: { items, bytesEach: Math.round(bytes / items), proven, bare } },
+      { trainRaw: { items, bytesEach: Math.round(bytes / items), proven, bare, exported } },
     )
     const rows = [
       ['signing a receipt, microseconds', inWords(spread(signs), 0)],
@@ -60,6 +66,7 @@ await withStack(async () => {
       ['items a second, proven', inWords(spread(proven), 0)],
       ['items a second, unchecked', inWords(spread(bare), 0)],
       ['proven / unchecked', inWords(spread(ratios), 2)],
+      ['items for a second of one core, exported', inWords(spread(exported), 0)],
     ]
     process.stdout.write(
       `${items} items of ${Math.round(bytes / items)} bytes\n${asTable(['what', 'median (range)'], rows)}\n`,
@@ -119,6 +126,23 @@ async function perSecond(read: () => Promise<number>): Promise<number> {
   const count = await read()
   if (count !== items) throw new Error(`${count} of ${items} items were read`)
   return count / ((performance.now() - began) / 1000)
+}
+
+/** Into a new folder; by the processor time of this process, all its threads together. */
+async function exportedPerCore(bench: Bench, time: number): Promise<number> {
+  const folder = join(bench.folder, `dataset-${time}`)
+  const before = process.cpuUsage()
+  const { counts } = await exportDataset(bench.settings, {
+    folder,
+    shardBytes: 100_000_000,
+    shardItems: 10_000,
+    toNow: true,
+    about: {},
+  })
+  const { user, system } = process.cpuUsage(before)
+  await rm(folder, { recursive: true })
+  if (counts.handed !== items) throw new Error(`${counts.handed} of ${items} items were exported`)
+  return items / ((user + system) / 1_000_000)
 }
 
 async function readProven(bench: Bench): Promise<number> {
