@@ -87,6 +87,7 @@ test(`through ${KILLS} kills of the gate and ${KILLS} of the export, each of ${I
     killExports(createChance(SEED, 'exports')),
   ])
   isOver = true
+  const gate = start()
   await waitFor('all items are sent', () => load.sent() >= ITEMS)
   await load.stop()
   const again = Array.from({ length: REPEATED }, async (_, n) => {
@@ -94,7 +95,6 @@ test(`through ${KILLS} kills of the gate and ${KILLS} of the export, each of ${I
     return { ...(await kinds.picture.make(bench, n)), partition: n % bench.partitions }
   })
   for (let times = 0; times < 2; times++) await bench.produce('crawl.items', await Promise.all(again))
-  const gate = start()
   await waitFor('the gate has caught up', () => bench.caughtUp())
   await bench.stopGate(gate)
   const run = startSluice(exported, { ...bench.environment, ...server.environment('trainer') })
