@@ -3,10 +3,10 @@ import { showProgress } from '../platform/progress.ts'
 import { readSettings } from '../platform/settings.ts'
 import { asTable } from '../platform/table.ts'
 import { visible } from '../platform/visible.ts'
-import type { About } from './dataset.ts'
-import { shardName } from './dataset.ts'
-import { type ExportReport, exportDataset } from './export.ts'
-import { MOST_ITEMS } from './shard-tar.ts'
+import type { About } from './dataset/dataset.ts'
+import { shardName } from './dataset/dataset.ts'
+import { type ExportReport, exportDataset } from './dataset/export.ts'
+import { MOST_ITEMS } from './dataset/shard-tar.ts'
 
 const SHARD_BYTES = 268_435_456
 const SHARD_ITEMS = 10_000

@@ -1,7 +1,7 @@
 import { once } from 'node:events'
 import { Command } from 'commander'
 import { readSettings } from '../platform/settings.ts'
-import { readRecalls, recallLines } from './recall-file.ts'
+import { readRecalls, recallLines } from './dataset/recall-file.ts'
 
 /** `sluice train recalls`. */
 export function recallsCommand(): Command {

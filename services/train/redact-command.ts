@@ -2,9 +2,9 @@ import { Command } from 'commander'
 import { showProgress } from '../platform/progress.ts'
 import { readSettings } from '../platform/settings.ts'
 import { asTable } from '../platform/table.ts'
-import { shardName } from './dataset.ts'
-import { readRecallFile, readRecalls } from './recall-file.ts'
-import { redactDataset } from './redact.ts'
+import { shardName } from './dataset/dataset.ts'
+import { readRecallFile, readRecalls } from './dataset/recall-file.ts'
+import { redactDataset } from './dataset/redact.ts'
 
 /** `sluice train redact DIR`. */
 export function redactCommand(): Command {

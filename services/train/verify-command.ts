@@ -6,9 +6,9 @@ import { readSigningKey } from '../platform/signing-key.ts'
 import { asTable } from '../platform/table.ts'
 import { visible } from '../platform/visible.ts'
 import { writeDurably } from '../platform/write-durably.ts'
-import { attest } from './attest.ts'
-import { readRecallFile } from './recall-file.ts'
-import { type Problem, type Verified, verifyDataset } from './verify.ts'
+import { attest } from './dataset/attest.ts'
+import { readRecallFile } from './dataset/recall-file.ts'
+import { type Problem, type Verified, verifyDataset } from './dataset/verify.ts'
 
 /** Problems that stand in one JSON object, at most; all are counted. */
 const MOST_LISTED = 10_000

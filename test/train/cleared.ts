@@ -1,6 +1,6 @@
 import { readSigningKey } from '../../services/platform/signing-key.ts'
-import { readRecalls } from '../../services/train/recall-file.ts'
-import type { NewItem } from '../../services/train/shard-writer.ts'
+import { readRecalls } from '../../services/train/dataset/recall-file.ts'
+import type { NewItem } from '../../services/train/dataset/shard-writer.ts'
 import { snapshotNow } from '../../services/train/snapshot.ts'
 import { type Bench, type BenchOptions, openBench, type Scope } from '../integration/harness.ts'
 import { newItem } from './made-dataset.ts'

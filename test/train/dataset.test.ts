@@ -4,9 +4,9 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, test } from 'node:test'
-import { openDataset, telling } from '../../services/train/dataset.ts'
-import { redactDataset } from '../../services/train/redact.ts'
-import { createShardWriter } from '../../services/train/shard-writer.ts'
+import { openDataset, telling } from '../../services/train/dataset/dataset.ts'
+import { redactDataset } from '../../services/train/dataset/redact.ts'
+import { createShardWriter } from '../../services/train/dataset/shard-writer.ts'
 import { makeDataset, newItem, newTestKey, recallsOf, ringOf, verified } from './made-dataset.ts'
 
 const folder = await mkdtemp(join(tmpdir(), 'sluice-dataset-'))

@@ -3,7 +3,7 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, test } from 'node:test'
-import { readRecallFile, recallLines, recallOf } from '../../services/train/recall-file.ts'
+import { readRecallFile, recallLines, recallOf } from '../../services/train/dataset/recall-file.ts'
 import { recallsOf } from './made-dataset.ts'
 
 const folder = await mkdtemp(join(tmpdir(), 'sluice-recalls-'))

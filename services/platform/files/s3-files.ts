@@ -5,7 +5,7 @@ import { SluiceError } from '../../domain/errors.ts'
 import { s3Endpoint } from '../settings.ts'
 import { createS3Client } from '../stores/s3-client.ts'
 import { type S3Request, statusOf, storeError } from '../stores/s3-errors.ts'
-import type { FileStatus, OpenFile } from './files.ts'
+import type { FileStatus, OpenFile } from './file.ts'
 
 /** Read at a time: enough that a distant server's answers are not waited for most of the time. */
 const BLOCK_BYTES = 8_388_608

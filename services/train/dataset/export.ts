@@ -1,14 +1,14 @@
 import { join } from 'node:path'
-import { SluiceError } from '../domain/errors.ts'
-import type { Settings } from '../platform/settings.ts'
+import { SluiceError } from '../../domain/errors.ts'
+import type { Settings } from '../../platform/settings.ts'
+import { beginningOf, extended, openCleanReader, type ReadCounts, type ReadPosition } from '../read-clean.ts'
+import { checkSnapshot, type Snapshot, snapshotNow } from '../snapshot.ts'
 import { type About, type Dataset, manifestPath, openDataset, type Standing, tarPath, telling } from './dataset.ts'
 import type { Sums } from './dataset-sums.ts'
 import { writeDescription } from './describe.ts'
 import { digestsOn } from './manifest.ts'
-import { beginningOf, extended, openCleanReader, type ReadCounts, type ReadPosition } from './read-clean.ts'
 import { type KnownRecalls, readRecalls, recallOf } from './recall-file.ts'
 import { createShardWriter, type ShardWriter } from './shard-writer.ts'
-import { checkSnapshot, type Snapshot, snapshotNow } from './snapshot.ts'
 
 export type ExportOptions = {
   folder: string

@@ -2,8 +2,8 @@ import { createHash } from 'node:crypto'
 import { createReadStream, existsSync } from 'node:fs'
 import { join } from 'node:path'
 import { z } from 'zod'
-import { readLines } from '../platform/read-lines.ts'
-import { writeDurably } from '../platform/write-durably.ts'
+import { readLines } from '../../platform/read-lines.ts'
+import { writeDurably } from '../../platform/write-durably.ts'
 
 /** Beside the dataset: what was taken out of it, and why. */
 export const REDACTIONS_FILE = 'redacted.jsonl'

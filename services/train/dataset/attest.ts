@@ -1,6 +1,6 @@
-import { canonicalJson } from '../domain/canonical-json.ts'
-import { signDsse } from '../domain/dsse.ts'
-import type { SigningKey } from '../platform/signing-key.ts'
+import { canonicalJson } from '../../domain/canonical-json.ts'
+import { signDsse } from '../../domain/dsse.ts'
+import type { SigningKey } from '../../platform/signing-key.ts'
 import type { RecallsHead } from './recall-file.ts'
 import type { Verified } from './verify.ts'
 

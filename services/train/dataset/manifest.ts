@@ -1,8 +1,8 @@
 import { asyncBufferFromFile, parquetReadObjects } from 'hyparquet'
 import { parquetWriteBuffer } from 'hyparquet-writer'
-import { canonicalJson } from '../domain/canonical-json.ts'
-import type { Receipt } from '../domain/receipt.ts'
-import type { CleanItem, TrainingView } from '../domain/records.ts'
+import { canonicalJson } from '../../domain/canonical-json.ts'
+import type { Receipt } from '../../domain/receipt.ts'
+import type { CleanItem, TrainingView } from '../../domain/records.ts'
 import { trainingNames } from './dataset-item.ts'
 
 /** An item as the manifest tells it. */

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto'
 import { constants } from 'node:fs'
 import { type FileHandle, open } from 'node:fs/promises'
-import { codeOf } from '../platform/error-code.ts'
+import { codeOf } from '../../platform/error-code.ts'
 
 /*
  * A shard is a tar with three members for each item, in this order: KEY.json, KEY.receipt.json, KEY.EXTENSION. All else of it follows from their

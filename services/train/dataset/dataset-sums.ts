@@ -1,6 +1,6 @@
 import { z } from 'zod'
-import type { Receipt } from '../domain/receipt.ts'
-import type { CleanItem } from '../domain/records.ts'
+import type { Receipt } from '../../domain/receipt.ts'
+import type { CleanItem } from '../../domain/records.ts'
 
 const count = z.int().nonnegative()
 const counted = z.array(z.strictObject({ value: z.string(), items: count }))

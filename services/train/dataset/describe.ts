@@ -1,15 +1,15 @@
 import { hash } from 'node:crypto'
 import { join } from 'node:path'
 import { z } from 'zod'
-import { extensionOf } from '../domain/media-types.ts'
-import { timeText } from '../domain/time-text.ts'
-import { writeDurably } from '../platform/write-durably.ts'
+import { extensionOf } from '../../domain/media-types.ts'
+import { timeText } from '../../domain/time-text.ts'
+import { writeDurably } from '../../platform/write-durably.ts'
+import { type Snapshot, snapshotSchema } from '../snapshot.ts'
 import { type About, aboutSchema, type Dataset, manifestPath, type Standing, tarPath } from './dataset.ts'
 import { createSums, type Sums, sumsSchema } from './dataset-sums.ts'
 import { manifestColumns } from './manifest.ts'
 import { REDACTIONS_FILE, type Redacted, readRedactions, redactedSchema } from './redactions.ts'
 import type { FileDigest } from './shard-writer.ts'
-import { type Snapshot, snapshotSchema } from './snapshot.ts'
 
 /*
  * What tells of a dataset as a whole. Both files follow from its shards and from what dataset.json says of where it came from, so that they can be made

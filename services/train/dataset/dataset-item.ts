@@ -1,8 +1,8 @@
 import { hash } from 'node:crypto'
 import { z } from 'zod'
-import { canonicalJson } from '../domain/canonical-json.ts'
-import { coordinatesText } from '../domain/coordinates.ts'
-import type { CleanItem, Coordinates, TrainingView } from '../domain/records.ts'
+import { canonicalJson } from '../../domain/canonical-json.ts'
+import { coordinatesText } from '../../domain/coordinates.ts'
+import type { CleanItem, Coordinates, TrainingView } from '../../domain/records.ts'
 
 const text = z.string().nullable()
 const itemSchema = z.strictObject({
@@ -63,9 +63,4 @@ export function parseItem(json: string, receipt: string): CleanItem | null {
   const { id, sha256, size, mediaType, input, training } = parsed.data
   const item = { input, id, payload: { reference: sha256, size, mediaType }, training, receipt }
   return itemText(item) === json ? item : null
-}
-
-/** What makes two records the same item: 32 bytes for item id and sha256. */
-export function nameOf({ id, payload }: { id: string; payload: Pick<CleanItem['payload'], 'reference'> }): Buffer {
-  return hash('sha256', `${id}\n${payload.reference}`, 'buffer')
 }
