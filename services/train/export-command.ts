@@ -7,6 +7,7 @@ import type { About } from './dataset/dataset.ts'
 import { shardName } from './dataset/dataset.ts'
 import { type ExportReport, exportDataset } from './dataset/export.ts'
 import { MOST_ITEMS } from './dataset/shard-tar.ts'
+import { readSnapshot } from './snapshot.ts'
 
 const SHARD_BYTES = 268_435_456
 const SHARD_ITEMS = 10_000
@@ -17,6 +18,7 @@ type Options = {
   shardBytes: number
   shardItems: number
   partitions?: number[]
+  snapshot?: string
   to?: 'now'
   name?: string
   url?: string
@@ -42,6 +44,12 @@ export function exportCommand(): Command {
       ).choices(['now']),
     )
     .option('--partitions <list>', 'only these, e.g. 0,2; default: all', partitionList)
+    .addOption(
+      new Option(
+        '--snapshot <file>',
+        'exactly what another export was made of, as its dataset.json says; made in one go, it is the same to the byte, less what was recalled since',
+      ).conflicts('partitions'),
+    )
     .option('--name <text>', 'what the dataset is called in its metadata')
     .option('--url <url>', 'where it can be found, for its metadata')
     .option('--creator <text>', 'who has made it, for its metadata')
@@ -52,6 +60,7 @@ export function exportCommand(): Command {
     )
     .action(async (folder: string, options: Options) => {
       const { shardBytes, shardItems, partitions, to, json } = options
+      const snapshot = options.snapshot === undefined ? undefined : readSnapshot(options.snapshot)
       let progress = 'reading what was recalled and seen before'
       const stop = showProgress(() => progress)
       const report = await exportDataset(readSettings(), {
@@ -59,6 +68,7 @@ export function exportCommand(): Command {
         shardBytes,
         shardItems,
         partitions,
+        snapshot,
         toNow: to === 'now',
         about: aboutOf(options),
         onProgress({ counts, shards }) {

@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs'
 import { z } from 'zod'
 import { SluiceError } from '../domain/errors.ts'
 import { prefixed, type Topic } from '../domain/topics.ts'
@@ -20,6 +21,24 @@ export const snapshotSchema = z.strictObject({
  * @property ranges by partition; `to` is the first offset that does not belong to it any more
  */
 export type Snapshot = z.infer<typeof snapshotSchema>
+
+/**
+ * A snapshot that was kept: alone, or in the `dataset.json` of an export.
+ * @throws {SluiceError} USAGE, naming the file, where there is none in it
+ */
+export function readSnapshot(file: string): Snapshot {
+  let found: unknown = null
+  try {
+    found = JSON.parse(readFileSync(file, 'utf8'))
+  } catch (cause) {
+    throw new SluiceError('USAGE', `${file} can't be read: expected JSON, e.g. the dataset.json of an export`, {
+      cause,
+    })
+  }
+  const parsed = snapshotSchema.safeParse(Reflect.get(Object(found), 'snapshot') ?? found)
+  if (parsed.success) return parsed.data
+  throw new SluiceError('USAGE', `${file} holds no snapshot: expected one as in the dataset.json of an export`)
+}
 
 /**
  * All that is on the clean topic now.

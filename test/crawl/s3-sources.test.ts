@@ -172,7 +172,8 @@ test('what is not there is wrong use; a bucket or a right that is missing, and a
 
 test('an import from a bucket that was killed goes on where it was', { skip }, async (t) => {
   const bench = await openBench(t)
-  const items = 3000
+  // So many that it is still at work when it is killed.
+  const items = 20_000
   const many = Array.from({ length: items }, (_, at) => response(`http://example.org/${at}.png`, `picture ${at}`))
   write('many.warc', Buffer.concat(many))
   await upload('many.warc')

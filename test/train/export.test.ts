@@ -68,6 +68,20 @@ test('the same snapshot gives the same bytes; some partitions alone are a datase
       assert.ok(here?.equals(there ?? Buffer.alloc(0)), file)
     }
   }
+  // What came since is not in a snapshot that was kept.
+  await clearItems(bench, numbers(30, 34))
+  const pinned = join(bench.folder, 'pinned')
+  const kept = ['--snapshot', join(one ?? '', 'dataset.json')]
+  await bench.sluice([...words(pinned), ...kept])
+  for (const file of ['shards/000000.tar', 'shards/000003.tar', 'dataset.json', 'croissant.json']) {
+    const [here, there] = [one, pinned].map((folder = '') => readFileSync(join(folder, file)))
+    assert.ok(here?.equals(there ?? Buffer.alloc(0)), file)
+  }
+  assert.match((await bench.sluice([...words(pinned), ...kept], 2)).stderr(), /has been begun already/)
+  const none = ['--snapshot', join(one ?? '', 'croissant.json')]
+  assert.match((await bench.sluice([...words(`${pinned}-2`), ...none], 2)).stderr(), /holds no snapshot/)
+  await bench.sluice([...words(`${pinned}-3`), ...kept, '--partitions', '1'], 2)
+
   const even = numbers(0, 30).filter((n) => n % 4 === 0 || n % 4 === 2)
   assert.deepEqual((await idsIn(part ?? '')).toSorted(), even.map((n) => `Boat.${n}`).toSorted())
   const refused = await bench.sluice([...words(part), '--partitions', '1'], 2)

@@ -17,6 +17,8 @@ export type ExportOptions = {
   shardItems: number
   /** only these; default: as the export was begun, else all */
   partitions?: readonly number[] | undefined
+  /** for a dataset that is not there yet: exactly this, instead of all that is cleared by now */
+  snapshot?: Snapshot | undefined
   /** also what came since a run that was cut off has begun */
   toNow: boolean
   about: Partial<About>
@@ -95,11 +97,11 @@ async function exportInto(dataset: Dataset, settings: Settings, options: ExportO
 async function standingOf(
   dataset: Dataset,
   settings: Settings,
-  { partitions, toNow, about }: ExportOptions,
+  { partitions, snapshot: given, toNow, about }: ExportOptions,
 ): Promise<Standing> {
   const former = dataset.standing()
   if (former === null) {
-    const snapshot = await snapshotNow(settings, partitions)
+    const snapshot = given ?? (await snapshotNow(settings, partitions))
     return {
       version: 1,
       about: { name: 'clean', url: null, creator: null, ...about },
@@ -108,6 +110,9 @@ async function standingOf(
       isComplete: false,
       position: beginningOf(snapshot),
     }
+  }
+  if (given !== undefined) {
+    throw new SluiceError('USAGE', `${dataset.folder} has been begun already: export a snapshot into another folder`)
   }
   const wanted = partitions?.toSorted((a, b) => a - b)
   if (wanted !== undefined && wanted.join() !== former.partitions?.join()) {
