@@ -4,6 +4,7 @@ import { mkdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { finished } from 'node:stream/promises'
 import { test } from 'node:test'
+import { setTimeout as wait } from 'node:timers/promises'
 import { pack } from 'tar-stream'
 import { readTopics, skipWithoutPython } from '../foreign/foreign.ts'
 import { startSluice } from '../integration/gate-process.ts'
@@ -11,7 +12,11 @@ import { openBench } from '../integration/harness.ts'
 import { tinyPicture } from '../integration/items.ts'
 import { waitFor } from '../integration/waiting.ts'
 
-const ITEMS = 6000
+const ITEMS = 9000
+/** Longer than an import goes without writing down where it is. */
+const WRITTEN_DOWN_MS = 1100
+/** More than are on their way at once. */
+const UNDER_WAY = 600
 
 /** Makes a source of so many items in a folder. @returns the words behind `sluice crawl` */
 type MakeSource = (folder: string, items: number, picture: Buffer) => Promise<string[]>
@@ -80,10 +85,23 @@ for (const [importer, makeSource] of Object.entries(sources)) {
     const words = ['crawl', ...(await makeSource(folder, ITEMS, await tinyPicture(1))), '--json']
 
     const killed = startSluice(words, bench.environment)
-    await waitFor('a good part of the items is written', async () => {
-      assert.ok(killed.running(), `the import ended before it could be killed: ${killed.stderr()}`)
-      return (await bench.endOf('crawl.items')) > ITEMS / 2
-    })
+    const written = (least: number) =>
+      waitFor(
+        `${least} items are written`,
+        async () => {
+          assert.ok(killed.running(), `the import ended before it could be killed: ${killed.stderr()}`)
+          const now = await bench.endOf('crawl.items')
+          return now > least && now
+        },
+        { everyMs: 5 },
+      )
+    await written(ITEMS / 8)
+    // It stands still for so long that it writes down where it is as soon as it goes on, however fast it is.
+    killed.kill('SIGSTOP')
+    const held = await bench.endOf('crawl.items')
+    await wait(WRITTEN_DOWN_MS)
+    killed.kill('SIGCONT')
+    await written(held + UNDER_WAY)
     killed.kill('SIGKILL')
     assert.equal((await killed.ended).signal, 'SIGKILL')
     const before = await bench.endOf('crawl.items')
