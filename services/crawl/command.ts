@@ -7,7 +7,7 @@ import { showProgress } from '../platform/progress.ts'
 import { readPolicy } from '../platform/read-policy.ts'
 import { keepYoungSpaceSmall } from '../platform/release-memory.ts'
 import { policyFile, readSettings, type Settings } from '../platform/settings.ts'
-import { asTable } from '../platform/table.ts'
+import { asTable, megabytes } from '../platform/table.ts'
 import { visible } from '../platform/visible.ts'
 import { amendCommand } from './amend/command.ts'
 import { type CheckCounts, checkAll } from './check.ts'
@@ -217,8 +217,4 @@ function notPublished({ leftOut, bad, badList }: ImportCounts): string[] {
       ),
     )
   return [...lines, ...badLines({ bad, badList })]
-}
-
-function megabytes(bytes: number): string {
-  return `${(bytes / 1_000_000).toFixed(1)} MB`
 }

@@ -11,3 +11,8 @@ export function asTable(head: readonly string[], rows: ReadonlyArray<readonly Ce
   for (const row of rows) table.push(row.map((cell) => cell ?? ''))
   return table.toString()
 }
+
+/** As people read sizes: `12.3 MB`. */
+export function megabytes(bytes: number): string {
+  return `${(bytes / 1_000_000).toFixed(1)} MB`
+}

@@ -1,5 +1,4 @@
 import { EventEmitter, once } from 'node:events'
-
 import type { CleanItem } from '../domain/records.ts'
 import { createKafka } from '../platform/kafka/client.ts'
 import { readTopic } from '../platform/kafka/read-topic.ts'

@@ -1,7 +1,7 @@
 import { Command, InvalidArgumentError, Option } from 'commander'
 import { showProgress } from '../platform/progress.ts'
 import { readSettings } from '../platform/settings.ts'
-import { asTable } from '../platform/table.ts'
+import { asTable, megabytes } from '../platform/table.ts'
 import { visible } from '../platform/visible.ts'
 import type { About } from './dataset/dataset.ts'
 import { shardName } from './dataset/dataset.ts'
@@ -102,10 +102,6 @@ function asText(folder: string, { shards, counts, total, recalled }: ExportRepor
     )
   }
   return lines.join('\n')
-}
-
-function megabytes(bytes: number): string {
-  return `${(bytes / 1_000_000).toFixed(1)} MB`
 }
 
 function positive(text: string): number {

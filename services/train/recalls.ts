@@ -18,9 +18,7 @@ export type Recalls = {
    * @throws {SluiceError} BROKER_UNREACHABLE when the topic could not be followed to its end for a minute; MESSAGE_UNDECODABLE
    */
   has(sha256: string): boolean
-  /** How many there are. */
-  count(): number
-  /** Whether these bytes were ever recalled, asked anew: a recall that was withdrawn since does not put them back into the clean store. */
+  /** Whether these bytes were ever recalled, asked anew where that is not known yet: a recall that was withdrawn since does not put them back into the clean store. */
   wasRecalled(sha256: string): Promise<boolean>
   stop(): Promise<void>
 }
@@ -30,7 +28,8 @@ export type Recalls = {
  * @throws {SluiceError} TOPICS_MISSING, BROKER_UNREACHABLE, ACCESS_DENIED, REGISTRY_UNREACHABLE; MESSAGE_UNDECODABLE
  */
 export async function followRecalls(settings: Settings, registry: Registry): Promise<Recalls> {
-  const recalled = new Set<string>()
+  /** by sha256, whether the last word on it is that it is recalled */
+  const known = new Map<string, boolean>()
   let failure: SluiceError | null = null
 
   async function take({ key, value, partition, offset }: FollowedRecord): Promise<void> {
@@ -46,12 +45,12 @@ export async function followRecalls(settings: Settings, registry: Registry): Pro
 
   /** Taken off the topic by somebody: it is told of no bytes any more. */
   function forget(key: Buffer | null): void {
-    recalled.delete(key?.toString('utf8') ?? '')
+    const sha256 = key?.toString('utf8') ?? ''
+    if (known.has(sha256)) known.set(sha256, false)
   }
 
   function note(recall: RecallRecord): void {
-    if (isRecalled(recall)) recalled.add(recall.sha256)
-    else recalled.delete(recall.sha256)
+    known.set(recall.sha256, isRecalled(recall))
   }
 
   /** @returns where it ended, by partition */
@@ -99,10 +98,11 @@ export async function followRecalls(settings: Settings, registry: Registry): Pro
         const sentence = `for ${SILENCE_MS / 1000} s it could not be read to its end what was recalled: nothing more is handed out without that`
         throw new SluiceError('BROKER_UNREACHABLE', sentence)
       }
-      return recalled.has(sha256)
+      return known.get(sha256) === true
     },
-    count: () => recalled.size,
     async wasRecalled(sha256) {
+      // With many withdrawn ones, the topic would be read again for each.
+      if (known.has(sha256)) return true
       let isIt = false
       await readAll((recall) => {
         isIt ||= recall.sha256 === sha256

@@ -5,9 +5,9 @@ import { isRecalled } from '../../domain/recall.ts'
 import type { RecallRecord } from '../../domain/records.ts'
 import { prefixed, type Topic } from '../../domain/topics.ts'
 import { codeOf } from '../../platform/error-code.ts'
-import { createKafka, withAdmin } from '../../platform/kafka/client.ts'
-import { topicFailure } from '../../platform/kafka/kafka-failure.ts'
+import { createKafka } from '../../platform/kafka/client.ts'
 import { readTopic } from '../../platform/kafka/read-topic.ts'
+import { topicBounds } from '../../platform/kafka/topic-bounds.ts'
 import { readLines } from '../../platform/read-lines.ts'
 import { createRegistry } from '../../platform/registry.ts'
 import type { Settings } from '../../platform/settings.ts'
@@ -53,15 +53,8 @@ export function recallOf({ recalls }: KnownRecalls, sha256: string): KnownRecall
  */
 export async function readRecalls(settings: Settings, now: number): Promise<KnownRecalls> {
   const topic = prefixed(settings.prefix, RECALLS)
-  const { cluster, ends } = await withAdmin(createKafka(settings, 'sluice-train-recalls'), async (admin) => {
-    try {
-      const [{ clusterId }, found] = await Promise.all([admin.describeCluster(), admin.fetchTopicOffsets(topic)])
-      const ends = found.map(({ partition, high }) => ({ partition, offset: Number(high) }))
-      return { cluster: clusterId, ends: ends.sort((a, b) => a.partition - b.partition) }
-    } catch (error) {
-      throw topicFailure(error, topic)
-    }
-  })
+  const { cluster, bounds } = await topicBounds(createKafka(settings, 'sluice-train-recalls'), topic)
+  const ends = bounds.map(({ partition, high }) => ({ partition, offset: high }))
   const recalls = new Map<string, KnownRecall>()
   await readTopic<RecallRecord>({
     kafka: createKafka(settings, 'sluice-train-recalls'),
