@@ -65,9 +65,8 @@ export function createFloodWindow({ entryItems, versionItems, minutes }: Policy[
       const first = items.findIndex(({ at }) => at > now - minutes * 60_000)
       for (const item of items.splice(0, first < 0 ? items.length : first)) note(item, -1)
 
-      const versions = JSON.stringify(
-        inForce.map(({ list, version, shadowed }) => [list, contentOf(version), shadowed]),
-      )
+      // The name too: a list that was only checked again holds the same, but what is told bears the name of now.
+      const versions = JSON.stringify(inForce)
       if (versions !== known) {
         known = versions
         counts = new Map(

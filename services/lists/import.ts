@@ -1,4 +1,4 @@
-import type { Kafka } from 'kafkajs'
+import type { Kafka, Producer } from 'kafkajs'
 import { SluiceError } from '../domain/errors.ts'
 import { entryKey, entryText, manifestKey, parseHashListKey, versionName } from '../domain/hash-list.ts'
 import type { KnownList } from '../domain/hash-list-state.ts'
@@ -18,6 +18,8 @@ import type { ListsPlace } from './lists-place.ts'
 const REQUEST_BYTES = 1_048_576
 const RECORDS_PER_REQUEST = 1000
 const CONFIRM_MS = 60_000
+/** Each with a producer of its own. */
+const WRITE_ATTEMPTS = 3
 
 export type ImportOptions = {
   kafka: Kafka
@@ -75,7 +77,7 @@ export async function importList(options: ImportOptions): Promise<ImportReport> 
   const lists = await openLists({ ...options, onVersion: (record) => noteVersion(manifests, list, record) })
   // No version was kept before versions told how they came about.
   const isFirst = ![...manifests.values()].some(({ cause }) => cause !== null)
-  const producer = options.kafka.producer({ idempotent: true, maxInFlightRequests: 1, allowAutoTopicCreation: false })
+  const writer = createWriter(options.kafka, prefixed(options.prefix, HASH_ENTRIES))
   try {
     const inForce = lists.collector.states().find((state) => state.list === list)?.inForce ?? null
     // What a person has put in shadow stays so, also where the newest version is not whole.
@@ -101,9 +103,8 @@ export async function importList(options: ImportOptions): Promise<ImportReport> 
     await (isFirst ? store.make() : store.find())
     // First of all: a version that is in force can be had again.
     await keepVersion(store, entries, digest)
-    await connectProducer(producer)
     await send(entries, before, [...added, ...changed], removed)
-    await write([{ key: manifestKey(list, version), value: await encode({ entry: null, manifest }) }])
+    await writer.write([{ key: manifestKey(list, version), value: await encode({ entry: null, manifest }) }])
     const closed = await lists.waitFor(
       (state) => state.list === list && (isAtLeast(state.inForce, version) || isAtLeast(state.broken, version)),
       CONFIRM_MS,
@@ -124,7 +125,7 @@ export async function importList(options: ImportOptions): Promise<ImportReport> 
       unchanged: entries.length - added.length - changed.length,
     }
   } finally {
-    await producer.disconnect()
+    await writer.close()
     await lists.close()
   }
 
@@ -136,7 +137,7 @@ export async function importList(options: ImportOptions): Promise<ImportReport> 
     gone: readonly number[],
   ): Promise<void> {
     const total = wanted.length + gone.length
-    let messages: Array<{ key: string; value: Buffer | null }> = []
+    let messages: Entry[] = []
     let bytes = 0
     for (let at = 0; at < total; at++) {
       const isWanted = at < wanted.length
@@ -146,7 +147,7 @@ export async function importList(options: ImportOptions): Promise<ImportReport> 
       messages.push({ key: entryKey(list, entry.id), value })
       bytes += entry.id.length + (value?.length ?? 0)
       if (bytes < REQUEST_BYTES && messages.length < RECORDS_PER_REQUEST && at + 1 < total) continue
-      await write(messages)
+      await writer.write(messages)
       options.onProgress?.(at + 1, total)
       messages = []
       bytes = 0
@@ -156,14 +157,44 @@ export async function importList(options: ImportOptions): Promise<ImportReport> 
   function encode(record: HashListRecord): Promise<Buffer> {
     return options.registry.encode(HASH_ENTRIES, record)
   }
+}
 
-  async function write(messages: Array<{ key: string; value: Buffer | null }>): Promise<void> {
-    const topic = prefixed(options.prefix, HASH_ENTRIES)
-    try {
-      await producer.send({ topic, acks: -1, messages: messages.map((message) => ({ ...message, partition: 0 })) })
-    } catch (cause) {
-      throw new SluiceError('BROKER_UNREACHABLE', `${topic} could not be written; import the list again`, { cause })
-    }
+type Entry = { key: string; value: Buffer | null }
+
+/** Writes records of the lists' topic. An entry that is written twice is the same one. */
+function createWriter(kafka: Kafka, topic: string) {
+  let producer: Producer | null = null
+
+  async function connect(): Promise<Producer> {
+    const fresh = kafka.producer({ idempotent: true, maxInFlightRequests: 1, allowAutoTopicCreation: false })
+    await connectProducer(fresh)
+    return fresh
+  }
+
+  async function close(): Promise<void> {
+    await producer?.disconnect()
+    producer = null
+  }
+
+  return {
+    close,
+    /** @throws {SluiceError} BROKER_UNREACHABLE */
+    async write(entries: readonly Entry[]): Promise<void> {
+      const messages = entries.map((entry) => ({ ...entry, partition: 0 }))
+      for (let attempt = 1; ; attempt++) {
+        try {
+          producer ??= await connect()
+          await producer.send({ topic, acks: -1, messages })
+          return
+        } catch (cause) {
+          // After a machine's sleep the brokers may no longer know the numbers of its requests.
+          await close().catch(() => undefined)
+          producer = null
+          if (attempt < WRITE_ATTEMPTS) continue
+          throw new SluiceError('BROKER_UNREACHABLE', `${topic} could not be written; import the list again`, { cause })
+        }
+      }
+    },
   }
 }
 

@@ -67,6 +67,12 @@ test('it ends with time, by shadow, by another version; not by the same one unde
   }
 })
 
+test('what is told bears the name of the version in force, also where that was only checked again', () => {
+  const window = flooded()
+  assert.equal(window.flood([version(V1)], 0)?.version, V1)
+  assert.equal(window.flood([version(V1_AGAIN)], 0)?.version, V1_AGAIN)
+})
+
 test('matches without effect do not count', () => {
   const window = createFloodWindow(bounds)
   for (let n = 0; n < 20; n++) window.add(n, [match('e', { enforced: false })])

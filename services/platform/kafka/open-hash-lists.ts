@@ -8,7 +8,7 @@ import { withAdmin } from './client.ts'
 import { type FollowHashListsOptions, followHashLists, HASH_ENTRIES } from './follow-hash-lists.ts'
 import { isPassing } from './kafka-failure.ts'
 
-/** How long a broker that has just started, or has just made the topic, may answer that it is not there yet. */
+/** How long a broker that has just started, or has just made the topic, may answer that it is not there yet. What comes later is waited for with the caller's patience. */
 const START_PATIENCE_MS = 20_000
 
 /** All lists as gate.hash-entries has them, read to its end and followed from there until closed. */
@@ -37,6 +37,7 @@ export async function openLists({
   await checkTopic(kafka, prefixed(prefix, HASH_ENTRIES))
   await registry.warm([HASH_ENTRIES])
   const patienceUntil = performance.now() + START_PATIENCE_MS
+  let isRead = false
   const failed = Promise.withResolvers<never>()
   failed.promise.catch(() => undefined)
   let changed = Promise.withResolvers<void>()
@@ -50,12 +51,13 @@ export async function openLists({
       changed = Promise.withResolvers<void>()
     },
     onTrouble(cause) {
-      if (performance.now() < patienceUntil && isPassing(cause)) return
+      if ((isRead || performance.now() < patienceUntil) && isPassing(cause)) return
       failed.reject(cause instanceof SluiceError ? cause : new SluiceError('BROKER_UNREACHABLE', undefined, { cause }))
     },
   })
   try {
     await Promise.race([follower.reachedEnd, failed.promise])
+    isRead = true
   } catch (error) {
     await follower.stop()
     throw error

@@ -15,7 +15,7 @@ const plan = [
   { one: ['a5', 'a6'], other: ['b5', 'b6'], ends: { one: 'abort', other: 'abort' } },
   { one: ['a7', 'a8'], other: ['b7', 'b8'], ends: { one: 'commit', other: 'commit' } },
 ] as const
-const committed = ['b1', 'b2', 'a3', 'a4', 'a7', 'b7', 'a8', 'b8']
+const committed = ['b1', 'b2', 'c1', 'a3', 'a4', 'c2', 'c3', 'a7', 'b7', 'a8', 'b8', 'c4']
 
 test('where transactions of two producers lie one within the other, librdkafka reads the committed records; kafkajs reads aborted ones too', {
   skip: skipWithoutPython(),
@@ -23,16 +23,20 @@ test('where transactions of two producers lie one within the other, librdkafka r
   const bench = await openBench(t, { partitions: 1 })
   const topic = bench.topic('gate.verdicts')
   const producers = { one: await connected('one'), other: await connected('other') }
-  for (const { one, other, ends } of plan) {
+  for (const [index, { one, other, ends }] of plan.entries()) {
     const transactions = { one: await producers.one.transaction(), other: await producers.other.transaction() }
     const send = (who: 'one' | 'other', value: string | undefined) =>
       transactions[who].send({ topic, messages: [{ key: value ?? null, value: 'v', partition: 0 }] })
-    for (const index of [0, 1]) {
-      await send('one', one[index])
-      await send('other', other[index])
+    for (const at of [0, 1]) {
+      await send('one', one[at])
+      await send('other', other[at])
     }
     await transactions.other[ends.other]()
+    // It can go on only when the marker of its end is written: so that is before the one of `one`, however slow the brokers are.
+    const next = await producers.other.transaction()
+    await next.send({ topic, messages: [{ key: `c${index + 1}`, value: 'v', partition: 0 }] })
     await transactions.one[ends.one]()
+    await next.commit()
   }
   await bench.produce('gate.verdicts', [{ key: END, value: 'v', partition: 0 }])
 
