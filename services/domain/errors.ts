@@ -19,13 +19,13 @@ export const surroundings = {
   REGISTRY_UNREACHABLE: {
     meaning: 'the schema registry did not answer, or lacks our subjects',
     action:
-      'Is the registry up? Check SLUICE_REGISTRY; when it lacks our subjects, run `sluice schemas register`. Goes on by itself.',
+      'Is the registry up? Check SLUICE_REGISTRY; when it lacks our subjects, run `sluice schemas register`, or `sluice schemas restore FILE` where it has had them before. Goes on by itself.',
   },
   SCHEMA_IDS_CHANGED: {
     meaning:
       'the schema registry has lost our schemas or given them other ids: what was written could not be read, or be read wrongly',
     action:
-      "Restore the registry's storage: this then goes on by itself. If it is gone for good, run `sluice schemas register` and restart gates and crawlers; ids in older records mean nothing then.",
+      "Restore the registry's storage. If it is gone for good, start it empty and run `sluice schemas restore FILE` with the last export, never `register` before it. Goes on by itself.",
   },
   STORE_UNREACHABLE: {
     meaning: 'a store could not be read or written',
@@ -114,6 +114,10 @@ export const usageErrors = {
   POLICY_INVALID: 'the policy file is wrong',
   LIST_INVALID: 'the hash list file is wrong',
   VERSION_MISSING: 'there is no such version of the hash list, or it can not be had any more',
+  PLAN_INVALID: 'the replay plan is wrong, was changed, or is for something else',
+  RUN_UNKNOWN: 'there is no such replay',
+  REPLAY_TAKEN_OVER: 'another replay worker is in charge by now',
+  RECORDS_REMOVED: 'records that are asked for are gone',
   SIDECAR_INVALID: 'a sidecar file is wrong',
   ACCESS_DENIED: 'the brokers do not let this principal do that',
   INSTALL_MISSING: 'something that this command needs is not installed',

@@ -2,19 +2,25 @@ import { SluiceError } from '../domain/errors.ts'
 import type { Settings } from './settings.ts'
 
 const MEDIA_TYPE = 'application/vnd.schemaregistry.v1+json'
+const NO_CONTENT = 204
 
 /** A question to the schema registry, and what its answer must look like, by status; other statuses are refusals. */
 export type RegistryQuestion = {
   /** what was to be learnt, for the sentence of an error: `the versions of x` */
   what: string
   method?: 'GET' | 'POST' | 'PUT'
+  /** URL of another API of the same server; default: the Confluent-compatible one */
+  api?: string
   /** below the API's address */
   path: string
+  /** sent as JSON; bytes as they are */
   body?: object
+  /** of what is sent; default: the Confluent-compatible API's own */
+  mediaType?: string
   patienceMs: number
 }
 
-/** What the registry says: its status, and its answer as JSON. */
+/** What the registry says: its status, and its answer as JSON; null where it says that it has none to give (204). */
 export type RegistryAnswer = { status: number; said: unknown }
 
 /**
@@ -23,19 +29,19 @@ export type RegistryAnswer = { status: number; said: unknown }
  */
 export async function askRegistry(
   { registry, registryCredentials: credentials }: Pick<Settings, 'registry' | 'registryCredentials'>,
-  { what, method = 'GET', path, body, patienceMs }: RegistryQuestion,
+  { what, method = 'GET', api = registry, path, body, mediaType = MEDIA_TYPE, patienceMs }: RegistryQuestion,
 ): Promise<RegistryAnswer> {
   try {
-    const answer = await fetch(`${registry}/${path}`, {
+    const answer = await fetch(`${api}/${path}`, {
       method,
       signal: AbortSignal.timeout(patienceMs),
       headers: {
-        'content-type': MEDIA_TYPE,
+        'content-type': mediaType,
         ...(credentials === null ? {} : { authorization: basicAuth(credentials) }),
       },
-      ...(body === undefined ? {} : { body: JSON.stringify(body) }),
+      ...(body === undefined ? {} : { body: body instanceof Uint8Array ? body : JSON.stringify(body) }),
     })
-    return { status: answer.status, said: await answer.json() }
+    return { status: answer.status, said: answer.status === NO_CONTENT ? null : await answer.json() }
   } catch (cause) {
     throw untold(what, cause)
   }

@@ -3,7 +3,7 @@ import { z } from 'zod'
 import { SluiceError } from '../domain/errors.ts'
 import { subjectOf, type Topic, topicSchemas } from '../domain/topics.ts'
 import { askRegistry, type RegistryQuestion, untold } from './ask-registry.ts'
-import { assertBounded, schemaText, schemaType } from './avro.ts'
+import { assertBeginningBounded, assertBounded, schemaText, schemaType } from './avro.ts'
 import type { Settings } from './settings.ts'
 
 /** A decoded value, and the fields that its writer knew and we do not: dotted path to JSON text. */
@@ -105,7 +105,7 @@ export function createRegistry(settings: Pick<Settings, 'registry' | 'registryCr
       if (found === null) {
         throw new SluiceError(
           'REGISTRY_UNREACHABLE',
-          `the schema registry does not have our schema of ${subject}: run \`sluice schemas register\``,
+          `the schema registry does not have our schema of ${subject}: run \`sluice schemas register\`, or \`sluice schemas restore\` where it has had it`,
         )
       }
       ownId = found
@@ -222,6 +222,34 @@ export function createRegistry(settings: Pick<Settings, 'registry' | 'registryCr
     },
 
     /**
+     * Makes what decodes some fields of a topic's values, at once. What stands behind the last of them in a message is neither read nor
+     * checked: where few are wanted, or of few messages more, that is most of the work.
+     * @returns null when the registry is to be asked first, as `decode` does
+     * @throws {SluiceError} MESSAGE_UNDECODABLE, from what is made
+     */
+    fieldsDecoder<Value, Name extends keyof Value & string>(
+      topic: Topic,
+      names: readonly Name[],
+    ): (message: Buffer) => Pick<Value, Name> | null {
+      const { reader, knownDecoder } = part(topic)
+      const some = typeOfFields(reader, names)
+      const decoders = new WeakMap<avro.Type, FieldsDecoder>()
+      return (message) => {
+        const known = knownDecoder(schemaIdOf(message))
+        if (known === undefined) return null
+        if (known === null) throw new SluiceError('MESSAGE_UNDECODABLE')
+        const decoder = decoders.get(known.writer) ?? fieldsDecoderFor(known.writer, some)
+        decoders.set(known.writer, decoder)
+        try {
+          assertBeginningBounded(decoder.writer, decoder.count, message, HEADER_BYTES)
+          return some.fromBuffer(message.subarray(HEADER_BYTES), decoder.resolver, true)
+        } catch (cause) {
+          throw new SluiceError('MESSAGE_UNDECODABLE', undefined, { cause })
+        }
+      }
+    },
+
+    /**
      * Asks for all that decoding a topic's messages needs, so that its first message need not wait.
      * @throws {SluiceError} REGISTRY_UNREACHABLE, SCHEMA_IDS_CHANGED
      */
@@ -269,6 +297,30 @@ function decoderFor(registered: z.infer<typeof versionAnswer>, reader: avro.Type
   } catch {
     return null
   }
+}
+
+/** How to read some fields of what was written by one schema: the first `count` of its fields have them all. */
+type FieldsDecoder = { writer: avro.types.RecordType; count: number; resolver: ReturnType<avro.Type['createResolver']> }
+
+function fieldsDecoderFor(writer: avro.Type, some: avro.types.RecordType): FieldsDecoder {
+  const record = recordOf(writer)
+  if (record === null) throw new SluiceError('MESSAGE_UNDECODABLE')
+  const count = record.fields.findLastIndex(({ name }) => some.fields.some((field) => field.name === name)) + 1
+  return { writer: record, count, resolver: some.createResolver(record) }
+}
+
+/** A record's type with these of its fields only. */
+function typeOfFields(type: avro.Type, names: readonly string[]): avro.types.RecordType {
+  const record = recordOf(type)
+  const fields = record?.fields.filter(({ name }) => names.includes(name)).map(fieldSchema)
+  const some = recordOf(avro.Type.forSchema({ type: 'record', name: type.name ?? '', fields: fields ?? [] }))
+  if (some === null) throw new TypeError(`${type.name} is no record`)
+  return some
+}
+
+function fieldSchema({ name, type, defaultValue }: avro.types.Field) {
+  const value: unknown = defaultValue()
+  return { name, type, ...(value === undefined ? {} : { default: value }) }
 }
 
 /** Walks a value along its writer's type and ours, and notes each field that only the writer has. */

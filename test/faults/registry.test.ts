@@ -2,6 +2,8 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import type { Message } from 'kafkajs'
 import { registerSchemas } from '../../services/cluster/registered-schemas.ts'
+import { exportSchemas } from '../../services/cluster/schemas-export.ts'
+import { restoreSchemas } from '../../services/cluster/schemas-restore.ts'
 import { SluiceError } from '../../services/domain/errors.ts'
 import { createKafka, withAdmin } from '../../services/platform/kafka/client.ts'
 import { createRegistry } from '../../services/platform/registry.ts'
@@ -33,6 +35,7 @@ test('a registry that comes back empty, or with other ids, stops the gate until 
     }),
   )
   await bench.importList('stand-in', [{ sha256: '0'.repeat(64) }])
+  const exported = await exportSchemas(bench.settings)
   // Crawlers go on with the ids that they know.
   const messages = await Promise.all(
     [0, 1].map(async (partition): Promise<Message> => {
@@ -66,11 +69,11 @@ test('a registry that comes back empty, or with other ids, stops the gate until 
   await waitFor('the gate finds other ids', async () => /now gives it/.test(await sentence(gate)))
   await watchFor(6, async () => assert.equal(await bench.endOf('gate.verdicts'), written, 'nothing is written'))
 
-  // Registering the same in the same order is what restoring the storage comes to.
+  await assert.rejects(restoreSchemas(bench.settings, exported), code('SCHEMA_IDS_CHANGED'))
   await own.stop()
   own.loseStorage()
   await own.start()
-  await registerSchemas(bench.settings)
+  await restoreSchemas(bench.settings, exported)
   await waitFor('the gate goes on by itself', () => bench.caughtUp())
   await bench.stopGate(gate)
   const fates = await audit(bench)
