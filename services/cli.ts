@@ -26,7 +26,7 @@ await runCli({
     load: async () => (await import('./cluster/access-command.ts')).accessCommand(),
   },
   schemas: {
-    summary: 'check the schemas and register them',
+    summary: 'check the schemas, register, export and restore them',
     load: async () => (await import('./cluster/schemas-command.ts')).schemasCommand(),
   },
   keys: {
@@ -45,9 +45,17 @@ await runCli({
     summary: 'judge the items on the door topic',
     load: async () => (await import('./gate/command.ts')).gateCommand(),
   },
+  replay: {
+    summary: 'put held items through the gate again',
+    load: async () => (await import('./replay/command.ts')).replayCommand(),
+  },
   recall: {
     summary: 'hold new list versions against everything ever cleared',
     load: async () => (await import('./recall/command.ts')).recallCommand(),
+  },
+  quarantine: {
+    summary: 'tell what is held, and why',
+    load: async () => (await import('./replay/quarantine-command.ts')).quarantineCommand(),
   },
   train: {
     summary: 'export what was cleared, and prove what an export holds',

@@ -26,9 +26,14 @@ const commands: Readonly<Record<string, Principal>> = {
   'crawl amend': 'replay',
   gate: 'gate',
   recall: 'recall',
+  // Sees what the gate says of held items, and nothing that is held.
+  quarantine: 'on-call',
   store: 'admin',
   train: 'trainer',
   trace: 'reports',
+  replay: 'on-call',
+  // The service that executes what on-call asks for.
+  'replay worker': 'replay',
   provenance: 'reports',
 }
 

@@ -111,6 +111,11 @@ export const itemFaults = {
 } as const satisfies Readonly<Record<string, Explanation>>
 export type ItemFault = keyof typeof itemFaults
 
+/** Whether a reason says that an item could not be judged. */
+export function isItemFault(reason: string): reason is ItemFault {
+  return Object.hasOwn(itemFaults, reason)
+}
+
 /** What matching found, and what policy found in the envelope. */
 export const findings = {
   KNOWN_EXACT: {

@@ -450,7 +450,7 @@ export type RecallRecord = {
 export type ReplayAuditRecord = {
   /** Run id. */
   run: string
-  /** plan, run, stop or done; a string, so that actions may be added. */
+  /** plan, run, go-on, wait, stop, done or refuse; a string, so that actions may be added. */
   action: string
   /** Principal that asked. */
   who: string
@@ -458,24 +458,78 @@ export type ReplayAuditRecord = {
   why: string
   /** When; milliseconds since the epoch, UTC. */
   at: number
+  /** sha256 of the plan file, lower-case hex. */
+  plan: null | string
+  /** Number of items: of a plan or run those chosen, of a stop or end those replayed. */
+  items: null | number
 }
 
-/** Topic replay.runs, key: run id. A replay: its request, its progress, its counts. Written by on-call and the replay worker. */
+/** An item that is replayed before the others. */
+export type CanaryItem = {
+  /** Offset on the door. */
+  offset: number
+  /** Outcome that the dry run foretold; null where it could not say. */
+  expected: null | string
+}
+
+/** What on-call asks of a partition, as the plan says it. */
+export type ReplayRequest = {
+  /** Who made the plan. */
+  plannedBy: string
+  /** When the plan was made; milliseconds since the epoch, UTC. */
+  plannedAt: number
+  /** All partitions of the run, ascending; it begins when each has its request. */
+  partitions: Array<number>
+  /** Offsets on the door to be replayed (domain/replay/packed-numbers). */
+  offsets: Buffer
+  /** Of these offsets, those that the dry run is certain will be held again: that they are is no sign that something is wrong. */
+  foreseen: Buffer
+  /** Their verdicts stand on this partition of gate.verdicts from this offset on. */
+  verdictsFrom: number
+  /** Their verdicts stand before this offset. */
+  verdictsTo: number
+  /** Items of this partition that are replayed first; the others follow when they came out as foretold. */
+  canary: Array<CanaryItem>
+  /** Items that were replayed so often already are left out. */
+  attempts: number
+  /** Items a second, all partitions together, at most. */
+  rate: number
+  /** Goes on behind the canary whatever came out. */
+  unasked: boolean
+}
+
+/** Topic replay.runs, partitioned like the door. Records of four kinds: key RUN, what on-call asks of this partition; key RUN/progress, how far the replay worker is, written in the transaction that writes the items; key RUN/order, on-call's last word, on the run's first partition; key .worker, on partition 0, which worker is in charge. A run's id is the beginning of its plan's. */
 export type ReplayRunRecord = {
   /** Run id. */
   run: string
   /** sha256 of the plan file, lower-case hex. */
   plan: string
-  /** requested, canary, waiting, running, stopped or done; a string, so that states may be added. */
+  /** Of a request: requested. Of progress: canary, waiting, running, stopped or done. Of an order: go-on or stop. Of a worker: claim. A string, so that states may be added. */
   state: string
   /** Door partition that this record reports on. */
   partition: number
-  /** Next offset of that partition to replay. */
+  /** Always null: canary items come first, so no offset says how far a replay is; `taken` does. */
   nextOffset: null | number
-  /** Items by what became of them, e.g. replayed, refused. */
+  /** Items by what became of them: replayed, and not replayed because already-replayed, attempts-exhausted or original-missing. */
   counts: Record<string, number>
   /** When this record was written; milliseconds since the epoch, UTC. */
   updatedAt: number
+  /** Of a request or an order: who asks. */
+  who: null | string
+  /** Of a request or an order: why. Of progress: what it waits for, or why it was stopped, in a sentence. */
+  why: null | string
+  /** Of a request: what is asked. */
+  request: null | ReplayRequest
+  /** Of progress and of a claim: which worker wrote it. */
+  worker: null | string
+  /** Of progress: so many of the request's items are done, whatever became of them: the canary first, then the others in the order of their offsets. */
+  taken: number
+  /** Of progress: when the last order was written that the worker has heeded. */
+  heeded: null | number
+  /** Of progress: where the replayed items stand on the door, as pairs of first offset and number, in the order of their originals (domain/replay/packed-numbers). */
+  produced: null | Buffer
+  /** Of progress: offsets of the request that were passed over and not replayed. */
+  left: null | Buffer
 }
 
 /** One hash of the item. */
@@ -492,6 +546,16 @@ export type Signal = {
   frame: number
   /** What was done to the picture before hashing; identity for none. */
   transform: string
+}
+
+/** What a message's replay headers say. Whoever writes the door can write them: they have no effect, and nothing is counted by them. */
+export type ReplayClaim = {
+  /** Run id. */
+  run: string
+  /** Coordinates of the held item on the door, as cluster/topic/partition/offset. */
+  origin: string
+  /** Who asked for the replay. */
+  who: string
 }
 
 /** Topic gate.verdicts, key: item id. One a door offset, never with URL or content. Written by the gate; read by on-call, recall and reports. */
@@ -536,4 +600,6 @@ export type VerdictRecord = {
   fingerprint: Array<Signal>
   /** Lower-case hex sha256 of the original record in the held store; null for clean items. */
   heldReference: null | string
+  /** Copied from well-formed replay headers; null where the item did not come by a replay. */
+  replay: null | ReplayClaim
 }

@@ -16,6 +16,7 @@ import type {
   MissingFact,
   VerdictRecord,
 } from '../domain/records.ts'
+import { claimOf } from '../domain/replay/replay-headers.ts'
 import { timeText } from '../domain/time-text.ts'
 import { DOOR, type Topic } from '../domain/topics.ts'
 import { schemaType } from '../platform/avro.ts'
@@ -125,6 +126,7 @@ export function createRoute(parts: {
         reason: judgement.reasons.join(','),
       })
     }
+    const claim = claimOf(record.headers)
     const verdictRecord: VerdictRecord = {
       input,
       inputTimestamp: record.timestamp,
@@ -137,9 +139,10 @@ export function createRoute(parts: {
       supplyKind: item.envelope.supply?.kind ?? null,
       supplier: item.envelope.supply?.supplier ?? null,
       dataset: item.envelope.supply?.dataset ?? null,
-      attempt: 0,
+      attempt: claim?.attempt ?? 0,
       fingerprint: examined.fingerprint,
       heldReference,
+      replay: claim === null ? null : { run: claim.run, origin: claim.origin, who: claim.who },
     }
     await send('gate.verdicts', verdictRecord)
     const envelopeRecord: EnvelopeRecord = { input, envelope: item.envelope }

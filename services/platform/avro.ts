@@ -27,6 +27,24 @@ export function assertBounded(type: avro.Type, bytes: Buffer, offset: number): v
   if (end !== bytes.length) throw new RangeError(`${bytes.length - end} bytes left over`)
 }
 
+/**
+ * The same for the first fields of a record: nothing is said of what stands behind them.
+ * @param count how many
+ * @throws {RangeError} where they have not that shape
+ */
+export function assertBeginningBounded(
+  type: avro.types.RecordType,
+  count: number,
+  bytes: Buffer,
+  offset: number,
+): void {
+  let at = offset
+  for (let n = 0; n < count; n++) {
+    const field = type.fields[n]
+    if (field !== undefined) at = walkOf(field.type)(bytes, at)
+  }
+}
+
 /** Over one value: from where it begins to where it ends. */
 type Walk = (bytes: Buffer, from: number) => number
 

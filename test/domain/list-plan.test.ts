@@ -53,6 +53,7 @@ function verdict(fill: number, more: Partial<VerdictRecord> = {}): VerdictRecord
     attempt: 0,
     fingerprint: [md5],
     heldReference: null,
+    replay: null,
     ...more,
   }
 }

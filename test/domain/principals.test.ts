@@ -15,6 +15,10 @@ test('every command comes to the brokers as somebody, but that which has no busi
   )
 })
 
+test('who looks at what is held comes as on-call, who may read nothing of it', () => {
+  assert.equal(principalOf(['quarantine', 'ls']), 'on-call')
+})
+
 test('a command of two words may come as another than the first of them', () => {
   assert.equal(principalOf(['crawl', 'folder', 'pictures']), 'crawler')
   assert.equal(principalOf(['crawl', 'amend', 'answers.csv']), 'replay')

@@ -71,7 +71,7 @@ const outcomeTopics = { clean: 'gate.clean', quarantine: 'gate.quarantine', revi
 /**
  * Reads the door and everything that the gate wrote, committed records only, with librdkafka, and checks what must hold whatever was
  * sent: each door record has exactly one outcome, one verdict and one envelope, all three in its own partition and under one key; each output is in input order
- * within its partition; verdict and outcome say the same; each cleared item has a receipt that holds for it and its envelope; the group has committed the end of the door.
+ * within its partition; verdict and outcome say the same; each cleared item has a receipt that holds for it and its envelope; the group has committed the end of the door, behind the last item.
  * @returns the fate of every door record, by partition and offset
  */
 export async function audit(bench: Bench): Promise<Fate[]> {
@@ -133,7 +133,10 @@ export async function audit(bench: Bench): Promise<Fate[]> {
   assert.equal(envelopes.size, total, 'as many envelopes as items')
   for (const { topic, partition, end } of reading.partitions.filter((each) => each.topic === door && each.end > 0)) {
     const committed = reading.committed.find((each) => each.topic === topic && each.partition === partition)
-    assert.equal(committed?.offset, end, `partition ${partition} of the door: committed is not the end`)
+    // Behind the last item there may be a marker of a replay's transaction, which nobody judges.
+    const last = doorRecords.findLast((record) => record.partition === partition)?.offset ?? end - 1
+    const isEnd = committed?.offset != null && committed.offset > last && committed.offset <= end
+    assert.ok(isEnd, `partition ${partition} of the door: committed ${committed?.offset}, the last item at ${last}`)
   }
   return fates
 }

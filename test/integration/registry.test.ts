@@ -4,10 +4,11 @@ import { COMPATIBILITY, SchemaRegistry, SchemaType } from '@kafkajs/confluent-sc
 import avro from 'avsc'
 import { emptyEnvelope } from '../../services/domain/envelope.ts'
 import { SluiceError } from '../../services/domain/errors.ts'
-import type { CrawlItem } from '../../services/domain/records.ts'
+import type { CrawlItem, VerdictRecord } from '../../services/domain/records.ts'
 import { subjectOf } from '../../services/domain/topics.ts'
 import { schemaText } from '../../services/platform/avro.ts'
 import { createRegistry } from '../../services/platform/registry.ts'
+import { heldVerdict, matchOf } from '../replay/held.ts'
 import { openBench } from './harness.ts'
 import { crawlItem } from './items.ts'
 
@@ -93,4 +94,41 @@ test('with the registry down, known ids go on, and an unknown one is nobody`s fa
   await assert.rejects(registry.encode('gate.recalls', {}), code('REGISTRY_UNREACHABLE'))
   gap.mend()
   await assert.rejects(registry.decode(door, unknown), code('SCHEMA_FOREIGN'))
+})
+
+test('some fields of a value are what they are in all of it, whoever wrote it, and what stands behind them is not looked at', async (t) => {
+  const bench = await openBench(t)
+  const { settings, registry } = bench
+  const topic = 'gate.verdicts'
+  const verdict = heldVerdict(bench, 1, { matches: [matchOf('stand-in', 'a')], supplier: 'Example Agency' })
+  const ours = await registry.encode(topic, verdict)
+  const decode = registry.fieldsDecoder<VerdictRecord, 'input' | 'matches' | 'supplier'>(topic, [
+    'supplier',
+    'input',
+    'matches',
+  ])
+  // The library's records have classes of their own.
+  const plain = (found: unknown): unknown => JSON.parse(JSON.stringify(found))
+  assert.equal(decode(ours), null, 'the registry has not been asked')
+  await registry.learn(topic)
+  const { input, matches, supplier } = verdict
+  assert.deepEqual(plain(decode(ours)), { input, matches, supplier })
+
+  const older: { fields: Fields } = JSON.parse(schemaText('verdict'))
+  older.fields = older.fields.filter(({ name }) => name !== 'supplier')
+  const schema = JSON.stringify(older)
+  const client = new SchemaRegistry({ host: settings.registry })
+  const subject = subjectOf(settings.prefix, topic)
+  const { id } = await client.register(
+    { type: SchemaType.AVRO, schema },
+    { subject, compatibility: COMPATIBILITY.FULL_TRANSITIVE },
+  )
+  await registry.learn(topic)
+  assert.deepEqual(plain(decode(message(id, schema, verdict))), { input, matches, supplier: null })
+
+  // The fingerprint is behind, the matches are not.
+  const cut = (bytes: number): Buffer => ours.subarray(0, bytes)
+  assert.deepEqual(plain(decode(cut(ours.length - 100))), { input, matches, supplier })
+  assert.throws(() => decode(cut(100)), code('MESSAGE_UNDECODABLE'))
+  assert.throws(() => decode(Buffer.of(1, 2)), code('MESSAGE_UNDECODABLE'))
 })

@@ -4,7 +4,7 @@ import avro from 'avsc'
 import fc from 'fast-check'
 import { acquisition } from '../../services/domain/envelope.ts'
 import { LARGEST_LONG } from '../../services/domain/envelope-json.ts'
-import { assertBounded, schemaType } from '../../services/platform/avro.ts'
+import { assertBeginningBounded, assertBounded, schemaType } from '../../services/platform/avro.ts'
 
 const item = schemaType('crawl-item')
 const sample = item.toBuffer({
@@ -123,4 +123,21 @@ test('bytes left over, a union branch that is not there and a negative length ar
   for (const [name, bytes, expected] of cases) {
     assert.throws(() => assertBounded(union, Buffer.from(bytes), 0), expected, name)
   }
+})
+
+test('of the beginning of a record only its own fields are checked, and those as strictly', () => {
+  const [text, numbers] = ['string', { type: 'array', items: 'int' }] as const
+  const record = avro.Type.forSchema({
+    type: 'record',
+    name: 'Two',
+    fields: [
+      { name: 'text', type: text },
+      { name: 'numbers', type: numbers },
+    ],
+  })
+  assert.ok(record instanceof avro.types.RecordType)
+  const bytes = Buffer.concat([avro.Type.forSchema(text).toBuffer('abc'), varint(2_000_000_000n)])
+  assert.doesNotThrow(() => assertBeginningBounded(record, 1, bytes, 0))
+  assert.throws(() => assertBeginningBounded(record, 2, bytes, 0), /beyond the bytes/)
+  assert.throws(() => assertBeginningBounded(record, 1, bytes.subarray(0, 2), 0), /end too early/)
 })

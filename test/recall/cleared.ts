@@ -67,6 +67,7 @@ export function verdictOf(
       signal('pdq', Buffer.from(pdqOf(n), 'hex').reverse(), 100, 'mirror'),
     ],
     heldReference: null,
+    replay: null,
     ...more,
   }
 }

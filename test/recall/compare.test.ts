@@ -110,6 +110,7 @@ class World {
       supplier: null,
       dataset: null,
       heldReference: null,
+      replay: null,
     }
     verdicts.push({
       input,

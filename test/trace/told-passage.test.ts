@@ -54,6 +54,7 @@ function passageOf(envelope: Envelope | null, verdict: Partial<Passage['verdict'
       attempt: 0,
       signals: 19,
       heldReference: 'c'.repeat(64),
+      replay: null,
       ...verdict,
     },
     envelope,

@@ -30,7 +30,7 @@ const usual: Bounds = { read: topics, write: notOfTheGate, groups: true, transac
 const most: Partial<Record<Principal, Bounds>> = {
   crawler: { read: [], write: [DOOR], groups: false, transactions: false },
   gate: { read: topics, write: gateTopics, groups: true, transactions: true },
-  replay: { ...usual, write: [DOOR, 'replay.runs', 'replay.audit'] },
+  replay: { ...usual, write: [DOOR, 'replay.runs', 'replay.audit'], transactions: true },
   trainer: { read: ['gate.clean', 'gate.recalls'], write: [], groups: true, transactions: false },
   'on-call': { ...usual, read: open, write: ['replay.runs'] },
 }

@@ -24,6 +24,8 @@ export type ReadTopicOptions<Value> = {
   signal?: AbortSignal
   /** Whether a record is worth being decoded, by what can be seen of it without; told of every record there is. */
   isWanted: (record: FollowedRecord) => boolean
+  /** Decodes a value at once, or null when the registry is to be asked first: then it is decoded whole; default: always whole. */
+  decode?: (value: Buffer) => Value | null
   /** Called with one wanted record after the other, in order within a partition. What it throws ends the reading. */
   onValue: (value: Value, record: FollowedRecord) => Promise<void> | void
 }
@@ -36,6 +38,7 @@ export type ReadTopicOptions<Value> = {
  */
 export async function readTopic<Value>(options: ReadTopicOptions<Value>): Promise<void> {
   const { kafka, registry, topic, isWanted, onValue } = options
+  const decode = options.decode ?? ((value) => registry.decodeKnown<Value>(topic, value)?.value ?? null)
   const name = prefixed(options.prefix, topic)
   await registry.learn(topic)
   const failed = Promise.withResolvers<never>()
@@ -54,8 +57,8 @@ export async function readTopic<Value>(options: ReadTopicOptions<Value>): Promis
     if (isOver || record.offset >= (options.to?.get(record.partition) ?? Number.POSITIVE_INFINITY)) return
     try {
       if (!isWanted(record) || record.value === null) return
-      const known = registry.decodeKnown<Value>(topic, record.value)
-      const handled = known === null ? decodeLater(record, record.value) : onValue(known.value, record)
+      const known = decode(record.value)
+      const handled = known === null ? decodeLater(record, record.value) : onValue(known, record)
       return handled?.catch((error: unknown) => fail(told(error, record)))
     } catch (error) {
       fail(told(error, record))

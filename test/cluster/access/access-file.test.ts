@@ -58,7 +58,7 @@ for (const { who, rights, message } of [
   { who: 'review', rights: { write: ['gate.review'] }, message: /review > write > 0/ },
   { who: 'replay', rights: { write: ['gate.clean'] }, message: /replay > write > 0/ },
   { who: 'replay', rights: { write: ['gate.decisions'] }, message: /replay > write > 0/ },
-  { who: 'replay', rights: { transactions: ['replay'] }, message: /replay > transactions/ },
+  { who: 'review', rights: { transactions: ['review'] }, message: /review > transactions/ },
   { who: 'on-call', rights: { read: ['gate.verdicts', 'gate.quarantine'] }, message: /on-call > read > 1/ },
   { who: 'on-call', rights: { read: ['gate.envelopes'] }, message: /on-call > read > 0/ },
   { who: 'trainer', rights: { read: ['gate.clean', 'gate.verdicts'] }, message: /trainer > read > 1/ },

@@ -50,8 +50,11 @@ const mayRead: Record<Topic, Principal[]> = {
   'replay.audit': ['replay', 'on-call', 'reports'],
 }
 /** Groups and transactional ids, by how one of them is named. */
-const mayBeGroup: Record<string, Principal[]> = { gate: ['gate'], 'replay-1': ['replay'], 'trainer-1': ['trainer'] }
-const mayBeTransaction = (id: string): Principal[] => (id.startsWith('gate-') ? ['gate'] : [])
+const mayBeGroup: Record<string, Principal[]> = { gate: ['gate'], 'replay-1': [], 'trainer-1': ['trainer'] }
+const mayBeTransaction = (id: string): Principal[] => {
+  if (id.startsWith('replay-')) return ['replay']
+  return id.startsWith('gate-') ? ['gate'] : []
+}
 const mayReadSettings: Principal[] = ['crawler', 'gate', 'replay']
 
 const PREFIX = 'p.'

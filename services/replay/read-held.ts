@@ -1,0 +1,201 @@
+import { SluiceError } from '../domain/errors.ts'
+import {
+  createHeldFilter,
+  type FilteredVerdict,
+  filteredFields,
+  type HeldFilter,
+  isInRanges,
+} from '../domain/held-filter.ts'
+import type { VerdictRecord } from '../domain/records.ts'
+import type { ReplayRuns } from '../domain/replay/replay-runs.ts'
+import { prefixed, type Topic } from '../domain/topics.ts'
+import { createKafka, withAdmin } from '../platform/kafka/client.ts'
+import type { FollowedRecord } from '../platform/kafka/follow-topic.ts'
+import { topicFailure } from '../platform/kafka/kafka-failure.ts'
+import { readTopic } from '../platform/kafka/read-topic.ts'
+import { type PartitionBounds, topicBounds } from '../platform/kafka/topic-bounds.ts'
+import type { Registry } from '../platform/registry.ts'
+import type { Settings } from '../platform/settings.ts'
+
+const VERDICTS = 'gate.verdicts' satisfies Topic
+const SLASH = 0x2f
+/** Brokers write down when a verdict came; a gate says when it judged. So far their clocks may be apart. */
+const CLOCKS_APART_MS = 3_600_000
+/** What stands at the beginning of a verdict, and tells of most of them that they are not wanted. */
+const headFields = ['input', 'judgedAt', 'outcome'] as const
+type Head = Pick<VerdictRecord, (typeof headFields)[number]>
+
+type Field = keyof VerdictRecord
+type Told<Name extends Field> = Pick<VerdictRecord, Name | keyof FilteredVerdict | 'sha256'>
+
+export type ReadHeldOptions<Name extends Field> = {
+  settings: Settings
+  registry: Registry
+  filter: HeldFilter
+  /** what has been put through the gate again */
+  replays: Pick<ReplayRuns, 'isReplayed' | 'attempts'>
+  /** what to read of gate.verdicts; default: all that is there now */
+  bounds?: readonly PartitionBounds[]
+  /** What is to be told of a verdict, beside what filters look at; default: everything. Without the fingerprint, and what stands behind it, decoding takes a third. */
+  fields?: readonly Name[]
+  /** told how many records have been read, and of how many about */
+  onRead?: (read: number, total: number) => void
+  /**
+   * Called with one after the other, in the order of the door within a partition.
+   * @property attempts how often it has been replayed @property offset of the verdict on gate.verdicts
+   */
+  onHeld: (verdict: Told<Name>, more: { attempts: number; offset: number }) => Promise<void> | void
+}
+
+/**
+ * Reads gate.verdicts once, and tells what is held: what the gate did not clear, what the filter means, what no replay has put through the gate
+ * again. Keeps nothing.
+ * @throws {SluiceError} as `readTopic`; USAGE for a partition that there is not
+ */
+export async function readHeld<Name extends Field = Field>(options: ReadHeldOptions<Name>): Promise<void> {
+  const { settings, registry, filter, replays, onRead, onHeld } = options
+  const topic = prefixed(settings.prefix, VERDICTS)
+  const bounds = options.bounds ?? (await topicBounds(createKafka(settings, 'sluice-replay'), topic)).bounds
+  const { from, to } = await spanOf(settings, filter, bounds, topic)
+  const total = bounds.reduce((sum, { partition }) => sum + (to.get(partition) ?? 0) - (from.get(partition) ?? 0), 0)
+  let read = 0
+
+  const decodeHead = registry.fieldsDecoder<VerdictRecord, keyof Head>(VERDICTS, headFields)
+  const mayBeMeant = createRawFilter(filter)
+  const isMeant = createHeldFilter<Told<Name>>(filter, ({ input }) => replays.attempts(input.partition, input.offset))
+
+  const untilLast = createUntilLast(filter)
+  const enough = new AbortController()
+
+  const reading = readTopic<Told<Name>>({
+    // Instances share what they know of offsets.
+    kafka: createKafka(settings, 'sluice-replay'),
+    registry,
+    prefix: settings.prefix,
+    topic: VERDICTS,
+    from,
+    to,
+    signal: enough.signal,
+    ...(options.fields && {
+      decode: registry.fieldsDecoder<VerdictRecord, keyof Told<Name>>(VERDICTS, [
+        ...filteredFields,
+        'sha256',
+        ...options.fields,
+      ]),
+    }),
+    isWanted(record) {
+      if (record.offset >= (to.get(record.partition) ?? 0)) return false
+      read += 1
+      onRead?.(read, total)
+      if (record.value === null) return false
+      const head = decodeHead(record.value)
+      if (head === null) return mayBeMeant(record)
+      if (untilLast(head.input)) enough.abort()
+      return isHeld(head) && isInTime(head, filter) && isInRange(head, filter) && mayBeMeant(record)
+    },
+    onValue(verdict, { offset }) {
+      const { input } = verdict
+      if (!isHeld(verdict) || !isMeant(verdict) || replays.isReplayed(input.partition, input.offset)) return
+      return onHeld(verdict, { attempts: replays.attempts(input.partition, input.offset), offset })
+    },
+  })
+  await reading.catch((error: unknown) => {
+    if (error !== enough.signal.reason) throw error
+  })
+}
+
+/**
+ * Told of one door offset after the other, in order within a partition, it says whether the last ones that the filter means are behind: verdicts
+ * come in the order of the door.
+ */
+function createUntilLast({ partitions = [] }: HeldFilter): (input: VerdictRecord['input']) => boolean {
+  const lasts = new Map<number, number>()
+  for (const { partition, last = Number.POSITIVE_INFINITY } of partitions) {
+    lasts.set(partition, Math.max(last, lasts.get(partition) ?? 0))
+  }
+  return ({ partition, offset }) => {
+    if (offset <= (lasts.get(partition) ?? Number.POSITIVE_INFINITY)) return false
+    lasts.delete(partition)
+    return lasts.size === 0
+  }
+}
+
+function isHeld({ outcome }: Pick<Head, 'outcome'>): boolean {
+  return outcome !== 'clean'
+}
+
+function isInTime(
+  { judgedAt }: Head,
+  { since = Number.NEGATIVE_INFINITY, until = Number.POSITIVE_INFINITY }: HeldFilter,
+) {
+  return since <= judgedAt && judgedAt < until
+}
+
+function isInRange({ input }: Head, { partitions }: HeldFilter): boolean {
+  return partitions === undefined || isInRanges(input, partitions)
+}
+
+/** Where reading begins and ends, by partition; of one that the filter does not mean at its end. */
+async function spanOf(
+  settings: Settings,
+  { partitions, since }: HeldFilter,
+  bounds: readonly PartitionBounds[],
+  topic: string,
+): Promise<{ from: Map<number, number>; to: Map<number, number> }> {
+  const missing = partitions?.find((meant) => !bounds.some(({ partition }) => partition === meant.partition))
+  if (missing !== undefined) {
+    const sentence = `${topic} has no partition ${missing.partition}: expected one of ${bounds.map(({ partition }) => partition).join(', ')}`
+    throw new SluiceError('USAGE', sentence)
+  }
+  const begins = since === undefined ? null : await offsetsAt(settings, topic, since - CLOCKS_APART_MS)
+  const spans = bounds.map(({ partition, low, high }) => {
+    const isMeant = partitions?.some((meant) => meant.partition === partition) ?? true
+    const begin = Math.min(high, Math.max(low, begins?.get(partition) ?? low))
+    return { partition, begin: isMeant ? begin : high, high }
+  })
+  return {
+    from: new Map(spans.map(({ partition, begin }) => [partition, begin])),
+    to: new Map(spans.map(({ partition, high }) => [partition, high])),
+  }
+}
+
+/** The first offset of each partition that came at this moment or later; its end where there is none. */
+async function offsetsAt(settings: Settings, topic: string, moment: number): Promise<Map<number, number>> {
+  try {
+    const found = await withAdmin(createKafka(settings, 'sluice-replay'), (admin) =>
+      admin.fetchTopicOffsetsByTimestamp(topic, Math.max(0, moment)),
+    )
+    return new Map(found.map(({ partition, offset }) => [partition, Number(offset)]))
+  } catch (cause) {
+    throw topicFailure(cause, topic)
+  }
+}
+
+/**
+ * Whether a verdict may be one that is meant, as far as its bytes tell: texts stand in them as they are. Says no only where the filter would.
+ */
+function createRawFilter(filter: HeldFilter): (record: FollowedRecord) => boolean {
+  const { outcomes, reasons, policyHashes, suppliers, datasets, supplyKinds, itemIds } = filter
+  const entries = filter.entries?.map(({ entry }) => entry)
+  const versions = filter.listVersions?.map(({ version }) => version)
+  const alternatives = [
+    outcomes,
+    reasons,
+    filter.lists,
+    entries,
+    policyHashes,
+    versions,
+    suppliers,
+    datasets,
+    supplyKinds,
+  ]
+  const needles = alternatives.flatMap((texts) => (texts === undefined ? [] : [texts.map((text) => Buffer.from(text))]))
+  const ids = itemIds === undefined ? null : new Set(itemIds)
+  return ({ key, value }) =>
+    (ids === null || mayBeOf(key, ids)) && needles.every((some) => some.some((needle) => value?.includes(needle)))
+}
+
+/** Where key and id contradict each other the key is the coordinates, which have slashes; item ids have none. */
+function mayBeOf(key: Buffer | null, ids: ReadonlySet<string>): boolean {
+  return key === null || key.includes(SLASH) || ids.has(key.toString('latin1'))
+}
