@@ -25,7 +25,7 @@ export async function openReplayAudit(
   producer: Producer,
 ): Promise<ReplayAudit> {
   const written = new Set<string>()
-  await readReplayAudit(settings, registry, (record) => written.add(nameOf(record)))
+  await readReplayAudit(settings, registry, (record) => void written.add(nameOf(record)))
   return {
     async settle(run) {
       for (const record of calledFor(run)) {
@@ -52,7 +52,7 @@ export function readReplayAudit(
     prefix: settings.prefix,
     topic: AUDIT,
     isWanted: () => true,
-    onValue: (record) => onRecord(record),
+    onValue: onRecord,
   })
 }
 

@@ -19,7 +19,7 @@ import type { Store } from '../platform/stores/store.ts'
 import { findPlanned, type PlannedItems } from './find-planned.ts'
 import { bytesOf, type LaneParts, type Outgoing, openReplayLane, type ReplayLane, type Step } from './lane.ts'
 import { readOriginal } from './original.ts'
-import { followOutcomes, type Outcomes } from './outcomes.ts'
+import { createOutcomes, type Outcomes } from './outcomes.ts'
 
 const CHUNK_ITEMS = 100
 const CHUNK_BYTES = 8_000_000
@@ -58,8 +58,7 @@ export type Execution = Omit<LaneParts, 'onPlaced'> & {
  */
 export async function executeRun(execution: Execution, run: Run): Promise<void> {
   const { settings, registry, log } = execution
-  const from = new Map([...run.parts.values()].map(({ partition, request }) => [partition, request.verdictsTo]))
-  const outcomes = await followOutcomes({ settings, registry, log }, from)
+  const outcomes = createOutcomes()
   const lanes: ReplayLane[] = []
   try {
     for (const { partition, request } of run.parts.values()) {
@@ -74,10 +73,16 @@ export async function executeRun(execution: Execution, run: Run): Promise<void> 
       // What comes of those was seen by whoever was at it before; only the canary is looked at again.
       for (const offset of placesOf(lane.part().progress?.produced ?? [])) outcomes.expect(partition, offset, true)
     }
-    await createExecution(execution, run, lanes, outcomes).carryOut()
+    const from = new Map([...run.parts.values()].map(({ partition, request }) => [partition, request.verdictsTo]))
+    // Not before it is known what is expected: what came of it may stand there already.
+    const followed = await outcomes.follow({ settings, registry, log }, from)
+    try {
+      await createExecution(execution, run, lanes, outcomes).carryOut()
+    } finally {
+      await followed.stop()
+    }
   } finally {
     await Promise.all(lanes.map((lane) => lane.close()))
-    await outcomes.close()
   }
 }
 
@@ -210,7 +215,7 @@ function createExecution(execution: Execution, run: Run, lanes: readonly ReplayL
   async function pause(): Promise<void> {
     for (let isPaused = false; ; isPaused = true) {
       if (performance.now() - lookedAt < LOOK_EVERY_MS && !isPaused) return
-      const lag = await outcomes.lag(partitions).catch((error: unknown) => {
+      const lag = await outcomes.lag(settings, partitions).catch((error: unknown) => {
         log.warn({ event: 'replay-waits', run: run.id, err: error })
         return Number.POSITIVE_INFINITY
       })

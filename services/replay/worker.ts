@@ -2,16 +2,24 @@ import { randomUUID } from 'node:crypto'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { SluiceError } from '../domain/errors.ts'
 import type { ReplayRunRecord } from '../domain/records.ts'
-import { createReplayRuns, isWhole, openOrder, type Run, stateOf, WORKER_KEY } from '../domain/replay/replay-runs.ts'
+import {
+  createReplayRuns,
+  isWhole,
+  openOrder,
+  type Run,
+  type RunPart,
+  stateOf,
+  WORKER_KEY,
+} from '../domain/replay/replay-runs.ts'
 import { DOOR, prefixed } from '../domain/topics.ts'
 import { connectProducer, createKafka } from '../platform/kafka/client.ts'
-import { followTopic } from '../platform/kafka/follow-topic.ts'
+import { followTopic, type TopicFollower } from '../platform/kafka/follow-topic.ts'
 import { topicBounds } from '../platform/kafka/topic-bounds.ts'
 import type { Log } from '../platform/log.ts'
 import { createRegistry } from '../platform/registry.ts'
 import type { Settings } from '../platform/settings.ts'
 import { openStore } from '../platform/stores/open-store.ts'
-import { openReplayAudit } from './audit-topic.ts'
+import { openReplayAudit, type ReplayAudit } from './audit-topic.ts'
 import { type Bounds, executeRun } from './execute-run.ts'
 import { fencedProducer } from './lane.ts'
 import { RUNS, readReplayRuns, runRecord } from './runs-topic.ts'
@@ -47,30 +55,8 @@ export async function runReplayWorker({ settings, log, bounds, signal, untilIdle
 
   const own = createKafka(settings, 'sluice-replay-lane')
   const claim = await claimCharge()
-  const writer = createKafka(settings, 'sluice-replay').producer({
-    idempotent: true,
-    maxInFlightRequests: 1,
-    allowAutoTopicCreation: false,
-  })
-  await connectProducer(writer)
-  const audit = await openReplayAudit(settings, registry, writer)
   const runs = createReplayRuns()
   let successor: string | null = null
-  const follower = followTopic({
-    kafka: createKafka(settings, 'sluice-replay'),
-    topic,
-    async onRecord({ partition, offset, key, value }) {
-      if (key === null || value === null) return
-      const { value: record } = await registry.decode<ReplayRunRecord>(RUNS, value)
-      const name = key.toString('utf8')
-      if (name === WORKER_KEY && offset > claim && record.worker !== worker) successor = record.worker
-      const run = runs.add(partition, name, record)
-      if (run !== null && isWhole(run)) await audit.settle(run)
-    },
-    onTrouble(error) {
-      log.warn({ event: 'replay-waits', err: error })
-    },
-  })
 
   /** Says on the topic who is in charge from now on. @returns where that stands */
   async function claimCharge(): Promise<number> {
@@ -92,66 +78,77 @@ export async function runReplayWorker({ settings, log, bounds, signal, untilIdle
     throw new SluiceError('REPLAY_TAKEN_OVER', 'another replay worker was started and is in charge now: this one ends')
   }
 
-  /** Whether there is something to be done about a run. */
-  function isDue(run: Run): boolean {
-    if (!isWhole(run)) return false
-    const state = stateOf(run)
-    if (state === 'done') return false
-    if (state === 'stopped' || state === 'waiting') return openOrder(run) !== null
-    return true
+  function follow(audit: ReplayAudit): TopicFollower {
+    return followTopic({
+      kafka: createKafka(settings, 'sluice-replay'),
+      topic,
+      async onRecord({ partition, offset, key, value }) {
+        if (key === null || value === null) return
+        const { value: record } = await registry.decode<ReplayRunRecord>(RUNS, value)
+        const name = key.toString('utf8')
+        if (name === WORKER_KEY && offset > claim && record.worker !== worker) successor = record.worker
+        const run = runs.add(partition, name, record)
+        if (run !== null && isWhole(run)) await audit.settle(run)
+      },
+      onTrouble: (error) => log.warn({ event: 'replay-waits', err: error }),
+    })
   }
 
-  try {
-    await Promise.race([follower.reachedEnd, ended(signal)])
+  async function readPart(run: string, partition: number): Promise<RunPart> {
+    const part = (await readReplayRuns(settings, registry, partition)).run(run)?.parts.get(partition)
+    if (part === undefined) throw new SluiceError('RUN_UNKNOWN', `${topic} no longer tells of the run ${run}`)
+    return part
+  }
+
+  async function workOff(): Promise<void> {
     log.info({ event: 'replay-worker', worker, cluster, topic })
+    const parts = { settings, registry, prefix, kafka: own, held, log, cluster, door, runs, bounds, signal, worker }
     while (!signal.aborted) {
       assertInCharge()
       const run = runs.runs().find(isDue)
-      if (run === undefined) {
-        if (untilIdle) return
-        await sleep(LOOK_EVERY_MS, undefined, { signal }).catch(() => undefined)
-        continue
-      }
-      await executeRun(
-        {
-          settings,
-          registry,
-          held,
-          log,
-          cluster,
-          door,
-          runs,
-          bounds,
-          signal,
-          worker,
-          kafka: own,
-          prefix,
-          assertInCharge,
-          read: async (id, partition) => {
-            const part = (await readReplayRuns(settings, registry, partition)).run(id)?.parts.get(partition)
-            if (part === undefined) throw new SluiceError('RUN_UNKNOWN', `${topic} no longer tells of the run ${id}`)
-            return part
-          },
-        },
-        run,
-      )
-      await seen(run)
+      if (run !== undefined) {
+        await executeRun({ ...parts, assertInCharge, read: readPart }, run)
+        await heard(run)
+      } else if (untilIdle) return
+      else await sleep(LOOK_EVERY_MS, undefined, { signal }).catch(() => undefined)
     }
-  } finally {
-    await follower.stop()
-    await writer.disconnect()
   }
 
   /** Resolves when what was written of a run has been read, so that it is not begun once more. */
-  async function seen(run: Run): Promise<void> {
-    const written = await readReplayRuns(settings, registry)
-    const wanted = written.run(run.id)
-    if (wanted === null) return
-    while (!signal.aborted && stateOf(runs.run(run.id) ?? run) !== stateOf(wanted)) {
+  async function heard({ id }: Run): Promise<void> {
+    const written = (await readReplayRuns(settings, registry)).run(id)
+    if (written === null) return
+    for (;;) {
+      const known = runs.run(id)
+      if (signal.aborted || (known !== null && stateOf(known) === stateOf(written))) return
       assertInCharge()
       await sleep(LOOK_EVERY_MS / 10)
     }
   }
+
+  const writer = createKafka(settings, 'sluice-replay').producer({
+    idempotent: true,
+    maxInFlightRequests: 1,
+    allowAutoTopicCreation: false,
+  })
+  let follower: TopicFollower | null = null
+  try {
+    await connectProducer(writer)
+    follower = follow(await openReplayAudit(settings, registry, writer))
+    await Promise.race([follower.reachedEnd, ended(signal)])
+    await workOff()
+  } finally {
+    await follower?.stop()
+    await writer.disconnect()
+  }
+}
+
+/** Whether there is something to be done about a run. */
+function isDue(run: Run): boolean {
+  if (!isWhole(run)) return false
+  const state = stateOf(run)
+  if (state === 'stopped' || state === 'waiting') return openOrder(run) !== null
+  return state !== 'done'
 }
 
 function ended(signal: AbortSignal): Promise<unknown> {
