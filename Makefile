@@ -14,8 +14,9 @@ demo: ## run the whole gate on real photographs; CORPUS=dir takes your own pictu
 test: ## check, then run the whole suite
 	@infra/setup.sh test
 	@$(MAKE) --no-print-directory check
-	@node --test --test-concurrency=3 --test-timeout=2400000 --test-reporter=spec --test-global-setup=./test/integration/shared-stack.ts \
-	  $$(find test -name '*.test.ts' -not -path 'test/bench/*' | sort)
+	@NODE_COMPILE_CACHE=$(CURDIR)/node_modules/.cache/test node --test --test-concurrency=3 --test-timeout=2400000 --test-reporter=spec \
+	  --test-global-setup=./test/integration/shared-stack.ts test/faults/clusters.test.ts \
+	  $$(find test -name '*.test.ts' -not -path 'test/bench/*' -not -path 'test/faults/cluster*' | sort)
 
 bench: ## our speed against others', what an item costs, how long nothing is judged when a gate ends; TIMES=5 repetitions, some 50 minutes; figures in .sluice/bench/latest.json
 	@infra/setup.sh test
@@ -30,13 +31,14 @@ bench: ## our speed against others', what an item costs, how long nothing is jud
 	@node test/bench/recall.ts --times $(or $(TIMES),5)
 	@node test/bench/train.ts --times $(or $(TIMES),5)
 
-soak: ## three gates and three brokers under random faults for MINUTES=30, then everything is counted; JSON=file keeps the figures; before it 20,000 broken messages, an import of a million entries, and an export of 20,000 items that is killed 10 times
+soak: ## three gates and three brokers under random faults for MINUTES=30, then everything is counted; JSON=file keeps the figures; before it 20,000 broken messages, an import of a million entries, an export of 20,000 items that is killed 10 times, and a replay of 50,000
 	@infra/setup.sh test
 	@MESSAGES=20000 HOSTILE_RUNS=300 node --test --test-reporter=spec \
 	  --test-global-setup=./test/integration/shared-stack.ts test/faults/messages.test.ts test/gate/inspect-hostile.test.ts
 	@ENTRIES=1000000 STOPS=10 node --test --test-reporter=spec --test-global-setup=./test/integration/shared-stack.ts test/faults/import-interrupted.test.ts
 	@ITEMS=20000 KILLS=10 node --test --test-reporter=spec --test-global-setup=./test/integration/shared-stack.ts \
 	  test/train/export-killed.test.ts test/faults/exported-once.test.ts
+	@REPLAYED=50000 RATE=1000 node --test --test-reporter=spec --test-global-setup=./test/integration/shared-stack.ts test/faults/replayed-once.test.ts
 	@node test/faults/soak.ts --minutes $(or $(MINUTES),30) $(if $(SEED),--seed $(SEED)) $(if $(JSON),--json "$(JSON)")
 
 check: ## types, formatter, linter, dead code, schemas

@@ -6,7 +6,7 @@ import { test } from 'node:test'
 const services = join(import.meta.dirname, '../services')
 
 /** What the domain may take from outside: packages that do no I/O. */
-const PURE_PACKAGES = new Set(['node:crypto', 'yaml', 'zod'])
+const PURE_PACKAGES = new Set(['node:crypto', 'node:zlib', 'yaml', 'zod'])
 
 /** What it reads is code of the domain's own, compiled: an import in all but name. */
 const KERNEL_LOADER = 'domain/load-kernel.ts'

@@ -22,8 +22,7 @@ const names = {
   why: 'sluice-replay-why',
 } as const
 
-/** In characters: of a name of somebody, and of a reason. Together with the others they stay far below the room that the door leaves for them. */
-export const LONGEST_WHO = 64
+/** In characters, of a reason: with the other headers far below the room that the door leaves for them. */
 export const LONGEST_WHY = 1000
 
 const runId = /^[A-Za-z0-9._-]{1,64}$/

@@ -1,13 +1,13 @@
 import assert from 'node:assert/strict'
 import { randomInt } from 'node:crypto'
 import { test } from 'node:test'
-import { skipWithoutPython } from '../foreign/foreign.ts'
-import { countOutcomes, faultsOf, noFaults } from '../foreign/outcome-count.ts'
-import { openBench } from '../integration/harness.ts'
-import { sharedStack } from '../integration/shared-stack.ts'
-import { runChaos } from './chaos.ts'
-import { openJvmBrokers } from './cluster/jvm-brokers.ts'
-import { expectedFates, importKnown } from './mixed-load.ts'
+import { skipWithoutPython } from '../../foreign/foreign.ts'
+import { countOutcomes, faultsOf, noFaults } from '../../foreign/outcome-count.ts'
+import { openBench } from '../../integration/harness.ts'
+import { sharedStack } from '../../integration/shared-stack.ts'
+import { runChaos } from '../chaos.ts'
+import { expectedFates, importKnown } from '../mixed-load.ts'
+import { openJvmBrokers } from './jvm-brokers.ts'
 
 const ITEMS = 20_000
 const SEED = Number(process.env.CHAOS_SEED ?? randomInt(1_000_000))
