@@ -30,6 +30,7 @@ bench: ## our speed against others', what an item costs, how long nothing is jud
 	@node test/bench/imports.ts --times $(or $(TIMES),5)
 	@node test/bench/recall.ts --times $(or $(TIMES),5)
 	@node test/bench/train.ts --times $(or $(TIMES),5)
+	@node test/bench/replay.ts --times $(or $(TIMES),5)
 
 soak: ## three gates and three brokers under random faults for MINUTES=30, then everything is counted; JSON=file keeps the figures; before it 20,000 broken messages, an import of a million entries, an export of 20,000 items that is killed 10 times, and a replay of 50,000
 	@infra/setup.sh test

@@ -33,6 +33,8 @@ const FEWEST_OUTCOMES = 50
 export type Bounds = {
   /** it pauses while the gate has more records before it than this */
   mostLag: number
+  /** what was replayed so often is left out, whatever a plan says */
+  mostAttempts: number
   /** it asks when more than this share of the newest outcomes are faults; 0..1 */
   mostFaults: number
 }
@@ -157,7 +159,7 @@ function createExecution(execution: Execution, run: Run, lanes: readonly ReplayL
     const attempts = runs.attempts(partition, offset)
     // By another run: this one has not come to it yet.
     if (runs.isReplayed(partition, offset)) return 'already-replayed'
-    if (attempts >= most) return 'attempts-exhausted'
+    if (attempts >= Math.min(most, bounds.mostAttempts)) return 'attempts-exhausted'
     const reference = planned.get(partition)?.reference(offset) ?? null
     const input: Coordinates = { cluster: execution.cluster, topic: execution.door, partition, offset }
     const original = reference === null ? null : await readPatiently(reference, input)
@@ -294,7 +296,12 @@ function createExecution(execution: Execution, run: Run, lanes: readonly ReplayL
         if (!states().has('requested') && !states().has('canary')) break
         if (!(await replayCanary())) return
       }
-      if (await replayRest()) await become('done', null)
+      try {
+        if (await replayRest()) await become('done', null)
+      } catch (error) {
+        if (!(error instanceof SluiceError) || error.fault !== 'item') throw error
+        await become('waiting', error.message)
+      }
     },
   }
 }

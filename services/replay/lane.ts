@@ -14,6 +14,7 @@ import {
 import { DOOR, prefixed } from '../domain/topics.ts'
 import { inTime } from '../platform/in-time.ts'
 import { headersInOrder } from '../platform/kafka/header-order.ts'
+import { isRefusal } from '../platform/kafka/kafka-failure.ts'
 import type { Log } from '../platform/log.ts'
 import type { Registry } from '../platform/registry.ts'
 import { RUNS, runRecord } from './runs-topic.ts'
@@ -58,7 +59,7 @@ export type ReplayLane = {
   part(): RunPart
   /**
    * Writes a step's items, and how far the run is, in one transaction. Tries until it is done: then each of the items stands on the door once.
-   * @throws {SluiceError} where another worker is in charge by now
+   * @throws {SluiceError} where another worker is in charge by now; PAYLOAD_TOO_LARGE where the door does not take a message of that length
    */
   take(step: Step): Promise<void>
   close(): Promise<void>
@@ -151,6 +152,7 @@ export async function openReplayLane(
     part: () => part,
     async take(step) {
       const goal = (part.progress?.taken ?? 0) + step.items.length + step.left.length
+      let tooLarge = false
       const isStep = goal > (part.progress?.taken ?? 0)
       for (;;) {
         parts.assertInCharge()
@@ -160,6 +162,7 @@ export async function openReplayLane(
           return
         } catch (error) {
           log.warn({ event: 'transaction-failed', run: run.id, partition, err: error })
+          if (isRefusal(error, 'MESSAGE_TOO_LARGE')) tooLarge = true
         }
         await producer.disconnect().catch(() => undefined)
         // Time to hear that another one is in charge: who was fenced must not fence back.
@@ -167,12 +170,17 @@ export async function openReplayLane(
         ;({ producer, part } = await takeOver())
         // What was given up may have gone through.
         if (isStep && part.progress?.taken === goal) return
+        if (tooLarge) throw new SluiceError('PAYLOAD_TOO_LARGE', tooLargeSentence(partition, part.progress?.taken ?? 0))
       }
     },
     async close() {
       await producer.disconnect().catch(() => undefined)
     },
   }
+}
+
+function tooLargeSentence(partition: number, taken: number): string {
+  return `behind item ${taken} of partition ${partition} there is a message that the door does not take any more because of its length: raise its limit, then go on`
 }
 
 function late(): SluiceError {

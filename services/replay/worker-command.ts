@@ -1,6 +1,7 @@
 import { Command, InvalidArgumentError } from 'commander'
 import { createLog } from '../platform/log.ts'
 import { readSettings } from '../platform/settings.ts'
+import type { Bounds } from './execute-run.ts'
 import { wholeNumber } from './whole-number.ts'
 import { runReplayWorker } from './worker.ts'
 
@@ -23,16 +24,17 @@ export function workerCommand(): Command {
       share,
       0.5,
     )
+    .option('--most-attempts <n>', 'leave out what was replayed so often already, whatever a plan says', wholeNumber, 3)
     .option('--until-idle', 'end when there is nothing to do')
     .addHelpText('after', help)
-    .action(async ({ mostLag, mostFaults, untilIdle }: { mostLag: number; mostFaults: number; untilIdle?: true }) => {
+    .action(async ({ untilIdle, ...bounds }: Bounds & { untilIdle?: true }) => {
       const settings = readSettings()
       const stopping = new AbortController()
       for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, () => stopping.abort())
       await runReplayWorker({
         settings,
         log: createLog(settings.log),
-        bounds: { mostLag, mostFaults },
+        bounds,
         signal: stopping.signal,
         untilIdle: untilIdle === true,
       })

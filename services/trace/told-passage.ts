@@ -154,7 +154,14 @@ export function sectionsOf(told: ToldPassage): Section[] {
       ['at', timeText(verdict.inputTimestamp)],
       ['item id', verdict.itemId ?? 'none that is well-formed'],
       ...(verdict.itemId === null || key === verdict.itemId ? [] : ([['key', 'is not the item id']] as const)),
-      ...(verdict.attempt === 0 ? [] : ([['replayed', `${verdict.attempt} times`]] as const)),
+      ...(verdict.replay === null
+        ? []
+        : ([
+            [
+              'replay',
+              `says that it is number ${verdict.attempt} of ${verdict.replay.origin}, by run ${verdict.replay.run} of ${verdict.replay.who}`,
+            ],
+          ] as const)),
     ],
   }
   const known =

@@ -36,7 +36,14 @@ export function isWho(text: string): boolean {
 
 /** The original's headers to the byte, and the replay's behind them. */
 export function stamped(headers: Headers, { run, origin, attempt, who, why }: ReplayStamp): Headers {
-  const texts = { run, origin: coordinatesText(origin), attempt: String(attempt), who, why }
+  const texts = {
+    run,
+    origin: coordinatesText(origin),
+    attempt: String(attempt),
+    // Whoever asked did so on a topic, past all commands: no more than there is room for.
+    who: isWho(who) ? who : 'unknown',
+    why: why.slice(0, LONGEST_WHY),
+  }
   const own = Object.entries(texts).map(([key, text]) => ({
     name: names[key as keyof typeof texts],
     value: Buffer.from(text),
