@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict'
-import { readFile } from 'node:fs/promises'
+import { readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { test } from 'node:test'
 import { z } from 'zod'
 import { readTopics, skipWithoutPython } from '../foreign/foreign.ts'
-import { audit } from '../integration/audit.ts'
+import { audit, type Fate } from '../integration/audit.ts'
 import { openBench } from '../integration/harness.ts'
 import { waitFor } from '../integration/waiting.ts'
 import { heldKinds, holdThenMend, kindOf, reportShape, splitHeaders, startWorker, statusOf } from './replay-bench.ts'
@@ -96,5 +96,33 @@ test('what was held for what has been mended comes out clean by a replay, to the
     ['plan', 'run', 'done'],
   )
   assert.ok(kindOf(0) === 'listed' && (await readFile(file, 'utf8')).includes(id))
+  await bench.stopGate(gate)
+})
+
+test('what was held before there were more partitions, and under another policy, is replayed to where it was', {
+  skip,
+}, async (t) => {
+  const bench = await openBench(t, { partitions: 2 })
+  await bench.stopGate(await holdThenMend(bench, 16))
+  const before = await audit(bench)
+  await bench.sluice(['topics', 'apply', '--partitions', '3'])
+  const { SLUICE_POLICY = '' } = bench.environment
+  await writeFile(SLUICE_POLICY, `${await readFile(SLUICE_POLICY, 'utf8')}\n# another one, by its hash\n`)
+  const gate = bench.startGate()
+  await gate.untilReady()
+
+  const file = join(bench.folder, 'plan.json')
+  await bench.sluice(['replay', 'plan', '--why', 'a test', '--out', file])
+  const { run } = z
+    .object({ run: z.string() })
+    .parse(JSON.parse((await bench.sluice(['replay', 'run', file, '--detach', '--json'])).stdout()))
+  const worker = startWorker(t, bench, ['--until-idle'])
+  assert.equal((await worker.ended).code, 0, worker.stderr())
+  assert.deepEqual((await statusOf(bench, run)).counts, { replayed: 16 })
+  await waitFor('all are judged', () => bench.caughtUp())
+  const replayed = (await audit(bench)).filter(({ door }) => splitHeaders(door).replay.size > 0)
+  const placesOf = (fates: readonly Fate[]): string[] =>
+    fates.map(({ door }) => `${door.partition} ${JSON.stringify([door.key, door.valueSha256])}`).sort()
+  assert.deepEqual(placesOf(replayed), placesOf(before))
   await bench.stopGate(gate)
 })
