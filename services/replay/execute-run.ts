@@ -59,25 +59,27 @@ export type Execution = Omit<LaneParts, 'onPlaced'> & {
 export async function executeRun(execution: Execution, run: Run): Promise<void> {
   const { settings, registry, log } = execution
   const from = new Map([...run.parts.values()].map(({ partition, request }) => [partition, request.verdictsTo]))
-  const outcomes = await followOutcomes({ settings, registry, log }, from)
   const lanes: ReplayLane[] = []
+  let outcomes: Outcomes | null = null
   try {
     for (const { partition, request } of run.parts.values()) {
       const foreseen = new Set(unpackNumbers(request.foreseen))
       const onPlaced: LaneParts['onPlaced'] = (_, first, items) => {
         for (const [at, { input }] of items.entries()) {
-          outcomes.expect(partition, first + at, foreseen.has(input.offset))
+          outcomes?.expect(partition, first + at, foreseen.has(input.offset))
         }
       }
-      const lane = await openReplayLane({ ...execution, onPlaced }, run, partition)
-      lanes.push(lane)
-      // What comes of those was seen by whoever was at it before; only the canary is looked at again.
-      for (const offset of placesOf(lane.part().progress?.produced ?? [])) outcomes.expect(partition, offset, true)
+      lanes.push(await openReplayLane({ ...execution, onPlaced }, run, partition))
+    }
+    outcomes = await followOutcomes({ settings, registry, log }, from)
+    // At once, before the first verdict comes. What comes of those was seen by whoever was at it before; only the canary is looked at again.
+    for (const lane of lanes) {
+      for (const offset of placesOf(lane.part().progress?.produced ?? [])) outcomes.expect(lane.partition, offset, true)
     }
     await createExecution(execution, run, lanes, outcomes).carryOut()
   } finally {
     await Promise.all(lanes.map((lane) => lane.close()))
-    await outcomes.close()
+    await outcomes?.close()
   }
 }
 

@@ -2,7 +2,15 @@ import { randomUUID } from 'node:crypto'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { SluiceError } from '../domain/errors.ts'
 import type { ReplayRunRecord } from '../domain/records.ts'
-import { createReplayRuns, isWhole, openOrder, type Run, stateOf, WORKER_KEY } from '../domain/replay/replay-runs.ts'
+import {
+  createReplayRuns,
+  isWhole,
+  openOrder,
+  type Run,
+  type RunPart,
+  stateOf,
+  WORKER_KEY,
+} from '../domain/replay/replay-runs.ts'
 import { DOOR, prefixed } from '../domain/topics.ts'
 import { connectProducer, createKafka } from '../platform/kafka/client.ts'
 import { followTopic } from '../platform/kafka/follow-topic.ts'
@@ -144,10 +152,15 @@ export async function runReplayWorker({ settings, log, bounds, signal, untilIdle
 
   /** Resolves when what was written of a run has been read, so that it is not begun once more. */
   async function seen(run: Run): Promise<void> {
+    const isRead = ({ partition, progress }: RunPart): boolean => {
+      const known = runs.run(run.id)?.parts.get(partition)?.progress
+      return progress === null || (known?.taken === progress.taken && known.state === progress.state)
+    }
     const written = await readReplayRuns(settings, registry)
     const wanted = written.run(run.id)
     if (wanted === null) return
-    while (!signal.aborted && stateOf(runs.run(run.id) ?? run) !== stateOf(wanted)) {
+    // Of each partition: what is not known to be replayed would be replayed by the next run once more.
+    while (!signal.aborted && ![...wanted.parts.values()].every(isRead)) {
       assertInCharge()
       await sleep(LOOK_EVERY_MS / 10)
     }
