@@ -114,6 +114,7 @@ function work() {
 let worker: ReturnType<typeof work>
 
 async function worked(plan: ReplayPlan): Promise<string> {
+  worker ??= work()
   const run = await ask(plan)
   await until(run, 'done')
   return run
@@ -159,7 +160,7 @@ test('an edited plan, a plan for another cluster or another door, and a run that
 test('a canary that comes out otherwise than foretold waits and asks; stop ends it there, and asked again it goes on to the end', {
   skip,
 }, async () => {
-  worker = work()
+  worker ??= work()
   const chosen = [4, 8, 12, 16]
   const { plan, total } = await planOfItems(...chosen)
   assert.equal(total.clean, chosen.length)
@@ -418,6 +419,7 @@ test('of two workers the one that was started first is told and ends, and nothin
   skip,
 }, async () => {
   const { plan } = await planOfItems(20, 24, 32, 36, 44, 48)
+  worker ??= work()
   const run = await ask(plan, { rate: 1 })
   await waitFor('it has begun', () => isTaken(run, 1))
   const other = work()
@@ -451,7 +453,7 @@ test('of two workers the one that was started first is told and ends, and nothin
 test('what retention has taken is refused by name, when it is planned and when it is asked for; what was asked for before is told as missing', {
   skip,
 }, async () => {
-  await worker.stop()
+  await worker?.stop()
   const { plan: late } = await planOfItems(9)
   const { plan: early } = await planOfItems(21, 33)
   const run = await ask(early)
