@@ -126,7 +126,7 @@ export function createRoute(parts: {
         reason: judgement.reasons.join(','),
       })
     }
-    const claim = claimOf(record.headers)
+    const claim = claimOf(record.headers, input)
     const verdictRecord: VerdictRecord = {
       input,
       inputTimestamp: record.timestamp,

@@ -52,7 +52,8 @@ export function readReplayAudit(
     prefix: settings.prefix,
     topic: AUDIT,
     isWanted: () => true,
-    onValue: onRecord,
+    // What a callback happens to return is not to be waited for.
+    onValue: (record) => void onRecord(record),
   })
 }
 

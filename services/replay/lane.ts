@@ -58,7 +58,8 @@ export type ReplayLane = {
   partition: number
   part(): RunPart
   /**
-   * Writes a step's items, and how far the run is, in one transaction. Tries until it is done: then each of the items stands on the door once.
+   * Writes a step's items, and how far the run is, in one transaction. Tries until it is done: then each of the items stands on the door once. Where
+   * the run is further than it was when this was called, nothing more is written: `part` tells how far.
    * @throws {SluiceError} where another worker is in charge by now; PAYLOAD_TOO_LARGE where the door does not take a message of that length
    */
   take(step: Step): Promise<void>
@@ -151,9 +152,8 @@ export async function openReplayLane(
     partition,
     part: () => part,
     async take(step) {
-      const goal = (part.progress?.taken ?? 0) + step.items.length + step.left.length
       let tooLarge = false
-      const isStep = goal > (part.progress?.taken ?? 0)
+      const from = part.progress?.taken ?? 0
       for (;;) {
         parts.assertInCharge()
         try {
@@ -168,9 +168,9 @@ export async function openReplayLane(
         // Time to hear that another one is in charge: who was fenced must not fence back.
         await sleep(AGAIN_MS)
         ;({ producer, part } = await takeOver())
-        // What was given up may have gone through.
-        if (isStep && part.progress?.taken === goal) return
-        if (tooLarge) throw new SluiceError('PAYLOAD_TOO_LARGE', tooLargeSentence(partition, part.progress?.taken ?? 0))
+        // What was given up may have gone through, or another worker has been at it: what comes next is another step.
+        if ((part.progress?.taken ?? 0) !== from) return
+        if (tooLarge) throw new SluiceError('PAYLOAD_TOO_LARGE', tooLargeSentence(partition, from))
       }
     },
     async close() {

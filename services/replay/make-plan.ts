@@ -187,11 +187,10 @@ async function assertThere(
     const first = await firstInput(settings, registry, topic, partition, low, high)
     const gone = wanted.find((range) => (range.first ?? 0) < first)
     if (gone === undefined) continue
-    const sentence = `the verdicts of partition ${partition} before offset ${first} of the door have been removed, and with them where the originals are`
-    throw new SluiceError(
-      'RECORDS_REMOVED',
-      `${sentence}: nothing was planned; plan again from ${partition}:${first} on`,
-    )
+    const which = first === Number.POSITIVE_INFINITY ? '' : ` before offset ${first} of the door`
+    const rest = which === '' ? '' : `; plan again from ${partition}:${first} on`
+    const sentence = `the verdicts of partition ${partition}${which} have been removed, and with them where the originals are`
+    throw new SluiceError('RECORDS_REMOVED', `${sentence}: nothing was planned${rest}`)
   }
 }
 

@@ -3,6 +3,7 @@ import { userInfo } from 'node:os'
 import { Command, Option } from 'commander'
 import { SluiceError } from '../domain/errors.ts'
 import { isWho, LONGEST_WHY } from '../domain/replay/replay-headers.ts'
+import { MOST_ATTEMPTS, MOST_CANARY } from '../domain/replay/replay-plan.ts'
 import { runIdOf } from '../domain/replay/replay-runs.ts'
 import { showProgress } from '../platform/progress.ts'
 import { keepYoungSpaceSmall } from '../platform/release-memory.ts'
@@ -49,6 +50,12 @@ export function planCommand(): Command {
     .addHelpText('after', help)
     .action(async ({ out, why, who, mostAttempts, canary, json, ...words }: PlanWords) => {
       assertSays(who, why)
+      if (canary > MOST_CANARY || mostAttempts > MOST_ATTEMPTS) {
+        throw new SluiceError(
+          'USAGE',
+          `expected --canary up to ${MOST_CANARY} and --most-attempts up to ${MOST_ATTEMPTS}`,
+        )
+      }
       if (existsSync(out)) throw new SluiceError('USAGE', `${out} is there already: name another file with --out`)
       const settings = readSettings()
       const now = Date.now()

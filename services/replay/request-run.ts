@@ -77,7 +77,7 @@ export async function giveOrder(
   word: 'go-on' | 'stop',
   { who, why }: { who: string; why: string },
 ): Promise<void> {
-  const partition = Math.min(...parts.keys())
+  const partition = Math.min(...[...parts.values()].flatMap(({ request }) => request.partitions))
   const record = { ...runRecord({ run: id, plan, state: word, partition }), who, why }
   await writeRunRecords(settings, registry, [{ partition, key: runKeys.order(id), record }])
 }

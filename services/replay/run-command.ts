@@ -15,6 +15,8 @@ import { wholeNumber } from './whole-number.ts'
 const LOOK_EVERY_MS = 200
 /** A worker that runs has begun by then, unless it is at another run. */
 const BEGUN_MS = 10_000
+/** Faster than any gate. */
+const MOST_RATE = 1_000_000
 
 const help = `
 The worker (\`sluice replay worker\`) carries it out: first a canary, and when that came out as the dry run said, the others. Where it did not, you are asked; with
@@ -43,7 +45,8 @@ export function runCommand(): Command {
       const plan = await readPlan(file)
       const words = { who, why: why ?? plan.why, rate, unasked: yes === true }
       assertSays(who, words.why)
-      if (rate < 1) throw new SluiceError('USAGE', '--rate: expected at least one item a second')
+      if (rate < 1 || rate > MOST_RATE)
+        throw new SluiceError('USAGE', `--rate: expected 1 to ${MOST_RATE} items a second`)
       const settings = readSettings()
       const registry = createRegistry(settings)
       const { run: id, before } = await requestRun(settings, registry, plan, words)

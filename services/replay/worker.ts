@@ -116,11 +116,14 @@ export async function runReplayWorker({ settings, log, bounds, signal, untilIdle
 
   /** Resolves when what was written of a run has been read, so that it is not begun once more. */
   async function heard({ id }: Run): Promise<void> {
+    const isRead = ({ partition, progress }: RunPart): boolean => {
+      const known = runs.run(id)?.parts.get(partition)?.progress
+      return progress === null || (known?.taken === progress.taken && known.state === progress.state)
+    }
     const written = (await readReplayRuns(settings, registry)).run(id)
     if (written === null) return
-    for (;;) {
-      const known = runs.run(id)
-      if (signal.aborted || (known !== null && stateOf(known) === stateOf(written))) return
+    // Of each partition: what is not known to be replayed would be replayed by the next run once more.
+    while (!signal.aborted && ![...written.parts.values()].every(isRead)) {
       assertInCharge()
       await sleep(LOOK_EVERY_MS / 10)
     }

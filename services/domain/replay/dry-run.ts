@@ -2,7 +2,7 @@ import { AS_FETCHED } from '../fetched-digests.ts'
 import { judge } from '../judge/judge.ts'
 import type { Policy } from '../judge/policy.ts'
 import type { MatchIndex } from '../match/match-index.ts'
-import { type ItemFault, isItemFault, type Outcome } from '../reasons.ts'
+import { type ItemFault, isItemFault, reasons as knownReasons, type Outcome } from '../reasons.ts'
 import type { VerdictRecord } from '../records.ts'
 
 /** What would become of a held item today. */
@@ -70,7 +70,10 @@ export function createDryRun({
     const matches = index.match(verdict.fingerprint, policy.pdq)
     const judged = judge({ faults: [], matches, envelope: null, policy }).outcome
     if (stays || (asks && isSamePolicy) || judged === 'quarantine') return { outcome: 'quarantine', heldAgain: true }
-    const isOpen = faults.length > 0 || asks || verdict.matches.some(({ transform }) => transform === AS_FETCHED)
+    // What a newer gate has found says nothing here, so nothing is foretold.
+    const isKnown = verdict.reasons.every((reason) => Object.hasOwn(knownReasons, reason))
+    const isOpen =
+      !isKnown || faults.length > 0 || asks || verdict.matches.some(({ transform }) => transform === AS_FETCHED)
     if (isOpen) return { outcome: null, heldAgain: judged === 'review' }
     return { outcome: judged, heldAgain: judged === 'review' }
   }

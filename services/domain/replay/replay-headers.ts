@@ -1,4 +1,4 @@
-import { coordinatesText, parseCoordinates } from '../coordinates.ts'
+import { coordinatesText, type NamedCoordinates, parseCoordinates } from '../coordinates.ts'
 import type { Coordinates, HeldOriginal, ReplayClaim } from '../records.ts'
 
 type Headers = HeldOriginal['headers']
@@ -25,7 +25,8 @@ const names = {
 /** In characters, of a reason: with the other headers far below the room that the door leaves for them. */
 export const LONGEST_WHY = 1000
 
-const runId = /^[A-Za-z0-9._-]{1,64}$/
+/** As `runIdOf` makes them. */
+const runId = /^[0-9a-f]{16}$/
 /** No address of a page, and nothing that could be one. */
 const whoName = /^[A-Za-z0-9._@+-]{1,64}$/
 
@@ -53,16 +54,25 @@ export function stamped(headers: Headers, { run, origin, attempt, who, why }: Re
 
 /**
  * What a message's replay headers say; the last of each name counts. Anybody who may write the door may say so: it is noted and has no effect. Why it
- * was done is not noted: such a text could be anything, and a verdict must not hold an address of a page.
+ * was done is not noted: such a text could be anything, and a verdict must not hold an address of a page. Nor is an origin but one that a replay can
+ * have: an earlier place on the same partition.
+ * @param at where the message stands
  * @returns null where there are none, or not all of them well-formed
  */
-export function claimOf(headers: Headers): (ReplayClaim & { attempt: number }) | null {
+export function claimOf(headers: Headers, at: Coordinates): (ReplayClaim & { attempt: number }) | null {
   const text = (name: string): string => headers.findLast((header) => header.name === name)?.value?.toString() ?? ''
   const [run, origin, attempt, who] = [text(names.run), text(names.origin), text(names.attempt), text(names.who)]
   const isWhole =
-    runId.test(run) &&
-    isWho(who) &&
-    /^[1-9]\d{0,3}$/.test(attempt) &&
-    (parseCoordinates(origin)?.cluster ?? null) !== null
+    runId.test(run) && isWho(who) && /^[1-9]\d{0,3}$/.test(attempt) && isBefore(parseCoordinates(origin), at)
   return isWhole ? { run, origin, who, attempt: Number(attempt) } : null
+}
+
+function isBefore(origin: NamedCoordinates | null, at: Coordinates): boolean {
+  return (
+    origin !== null &&
+    origin.cluster === at.cluster &&
+    origin.topic === at.topic &&
+    origin.partition === at.partition &&
+    origin.offset < at.offset
+  )
 }

@@ -2,10 +2,14 @@ import { hash } from 'node:crypto'
 import { z } from 'zod'
 import { canonicalJson } from '../canonical-json.ts'
 import { SluiceError } from '../errors.ts'
-import { packNumbers, unpackNumbers } from './packed-numbers.ts'
+import { isAscending, packNumbers, unpackNumbers } from './packed-numbers.ts'
 import { isWho, LONGEST_WHY } from './replay-headers.ts'
 
 const count = z.number().int().nonnegative()
+/** More going first would be no canary. */
+export const MOST_CANARY = 1000
+/** Of an item; a number that no item comes to. */
+export const MOST_ATTEMPTS = 1000
 const digest = z.string().regex(/^[0-9a-f]{64}$/)
 
 const planned = z.strictObject({
@@ -19,25 +23,28 @@ const planned = z.strictObject({
   /** by what the items were chosen, as it was said */
   filter: z.record(z.string(), z.unknown()),
   /** items that were replayed so often already were left out */
-  attempts: count,
+  attempts: count.max(MOST_ATTEMPTS),
   /** what the dry run stood on */
   policyHash: digest,
   listVersions: z.array(z.strictObject({ list: z.string(), version: z.string() })),
-  partitions: z.array(
-    z.strictObject({
-      partition: count,
-      items: count,
-      /** ascending offsets on the door: packed, in base64 */
-      offsets: z.base64(),
-      /** of these, those that are certain to be held again, likewise */
-      foreseen: z.base64(),
-      /** their verdicts stand here on gate.verdicts: the first one's offset, and one beyond the last one's */
-      verdictsFrom: count,
-      verdictsTo: count,
-      /** what is replayed first, and the outcome that the dry run foretold */
-      canary: z.array(z.strictObject({ offset: count, expected: z.string().nullable() })),
-    }),
-  ),
+  /** ascending */
+  partitions: z
+    .array(
+      z.strictObject({
+        partition: count,
+        items: count,
+        /** ascending offsets on the door: packed, in base64 */
+        offsets: z.base64(),
+        /** of these, those that are certain to be held again, likewise */
+        foreseen: z.base64(),
+        /** their verdicts stand here on gate.verdicts: the first one's offset, and one beyond the last one's */
+        verdictsFrom: count,
+        verdictsTo: count,
+        /** what is replayed first, and the outcome that the dry run foretold */
+        canary: z.array(z.strictObject({ offset: count, expected: z.string().nullable() })).max(MOST_CANARY),
+      }),
+    )
+    .min(1),
 })
 
 /** What is to be replayed. @property id sha256 of all the rest as canonical JSON */
@@ -62,14 +69,20 @@ export function parsePlan(text: string, file: string): ReplayPlan {
     const where = issue === undefined || issue.path.length === 0 ? '' : `, field ${issue.path.join(' > ')}`
     throw new SluiceError('PLAN_INVALID', `${file}${where}: expected a plan as \`sluice replay plan\` writes it`)
   }
-  const isWhole = found.data.partitions.every(({ items, offsets, foreseen, canary }) => {
-    const numbers = offsetsIn(offsets)
-    return (
-      offsetsIn(foreseen) !== null &&
-      numbers?.length === items &&
-      canary.every(({ offset }) => numbers.includes(offset))
-    )
-  })
+  const { partitions } = found.data
+  const isWhole =
+    isAscending(partitions.map(({ partition }) => partition)) &&
+    partitions.every(({ items, offsets, foreseen, canary }) => {
+      const numbers = offsetsIn(offsets)
+      const among = new Set(numbers)
+      return (
+        numbers?.length === items &&
+        isAscending(numbers) &&
+        offsetsIn(foreseen)?.every((offset) => among.has(offset)) === true &&
+        isAscending(canary.map(({ offset }) => offset)) &&
+        canary.every(({ offset }) => among.has(offset))
+      )
+    })
   if (id !== idOf(found.data) || !isWhole) {
     throw new SluiceError('PLAN_INVALID', `${file} was changed after it was made: plan anew, \`sluice replay plan\``)
   }

@@ -1,5 +1,5 @@
 import type { CanaryItem, ReplayRequest, ReplayRunRecord } from '../records.ts'
-import { unpackNumbers } from './packed-numbers.ts'
+import { isAscending, unpackNumbers } from './packed-numbers.ts'
 
 /** How far a run is; of its parts the earliest of these counts. A state that is not known counts as waiting. */
 export const runStates = ['requested', 'canary', 'waiting', 'running', 'stopped', 'done'] as const
@@ -100,6 +100,7 @@ export type ReplayRuns = {
    * @returns the run that it is about; null for what can't be understood, which tells of nothing
    */
   add(partition: number, key: string, record: ReplayRunRecord): Run | null
+  /** null also where nothing is known of it but orders or progress */
   run(id: string): Run | null
   /** all, the oldest request first */
   runs(): Run[]
@@ -139,21 +140,24 @@ export function createReplayRuns(): ReplayRuns {
         const sequence = record.request === null ? null : sequenceOf(record.request)
         if (sequence === null || record.request === null) return null
         const { request } = record
-        const progress = run.progress.get(partition) ?? null
+        const progress = fitting(run.progress.get(partition), sequence)
         const asked = { who: who ?? '', why: why ?? '', requestedAt: updatedAt }
         run.parts.set(partition, { partition, ...asked, request, sequence, progress })
       } else if (key === runKeys.progress(id)) {
         const part = run.parts.get(partition)
         const progress = progressOf(record)
         if (progress === null) return null
+        if (part !== undefined) {
+          if (fitting(progress, part.sequence) === null) return null
+          run.parts.set(partition, { ...part, progress })
+        }
         run.progress.set(partition, progress)
-        if (part !== undefined) run.parts.set(partition, { ...part, progress })
       } else return null
       runs.set(id, run)
       return run
     },
-    run: (id) => runs.get(id) ?? null,
-    runs: () => [...runs.values()].sort((a, b) => requestedAt(a) - requestedAt(b)),
+    run: (id) => [runs.get(id)].find(isAskedFor) ?? null,
+    runs: () => [...runs.values()].filter(isAskedFor).sort((a, b) => requestedAt(a) - requestedAt(b)),
     isReplayed: (partition, offset) =>
       partsOf(partition).some((part) => {
         const taken = part.progress?.taken ?? 0
@@ -201,7 +205,9 @@ function originsOf(part: RunPart): Origins {
   const origins: Origins = {
     of: (offset) => {
       const at = placeAmong(places, offset)
-      return at < 0 ? null : (replayed[at] ?? null)
+      const origin = at < 0 ? undefined : replayed[at]
+      // What is replayed stands behind what it replays: else following origins would not end.
+      return origin !== undefined && origin < offset ? origin : null
     },
   }
   knownOrigins.set(part, origins)
@@ -215,8 +221,8 @@ function sequenceOf({ offsets, foreseen, canary }: ReplayRequest): number[] | nu
     const all = unpackNumbers(offsets)
     // What the worker will need: where it can't be read nothing is to be begun.
     unpackNumbers(foreseen)
-    const isAscending = all.every((offset, at) => at === 0 || offset > (all[at - 1] ?? 0))
-    if (!isAscending || first.some((offset) => !isAmong(all, offset))) return null
+    // What is there twice would be replayed twice.
+    if (!isAscending(all) || !isAscending(first) || first.some((offset) => !isAmong(all, offset))) return null
     return [...first, ...all.filter((offset) => !isFirst.has(offset))]
   } catch {
     return null
@@ -225,6 +231,9 @@ function sequenceOf({ offsets, foreseen, canary }: ReplayRequest): number[] | nu
 
 function progressOf(record: ReplayRunRecord): RunProgress | null {
   try {
+    const produced = record.produced === null ? [] : unpackNumbers(record.produced)
+    const left = record.left === null ? [] : unpackNumbers(record.left)
+    if (!isAscending(left) || itemsIn(produced) !== record.taken - left.length) return null
     return {
       state: runStates.find((state) => state === record.state) ?? 'waiting',
       taken: record.taken,
@@ -232,13 +241,34 @@ function progressOf(record: ReplayRunRecord): RunProgress | null {
       why: record.why,
       worker: record.worker,
       heeded: record.heeded,
-      produced: record.produced === null ? [] : unpackNumbers(record.produced),
-      left: record.left === null ? [] : unpackNumbers(record.left),
+      produced,
+      left,
       updatedAt: record.updatedAt,
     }
   } catch {
     return null
   }
+}
+
+/** Of pairs of first offset and number, each behind the one before; NaN where they are something else. */
+function itemsIn(produced: readonly number[]): number {
+  let [items, end] = [0, 0]
+  for (let at = 0; at < produced.length; at += 2) {
+    const [first = 0, number = 0] = produced.slice(at, at + 2)
+    if (number < 1 || first < end) return Number.NaN
+    items += number
+    end = first + number
+  }
+  return items
+}
+
+/** Progress that can be one of this sequence. */
+function fitting(progress: RunProgress | undefined, sequence: readonly number[]): RunProgress | null {
+  return progress !== undefined && progress.taken <= sequence.length ? progress : null
+}
+
+function isAskedFor(run: Run | undefined): run is Run {
+  return run !== undefined && run.parts.size > 0
 }
 
 function isAmong(numbers: readonly number[], wanted: number, from = 0, to = numbers.length): boolean {
