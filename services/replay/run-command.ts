@@ -58,8 +58,17 @@ export function runCommand(): Command {
       process.stderr.write(`run ${id}; Ctrl-C ends only the looking on\n`)
       const run = await lookOn(settings, registry, id, words)
       process.stdout.write(`${json ? runAsJson(run) : runInWords(run)}\n`)
-      if (stateOf(run) !== 'done') process.exitCode = 1
+      const state = stateOf(run)
+      process.stderr.write(`${nextStep[state === 'done' ? 'done' : 'held'](id, file)}\n`)
+      if (state !== 'done') process.exitCode = 1
     })
+}
+
+/** What there is to do behind it. */
+const nextStep = {
+  done: (id: string) => `what became of them: \`sluice replay report ${id}\``,
+  held: (id: string, file: string) =>
+    `how the first ones came out: \`sluice replay report ${id}\`; on with the others: \`sluice replay run ${file}\`; no further: \`sluice replay stop ${id}\``,
 }
 
 /** Until the run is done, was stopped, or waits and nobody is there to be asked. */
@@ -74,6 +83,8 @@ async function lookOn(
   let told = ''
   let saidThatNobodyComes = false
   try {
+    // Before, a run that has just been told to go on may still look as if it were stopped.
+    await followed.reachedEnd
     for (;;) {
       const run = followed.runs.run(id)
       if (run !== null) {

@@ -20,13 +20,14 @@ export function runInWords(run: Run): string {
       .filter(([fate]) => fate !== 'replayed')
       .map(([fate, items]) => `${items} ${fate}`)
       .join(', '),
+    part.updatedAt === null ? '' : timeText(part.updatedAt),
   ])
   const said = waits === null ? [] : [waits]
   return visibleLines(
     [
       `run ${id}: ${state}; asked for by ${who} at ${timeText(requestedAt)}: ${why}`,
       ...said,
-      asTable(['partition', 'items', 'replayed', 'to come', 'left out'], rows),
+      asTable(['partition', 'items', 'replayed', 'to come', 'left out', 'last step at'], rows),
     ].join('\n'),
   )
 }

@@ -76,13 +76,13 @@ export async function writeRunRecords(
 }
 
 /**
- * All that replay.runs tells, and what comes.
+ * All that replay.runs tells, and what comes; `reachedEnd` resolves when what was there at the beginning is known.
  * @throws {SluiceError} REGISTRY_UNREACHABLE
  */
 export async function followReplayRuns(
   settings: Settings,
   registry: Registry,
-): Promise<{ runs: ReplayRuns; stop(): Promise<void> }> {
+): Promise<{ runs: ReplayRuns; reachedEnd: Promise<void>; stop(): Promise<void> }> {
   const runs = createReplayRuns()
   await registry.learn(RUNS)
   const follower = followTopic({
@@ -93,5 +93,5 @@ export async function followReplayRuns(
       runs.add(partition, key.toString('utf8'), (await registry.decode<ReplayRunRecord>(RUNS, value)).value)
     },
   })
-  return { runs, stop: () => follower.stop() }
+  return { runs, reachedEnd: follower.reachedEnd, stop: () => follower.stop() }
 }
