@@ -54,7 +54,8 @@ test('what was held for what has been mended comes out clean by a replay, to the
   assert.equal(plan.byReason.PAYLOAD_MISSING?.open, ITEMS / 4)
 
   const worker = startWorker(t, bench)
-  const run = await bench.sluice(['replay', 'run', file, '--json'])
+  // What is broken in itself is a fault again, of which the canary would ask.
+  const run = await bench.sluice(['replay', 'run', file, '--yes', '--json'])
   const { id } = z.looseObject({ id: z.string() }).parse(JSON.parse(run.stdout()))
   assert.equal(id, plan.run)
   const status = await statusOf(bench, id)
@@ -115,7 +116,7 @@ test('what was held before there were more partitions, and under another policy,
   await bench.sluice(['replay', 'plan', '--why', 'a test', '--out', file])
   const { run } = z
     .object({ run: z.string() })
-    .parse(JSON.parse((await bench.sluice(['replay', 'run', file, '--detach', '--json'])).stdout()))
+    .parse(JSON.parse((await bench.sluice(['replay', 'run', file, '--detach', '--yes', '--json'])).stdout()))
   const worker = startWorker(t, bench, ['--until-idle'])
   assert.equal((await worker.ended).code, 0, worker.stderr())
   assert.deepEqual((await statusOf(bench, run)).counts, { replayed: 16 })
