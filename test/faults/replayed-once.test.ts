@@ -4,12 +4,12 @@ import { test } from 'node:test'
 import { setTimeout as wait } from 'node:timers/promises'
 import { z } from 'zod'
 import { readTopics, skipWithoutPython } from '../foreign/foreign.ts'
-import { audit } from '../integration/audit.ts'
+import { countOutcomes, faultsOf, noFaults } from '../foreign/outcome-count.ts'
 import { type SluiceProcess, startSluice } from '../integration/gate-process.ts'
 import { type Bench, openBench, type Scope } from '../integration/harness.ts'
 import { crawlItem, tinyPicture } from '../integration/items.ts'
 import { waitFor } from '../integration/waiting.ts'
-import { holdThenMend, reportShape, splitHeaders, statusOf } from '../replay/replay-bench.ts'
+import { heldKinds, holdThenMend, reportShape, splitHeaders, statusOf } from '../replay/replay-bench.ts'
 import { endGate } from './break-gates.ts'
 import { createChance } from './seeded.ts'
 
@@ -17,24 +17,44 @@ const SEED = Number(process.env.SEED ?? Date.now() % 1_000_000)
 /** `REPLAYED=50000` for as many as the promise is made of. */
 const ITEMS = Number(process.env.REPLAYED ?? 600)
 const KILLS = 3
+const PARTITIONS = 3
 const RATE = Number(process.env.RATE ?? 200)
 
 const HOLD = new URL('hold-transaction.ts', import.meta.url).href
 const skip = skipWithoutPython()
+const groups = z.record(z.string(), z.looseObject({ items: z.number() }))
+const planShape = z.looseObject({ byReason: groups, byPartition: groups })
 
 test(`through ${KILLS} kills of the worker and one of the gate, each with a transaction open, while crawlers go on, each of ${ITEMS} items is replayed once (SEED=${SEED})`, {
   skip,
 }, async (t) => {
   const chance = createChance(SEED)
-  const bench = await openBench(t, { partitions: 3 })
+  const bench = await openBench(t, { partitions: PARTITIONS })
   const first = await holdThenMend(bench, ITEMS)
   await bench.stopGate(first)
-  const held = (await readTopics(bench.settings, [bench.topic('gate.verdicts')])).records
-  assert.equal(held.length, ITEMS)
+  const before = await countOutcomes(bench.settings)
+  assert.deepEqual([before.outcomes, faultsOf(before)], [{ quarantine: ITEMS }, noFaults])
+  // As they were sent, and nothing else lies there.
+  const held = Array.from({ length: ITEMS }, (_, n) => `${n % PARTITIONS}/${Math.floor(n / PARTITIONS)}`)
 
   const crawlers = startCrawlers(t, bench)
   const file = join(bench.folder, 'plan.json')
-  await bench.sluice(['replay', 'plan', '--why', 'a test of kills', '--out', file])
+  const plan = planShape.parse(
+    JSON.parse((await bench.sluice(['replay', 'plan', '--why', 'a test of kills', '--out', file, '--json'])).stdout()),
+  )
+  for (const { reason } of Object.values(heldKinds)) {
+    const counted = Object.entries(before.fates).filter(([fate]) => fate.split(' ').at(-1)?.split(',').includes(reason))
+    assert.equal(
+      plan.byReason[reason]?.items,
+      counted.reduce((sum, [, items]) => sum + items, 0),
+      reason,
+    )
+  }
+  const each = Array.from({ length: PARTITIONS }, (_, n) => held.filter((place) => place.startsWith(`${n}/`)).length)
+  assert.deepEqual(
+    Object.values(plan.byPartition).map(({ items }) => items),
+    each,
+  )
   const words = ['replay', 'run', file, '--detach', '--yes', '--json', '--rate', String(RATE)]
   const { run } = z.object({ run: z.string() }).parse(JSON.parse((await bench.sluice(words)).stdout()))
 
@@ -56,17 +76,12 @@ test(`through ${KILLS} kills of the worker and one of the gate, each with a tran
   await waitFor('all are judged', () => bench.caughtUp())
   await bench.stopGate(gate)
 
-  const fates = await audit(bench)
-  assert.equal(fates.length, 2 * ITEMS + crawled)
-  const planned = new Map(
-    held.map(({ value }) => {
-      const { input } = z.looseObject({ input: z.object({ partition: z.number(), offset: z.number() }) }).parse(value)
-      return [`${input.partition}/${input.offset}`, 0]
-    }),
-  )
-  const replayed = fates.filter(({ door }) => splitHeaders(door).replay.get('sluice-replay-run') === run)
-  for (const { door } of replayed) {
-    const origin = splitHeaders(door).replay.get('sluice-replay-origin')?.split('/').slice(-2).join('/') ?? ''
+  const { records: door } = await readTopics(bench.settings, [bench.topic('crawl.items')])
+  assert.equal(door.length, 2 * ITEMS + crawled)
+  const planned = new Map(held.map((place) => [place, 0]))
+  for (const { replay } of door.map(splitHeaders)) {
+    if (replay.get('sluice-replay-run') !== run) continue
+    const origin = replay.get('sluice-replay-origin')?.split('/').slice(-2).join('/') ?? ''
     planned.set(origin, (planned.get(origin) ?? Number.NaN) + 1)
   }
   assert.deepEqual(
@@ -75,9 +90,13 @@ test(`through ${KILLS} kills of the worker and one of the gate, each with a tran
     'each once, and nothing else',
   )
   const report = reportShape.parse(JSON.parse((await bench.sluice(['replay', 'report', run, '--json'])).stdout()))
-  for (const outcome of ['clean', 'quarantine', 'review'] as const) {
-    assert.equal(report.total[outcome], replayed.filter((fate) => fate.outcome === outcome).length, outcome)
-  }
+  // What was held stands as it was judged then; what came of it stands beside that.
+  const count = await countOutcomes(bench.settings)
+  assert.deepEqual(faultsOf(count), noFaults, count.examples.join('\n'))
+  assert.deepEqual(count.outcomes, {
+    clean: report.total.clean + crawled,
+    quarantine: ITEMS + report.total.quarantine,
+  })
   assert.equal(report.total.open, 0)
   t.diagnostic(`${crawled} crawled meanwhile; ${JSON.stringify(report.total)}`)
 })

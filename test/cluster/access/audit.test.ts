@@ -192,7 +192,7 @@ for (const { what, acls, finds } of [
   {
     what: 'with every transactional id',
     acls: [right({ resource: 'transactional-id', name: '*' })],
-    finds: ['User:mallory could be transactional-id gate-*'],
+    finds: ['User:mallory could be transactional-id gate-*', 'User:mallory could be transactional-id replay-*'],
   },
   {
     what: "in the gate's group",
