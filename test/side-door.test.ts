@@ -12,33 +12,45 @@ const sources = readdirSync(services, { recursive: true, encoding: 'utf8' })
   .map((file) => ({ file, text: readFileSync(join(services, file), 'utf8') }))
 
 /** Every file that makes a producer. */
-const producers = ['crawl/producer.ts', 'gate/lanes.ts', 'lists/import.ts', 'recall/run.ts']
+const producers = [
+  'crawl/producer.ts',
+  'gate/lanes.ts',
+  'lists/import.ts',
+  'recall/run.ts',
+  'replay/lane.ts',
+  'replay/runs-topic.ts',
+  'replay/worker.ts',
+]
 const houseOf = (file: string): string => file.split('/')[0] ?? file
 
 function filesWith(text: string | RegExp): string[] {
   return sources.filter((source) => source.text.search(text) >= 0).map(({ file }) => file)
 }
 
-test('producers are made in four places, and nothing is sent but by what they make', () => {
+test('producers are made in few places, and nothing is sent but by what they make', () => {
   assert.deepEqual(filesWith(/\.producer\(/).sort(), producers)
   // Below the client library's producer, nothing speaks Kafka's protocol for producing.
   assert.deepEqual(filesWith(/\.(produce|initProducerId|addPartitionsToTxn)\(/), [])
 })
 
-/** Every file that sends, and the topic that it sends to; a lane's are in what the route step hands it. */
-const senders: Readonly<Record<string, string | null>> = {
-  'crawl/producer.ts': 'DOOR',
-  'gate/lane.ts': null,
-  'lists/import.ts': 'HASH_ENTRIES',
-  'recall/recalls.ts': 'RECALLS',
+/** Every file that sends, and the topics that it sends to; a gate's lane's are in what the route step hands it. */
+const senders: Readonly<Record<string, readonly string[]>> = {
+  'crawl/producer.ts': ['DOOR'],
+  'gate/lane.ts': [],
+  'lists/import.ts': ['HASH_ENTRIES'],
+  'recall/recalls.ts': ['RECALLS'],
+  'replay/audit-topic.ts': ['AUDIT'],
+  'replay/lane.ts': ['DOOR', 'RUNS'],
+  'replay/runs-topic.ts': ['RUNS'],
+  'replay/worker.ts': ['RUNS'],
 }
 
-test('each sends to the one topic that is named beside it, and only a lane to several', () => {
+test('each sends to the topics that are named beside it, and only a lane of the gate to others', () => {
   assert.deepEqual(filesWith(/\b(producer|transaction)\.(send|sendBatch)\(/).sort(), Object.keys(senders))
-  for (const [sender, constant] of Object.entries(senders)) {
+  for (const [sender, constants] of Object.entries(senders)) {
     const text = sources.find(({ file }) => file === sender)?.text ?? ''
-    const named = [...text.matchAll(/\btopic = prefixed\([^,]+, (\w+)\)/g)].map(([, name]) => name)
-    assert.deepEqual([...new Set(named)], constant === null ? [] : [constant], `what ${sender} sends to`)
+    const named = [...text.matchAll(/\btopic(?:: | = )prefixed\([^,]+, ([A-Z_]+)\)/g)].map(([, name]) => name)
+    assert.deepEqual([...new Set(named)].sort(), constants, `what ${sender} sends to`)
   }
 })
 

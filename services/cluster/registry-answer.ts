@@ -5,8 +5,12 @@ import type { Settings } from '../platform/settings.ts'
 
 export const REGISTRY_PATIENCE_MS = 10_000
 const NOT_FOUND = 404
+const CONFLICT = 409
 
-export type AdminQuestion = Omit<RegistryQuestion, 'what' | 'patienceMs'>
+export type AdminQuestion = Omit<RegistryQuestion, 'what' | 'patienceMs'> & {
+  /** that something is there already is no refusal: null is answered then */
+  mayBeThere?: boolean
+}
 
 const versionsAnswer = z.array(z.number().int())
 
@@ -14,7 +18,10 @@ const versionsAnswer = z.array(z.number().int())
  * What the registry answers to an administrator; null where it has nothing of that name, or nothing to say.
  * @throws {SluiceError} REGISTRY_UNREACHABLE; CONFIG_INVALID when it refuses
  */
-export async function answerOf(settings: Settings, { method = 'GET', path, ...rest }: AdminQuestion): Promise<unknown> {
+export async function answerOf(
+  settings: Settings,
+  { method = 'GET', path, mayBeThere = false, ...rest }: AdminQuestion,
+): Promise<unknown> {
   const what = `what it has at ${path}`
   const { status, said } = await askRegistry(settings, {
     what,
@@ -23,7 +30,7 @@ export async function answerOf(settings: Settings, { method = 'GET', path, ...re
     patienceMs: REGISTRY_PATIENCE_MS,
     ...rest,
   })
-  if (status === NOT_FOUND && method === 'GET') return null
+  if ((status === NOT_FOUND && method === 'GET') || (status === CONFLICT && mayBeThere)) return null
   if (status >= 200 && status < 300) return said
   const detail = `the schema registry answers ${status} to ${method} ${path}: ${JSON.stringify(said).slice(0, 500)}`
   throw new SluiceError(status >= 500 ? 'REGISTRY_UNREACHABLE' : 'CONFIG_INVALID', detail)

@@ -3,7 +3,7 @@ import { z } from 'zod'
 import { SluiceError } from '../domain/errors.ts'
 import type { Settings } from '../platform/settings.ts'
 import { answerOf, parsedAnswer } from './registry-answer.ts'
-import { readSchema } from './schemas-export.ts'
+import { idOfVersion, readSchema } from './schemas-export.ts'
 import type { MissingSchema, SchemaTold, SchemaWay } from './schemas-restore.ts'
 import { storedZip } from './stored-zip.ts'
 
@@ -96,8 +96,10 @@ export async function apicurioWay(settings: Settings): Promise<SchemaWay | null>
           firstVersion: { version: String(version), content },
         }
         const path = `${GROUP}?ifExists=CREATE_VERSION`
-        const made = await parsedAnswer(settings, { method: 'POST', api, path, body, mediaType: json }, madeAnswer)
-        ids.push(made?.version.contentId ?? -1)
+        const question = { method: 'POST', api, path, body, mediaType: json, mayBeThere: true } as const
+        const made = await parsedAnswer(settings, question, madeAnswer)
+        // The last request of a restore that was killed may have been carried out only now.
+        ids.push(made?.version.contentId ?? (await idOfVersion(settings, subject, version)) ?? -1)
       }
       return ids
     },

@@ -45,7 +45,7 @@ export async function exportSchemas(settings: Settings): Promise<ExportedSchemas
 export async function readSubject(settings: Settings, subject: string): Promise<ExportedSubject> {
   const versions: ExportedSchema[] = []
   for (const version of (await versionsOf(settings, subject)).toSorted((a, b) => a - b)) {
-    const told = await parsedAnswer(settings, { path: `${versionsPath(subject)}/${version}` }, versionAnswer)
+    const told = await readVersion(settings, subject, version)
     // Deleted since it was listed.
     if (told === null) continue
     // The number by which it is asked for: Apicurio tells another one where versions before it were deleted.
@@ -54,6 +54,19 @@ export async function readSubject(settings: Settings, subject: string): Promise<
   }
   const config = await parsedAnswer(settings, { path: `config/${encodeURIComponent(subject)}` }, compatibilityAnswer)
   return { subject, compatibility: config?.compatibilityLevel ?? null, versions }
+}
+
+function readVersion(
+  settings: Settings,
+  subject: string,
+  version: number,
+): Promise<z.infer<typeof versionAnswer> | null> {
+  return parsedAnswer(settings, { path: `${versionsPath(subject)}/${version}` }, versionAnswer)
+}
+
+/** The id that a version of a subject has; null where there is no such version. */
+export async function idOfVersion(settings: Settings, subject: string, version: number): Promise<number | null> {
+  return (await readVersion(settings, subject, version))?.id ?? null
 }
 
 /** The schema that has an id, whatever its subject; null where none has. */

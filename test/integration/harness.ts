@@ -3,6 +3,7 @@ import { readFileSync } from 'node:fs'
 import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { setTimeout as wait } from 'node:timers/promises'
 import type { Admin, Kafka, Message, Producer } from 'kafkajs'
 import { applyAccess } from '../../services/cluster/access/access.ts'
 import { deleteAcls } from '../../services/cluster/access/cluster-acls.ts'
@@ -17,6 +18,7 @@ import { PackedList } from '../../services/domain/packed-entries.ts'
 import { prefixed, type Topic, topics } from '../../services/domain/topics.ts'
 import { importList } from '../../services/lists/import.ts'
 import { createKafka, withAdmin } from '../../services/platform/kafka/client.ts'
+import { isPassing } from '../../services/platform/kafka/kafka-failure.ts'
 import { withPartitionReader } from '../../services/platform/kafka/partition-reader.ts'
 import { createRegistry, type Registry } from '../../services/platform/registry.ts'
 import type { Settings } from '../../services/platform/settings.ts'
@@ -315,6 +317,9 @@ async function storeMaker(stores: string, server: S3Server | undefined): Promise
  * Asks by one connection for as long as it answers: tests ask often, and proving who one is takes longer than an answer. Only for brokers
  * that are not broken: those are asked anew each time.
  */
+const ASK_ATTEMPTS = 20
+const ASK_AGAIN_MS = 200
+
 function createAsking(kafka: Kafka) {
   let connected: Promise<Admin> | null = null
 
@@ -332,12 +337,16 @@ function createAsking(kafka: Kafka) {
 
   return {
     async ask<Answer>(work: (admin: Admin) => Promise<Answer>): Promise<Answer> {
-      connected ??= connect()
-      try {
-        return await work(await connected)
-      } catch (error) {
-        await close()
-        throw error
+      for (let attempt = 1; ; attempt++) {
+        connected ??= connect()
+        try {
+          return await work(await connected)
+        } catch (error) {
+          await close()
+          // A broker that has just made a topic may not lead it yet.
+          if (attempt === ASK_ATTEMPTS || !isPassing(error)) throw error
+          await wait(ASK_AGAIN_MS)
+        }
       }
     },
     close,

@@ -10,6 +10,9 @@ import { isPassing } from './kafka-failure.ts'
 
 /** How long a broker that has just started, or has just made the topic, may answer that it is not there yet. What comes later is waited for with the caller's patience. */
 const START_PATIENCE_MS = 20_000
+/** How long a broker may not know of a topic that there is. */
+const MADE_PATIENCE_MS = 3000
+const AGAIN_MS = 200
 
 /** All lists as gate.hash-entries has them, read to its end and followed from there until closed. */
 export type OpenLists = {
@@ -85,7 +88,13 @@ export async function openLists({
 /** Order between entries and manifests is order within one partition. */
 async function checkTopic(kafka: Kafka, topic: string): Promise<void> {
   await withAdmin(kafka, async (admin) => {
-    if (!(await admin.listTopics()).includes(topic)) {
+    // Each of the brokers may be asked, and one may not have heard yet of what another has made.
+    const until = performance.now() + MADE_PATIENCE_MS
+    while (!(await admin.listTopics()).includes(topic)) {
+      if (performance.now() < until) {
+        await wait(AGAIN_MS)
+        continue
+      }
       const sentence = `the topic ${topic} does not exist, or this principal may not see it`
       throw new SluiceError('TOPICS_MISSING', `${sentence}: \`sluice topics apply\`, \`sluice access apply\``)
     }
