@@ -77,7 +77,7 @@ export async function importList(options: ImportOptions): Promise<ImportReport> 
   const lists = await openLists({ ...options, onVersion: (record) => noteVersion(manifests, list, record) })
   // No version was kept before versions told how they came about.
   const isFirst = ![...manifests.values()].some(({ cause }) => cause !== null)
-  const writer = createWriter(options.kafka, prefixed(options.prefix, HASH_ENTRIES))
+  const writer = createWriter(options)
   try {
     const inForce = lists.collector.states().find((state) => state.list === list)?.inForce ?? null
     // What a person has put in shadow stays so, also where the newest version is not whole.
@@ -162,7 +162,8 @@ export async function importList(options: ImportOptions): Promise<ImportReport> 
 type Entry = { key: string; value: Buffer | null }
 
 /** Writes records of the lists' topic. An entry that is written twice is the same one. */
-function createWriter(kafka: Kafka, topic: string) {
+function createWriter({ kafka, prefix }: Pick<ImportOptions, 'kafka' | 'prefix'>) {
+  const topic = prefixed(prefix, HASH_ENTRIES)
   let producer: Producer | null = null
 
   async function connect(): Promise<Producer> {
