@@ -1,8 +1,8 @@
 import { z } from 'zod'
 import type { Settings } from '../platform/settings.ts'
 import { answerOf, parsedAnswer, versionsPath } from './registry-answer.ts'
+import type { SchemaWay } from './schema-way.ts'
 import { readSchema } from './schemas-export.ts'
-import type { SchemaWay } from './schemas-restore.ts'
 
 const modeAnswer = z.object({ mode: z.string() })
 const idAnswer = z.object({ id: z.number().int() })

@@ -3,8 +3,8 @@ import { SluiceError } from '../domain/errors.ts'
 import { subjectOf, topics } from '../domain/topics.ts'
 import type { Settings } from '../platform/settings.ts'
 import { parsedAnswer, versionsOf, versionsPath } from './registry-answer.ts'
+import type { SchemaTold } from './schema-way.ts'
 import { compatibilityAnswer, type ExportedSchema, type ExportedSchemas, type ExportedSubject } from './schemas-file.ts'
-import type { SchemaTold } from './schemas-restore.ts'
 
 const reference = z.object({ name: z.string(), subject: z.string(), version: z.number().int() })
 
