@@ -27,8 +27,9 @@ export type ReplayReport = {
   byReasonBefore: Record<string, After>
   /** why items were held again */
   reasonsAfter: Record<string, number>
-  /** of the run, what was passed over, by why */
+  /** of the run, what was passed over, by why; and where on the door that stands, as partition/offset, up to MOST_TOLD */
   left: Record<string, number>
+  leftAt: string[]
   heldAgain: Array<{ item: string | null; origin: string; now: string; reasons: string[] }>
   /** held again, beyond those that are told one by one */
   more: number
@@ -94,6 +95,9 @@ export async function reportOf(
     byReasonBefore: {},
     reasonsAfter: {},
     left: leftOf(run),
+    leftAt: [...run.parts.values()]
+      .flatMap(({ partition, progress }) => (progress?.left ?? []).map((offset) => `${partition}/${offset}`))
+      .slice(0, MOST_TOLD),
     heldAgain: [],
     more: 0,
   }
@@ -152,7 +156,17 @@ function leftOf(run: Run): Record<string, number> {
   return left
 }
 
-function inWords({ run, state, total, byReasonBefore, reasonsAfter, left, heldAgain, more }: ReplayReport): string {
+function inWords({
+  run,
+  state,
+  total,
+  byReasonBefore,
+  reasonsAfter,
+  left,
+  leftAt,
+  heldAgain,
+  more,
+}: ReplayReport): string {
   const rows = Object.entries(byReasonBefore)
     .sort(([, a], [, b]) => b.items - a.items)
     .map(([reason, { items, clean, review, quarantine, open }]) => [reason, items, clean, review, quarantine, open])
@@ -164,6 +178,9 @@ function inWords({ run, state, total, byReasonBefore, reasonsAfter, left, heldAg
     asTable(head, [...rows, ['all', items, clean, review, quarantine, open]]),
     ...(again.length === 0 ? [] : [asTable(['held again for', 'items'], again)]),
     ...Object.entries(left).map(([fate, number]) => `not replayed: ${number}, ${fate}`),
+    ...(leftAt.length === 0
+      ? []
+      : [`  at ${leftAt.slice(0, 10).join(', ')}${leftAt.length > 10 ? ' …; --json tells more' : ''}`]),
     ...heldAgain
       .slice(0, 10)
       .map(

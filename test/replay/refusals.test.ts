@@ -322,7 +322,9 @@ test('an original that is gone from the held store is named and counted, and the
   )
   const known = followed.runs.run(run)
   assert.ok(known)
-  assert.deepEqual((await reportOf(onCall, registry, known, () => undefined)).left, { 'original-missing': 1 })
+  const report = await reportOf(onCall, registry, known, () => undefined)
+  assert.deepEqual(report.left, { 'original-missing': 1 })
+  assert.deepEqual(report.leftAt, [`${gone.partition}/${gone.offset}`])
 })
 
 test('a request of which a part is missing, because its asker was killed, does not begin; asked again it is completed', {
