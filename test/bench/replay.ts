@@ -24,7 +24,7 @@ import { readOptions, wholeNumber } from './options.ts'
  */
 const USAGE = 'replay.ts [--times 5] [--items 1000] [--verdicts 400000]'
 const PICTURE = 'locomotion-house-cat'
-const HUGE = '1000000000'
+const HUGE = '1000000'
 
 type Replayed = { perSecond: number; plainPerSecond: number; early: number; late: number }
 
