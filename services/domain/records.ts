@@ -450,7 +450,7 @@ export type RecallRecord = {
 export type ReplayAuditRecord = {
   /** Run id. */
   run: string
-  /** plan, run, go-on, wait, stop, done or refuse; a string, so that actions may be added. */
+  /** plan, run, go-on, stop, wait, stopped or done; a string, so that actions may be added. */
   action: string
   /** Principal that asked. */
   who: string

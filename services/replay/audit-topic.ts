@@ -1,6 +1,6 @@
 import type { Producer } from 'kafkajs'
 import type { ReplayAuditRecord } from '../domain/records.ts'
-import { countsOf, type Run, stateOf } from '../domain/replay/replay-runs.ts'
+import { countsOf, itemsOf, type Run, stateOf } from '../domain/replay/replay-runs.ts'
 import { prefixed, type Topic } from '../domain/topics.ts'
 import { createKafka } from '../platform/kafka/client.ts'
 import { readTopic } from '../platform/kafka/read-topic.ts'
@@ -66,7 +66,7 @@ function calledFor(run: Run): ReplayAuditRecord[] {
   const [first] = parts
   if (first === undefined) return []
   const { id, plan, order } = run
-  const chosen = parts.reduce((sum, { sequence }) => sum + sequence.length, 0)
+  const chosen = itemsOf(run)
   const replayed = countsOf(run).replayed ?? 0
   const { who, why, requestedAt, request } = first
   const records: ReplayAuditRecord[] = [

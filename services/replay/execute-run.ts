@@ -5,10 +5,11 @@ import { unpackNumbers } from '../domain/replay/packed-numbers.ts'
 import { stamped } from '../domain/replay/replay-headers.ts'
 import {
   type Fate,
-  type openOrder,
+  openOrder,
   placesOf,
   type ReplayRuns,
   type Run,
+  type RunOrder,
   type RunState,
   replayedOf,
 } from '../domain/replay/replay-runs.ts'
@@ -94,11 +95,10 @@ function createExecution(execution: Execution, run: Run, lanes: readonly ReplayL
   const planned = new Map<number, PlannedItems>()
   let lookedAt = Number.NEGATIVE_INFINITY
 
-  function orderNow(): ReturnType<typeof openOrder> {
-    const now = runs.run(run.id)
-    if (now?.order == null) return null
-    const { at } = now.order
-    return lanes.some((lane) => lane.part().progress?.heeded !== at) ? now.order : null
+  /** By the lanes: they know what they have heeded before the worker has read that. */
+  function orderNow(): RunOrder | null {
+    const parts = new Map(lanes.map((lane) => [lane.partition, lane.part()]))
+    return openOrder({ order: runs.run(run.id)?.order ?? null, parts })
   }
 
   /** Says of every partition what the run is now. */

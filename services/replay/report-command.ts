@@ -1,7 +1,7 @@
 import { Command } from 'commander'
 import { coordinatesText } from '../domain/coordinates.ts'
 import type { VerdictRecord } from '../domain/records.ts'
-import { placesOf, type Run, replayedOf, stateOf } from '../domain/replay/replay-runs.ts'
+import { countsOf, placesOf, type Run, replayedOf, stateOf } from '../domain/replay/replay-runs.ts'
 import { createKafka } from '../platform/kafka/client.ts'
 import { readTopic } from '../platform/kafka/read-topic.ts'
 import { showProgress } from '../platform/progress.ts'
@@ -88,13 +88,14 @@ export async function reportOf(
       wanted.add(`${part.partition}/${offset}`)
     }
   }
+  const { replayed: _, ...left } = countsOf(run)
   const report: ReplayReport = {
     run: run.id,
     state: stateOf(run),
     total: nothing(),
     byReasonBefore: {},
     reasonsAfter: {},
-    left: leftOf(run),
+    left,
     leftAt: [...run.parts.values()]
       .flatMap(({ partition, progress }) => (progress?.left ?? []).map((offset) => `${partition}/${offset}`))
       .slice(0, MOST_TOLD),
@@ -144,16 +145,6 @@ function count(report: ReplayReport, reasonsBefore: readonly string[], outcome: 
 
 function nothing(): After {
   return { items: 0, clean: 0, review: 0, quarantine: 0, open: 0 }
-}
-
-function leftOf(run: Run): Record<string, number> {
-  const left: Record<string, number> = {}
-  for (const { progress } of run.parts.values()) {
-    for (const [fate, items] of Object.entries(progress?.counts ?? {})) {
-      if (fate !== 'replayed') left[fate] = (left[fate] ?? 0) + items
-    }
-  }
-  return left
 }
 
 function inWords({

@@ -3,7 +3,7 @@ import { createInterface } from 'node:readline/promises'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { Command, Option } from 'commander'
 import { SluiceError } from '../domain/errors.ts'
-import { countsOf, type Run, stateOf } from '../domain/replay/replay-runs.ts'
+import { countsOf, itemsOf, openOrder, type Run, stateOf, whyOf } from '../domain/replay/replay-runs.ts'
 import { createRegistry, type Registry } from '../platform/registry.ts'
 import { readSettings, type Settings } from '../platform/settings.ts'
 import { assertSays } from './plan-command.ts'
@@ -92,13 +92,11 @@ async function lookOn(
         const text = lineOf(run)
         if (text !== told) tell(text)
         told = text
-        const isHeeded =
-          run.order === null || [...run.parts.values()].every((part) => part.progress?.heeded === run.order?.at)
+        const isHeeded = openOrder(run) === null
         if (state === 'done' || (state === 'stopped' && isHeeded)) return run
         if (state === 'waiting' && isHeeded) {
           if (!process.stdin.isTTY) return run
-          const why = [...run.parts.values()].find(({ progress }) => progress?.why)?.progress?.why
-          if (!(await isAgreed(`${why ?? 'it waits'}. Go on? [y/N] `))) return run
+          if (!(await isAgreed(`${whyOf(run) ?? 'it waits'}. Go on? [y/N] `))) return run
           await giveOrder(settings, registry, run, 'go-on', words)
           await sleep(LOOK_EVERY_MS)
         }
@@ -115,11 +113,11 @@ async function lookOn(
 }
 
 function lineOf(run: Run): string {
-  const all = [...run.parts.values()].reduce((sum, { sequence }) => sum + sequence.length, 0)
+  const all = itemsOf(run)
   const counts = countsOf(run)
   const taken = Object.values(counts).reduce((sum, items) => sum + items, 0)
   const bar = '#'.repeat(Math.round((20 * taken) / Math.max(1, all))).padEnd(20, '.')
-  const why = [...run.parts.values()].find(({ progress }) => progress?.why)?.progress?.why
+  const why = whyOf(run)
   return `[${bar}] ${stateOf(run)}: ${taken} of ${all} items${why ? `; ${why}` : ''}`
 }
 

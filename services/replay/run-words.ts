@@ -1,4 +1,4 @@
-import { countsOf, type Run, stateOf } from '../domain/replay/replay-runs.ts'
+import { countsOf, itemsOf, type Run, stateOf, whyOf } from '../domain/replay/replay-runs.ts'
 import { timeText } from '../domain/time-text.ts'
 import { asTable } from '../platform/table.ts'
 import { visible, visibleLines } from '../platform/visible.ts'
@@ -41,9 +41,9 @@ function standingOf(run: Run) {
     state: stateOf(run),
     who: first?.who ?? '',
     why: first?.why ?? '',
-    waits: parts.find(({ progress }) => progress?.why)?.progress?.why ?? null,
+    waits: whyOf(run),
     requestedAt: first?.requestedAt ?? 0,
-    items: parts.reduce((sum, { sequence }) => sum + sequence.length, 0),
+    items: itemsOf(run),
     counts: countsOf(run),
     partitions: parts.map(({ partition, sequence, progress }) => ({
       partition,

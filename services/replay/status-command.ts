@@ -2,7 +2,7 @@ import { userInfo } from 'node:os'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { Command, Option } from 'commander'
 import { SluiceError } from '../domain/errors.ts'
-import { countsOf, openOrder, type ReplayRuns, type Run, stateOf } from '../domain/replay/replay-runs.ts'
+import { countsOf, itemsOf, openOrder, type ReplayRuns, type Run, stateOf } from '../domain/replay/replay-runs.ts'
 import { timeText } from '../domain/time-text.ts'
 import { withProgress } from '../platform/progress.ts'
 import { createRegistry } from '../platform/registry.ts'
@@ -87,11 +87,19 @@ export function runNamed(runs: ReplayRuns, id: string): Run {
 function tableOf(runs: readonly Run[]): string {
   const rows = runs.map((run) => {
     const [first] = run.parts.values()
-    const items = [...run.parts.values()].reduce((sum, { sequence }) => sum + sequence.length, 0)
     const { replayed = 0, ...left } = countsOf(run)
     const others = Object.values(left).reduce((sum, each) => sum + each, 0)
     const asked = first === undefined ? '' : timeText(first.requestedAt)
-    return [run.id, stateOf(run), items, replayed, others, asked, visible(first?.who ?? ''), visible(first?.why ?? '')]
+    return [
+      run.id,
+      stateOf(run),
+      itemsOf(run),
+      replayed,
+      others,
+      asked,
+      visible(first?.who ?? ''),
+      visible(first?.why ?? ''),
+    ]
   })
   return asTable(['run', 'state', 'items', 'replayed', 'left out', 'asked for at', 'by', 'why'], rows)
 }

@@ -71,7 +71,7 @@ export function isWhole({ parts }: Run): boolean {
 }
 
 /** On-call's last word, where the worker has not heeded it yet. */
-export function openOrder({ order, parts }: Run): RunOrder | null {
+export function openOrder({ order, parts }: Pick<Run, 'order' | 'parts'>): RunOrder | null {
   return order !== null && [...parts.values()].some(({ progress }) => progress?.heeded !== order.at) ? order : null
 }
 
@@ -80,6 +80,16 @@ export function stateOf(run: Run): RunState {
   const states = [...run.parts.values()].map(({ progress }) => progress?.state ?? 'requested')
   for (const held of ['stopped', 'waiting'] as const) if (states.includes(held)) return held
   return runStates.find((state) => states.includes(state)) ?? 'requested'
+}
+
+/** How many items a run is to replay. */
+export function itemsOf({ parts }: Run): number {
+  return parts.values().reduce((sum, { sequence }) => sum + sequence.length, 0)
+}
+
+/** What a run waits for, or why it was stopped; null where there is nothing to say. */
+export function whyOf({ parts }: Run): string | null {
+  return [...parts.values()].find(({ progress }) => progress?.why)?.progress?.why ?? null
 }
 
 /** What became of the items of a run so far, by fate. */
@@ -162,10 +172,9 @@ export function createReplayRuns(): ReplayRuns {
       partsOf(partition).some((part) => {
         const taken = part.progress?.taken ?? 0
         const canary = part.request.canary.length
-        const rest = Math.max(0, taken - canary)
         const isTaken =
           isAmong(part.sequence, offset, 0, Math.min(taken, canary)) ||
-          isAmong(part.sequence, offset, canary, canary + rest)
+          isAmong(part.sequence, offset, canary, Math.max(taken, canary))
         return isTaken && !isAmong(part.progress?.left ?? [], offset)
       }),
     attempts(partition, offset) {
