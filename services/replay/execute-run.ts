@@ -286,20 +286,25 @@ function createExecution(execution: Execution, run: Run, lanes: readonly ReplayL
     }
   }
 
+  async function replayAll(): Promise<void> {
+    for (const lane of lanes) planned.set(lane.partition, await findPlanned(settings, registry, lane.part()))
+    while (states().has('requested') || states().has('canary')) {
+      if (!(await mayGoOn())) return
+      if (!states().has('requested') && !states().has('canary')) break
+      if (!(await replayCanary())) return
+    }
+    if (await replayRest()) await become('done', null)
+  }
+
   return {
     async carryOut(): Promise<void> {
       if (!(await mayGoOn())) return
       const now = states()
       if (now.has('waiting') || now.has('stopped')) return
-      for (const lane of lanes) planned.set(lane.partition, await findPlanned(settings, registry, lane.part()))
-      while (states().has('requested') || states().has('canary')) {
-        if (!(await mayGoOn())) return
-        if (!states().has('requested') && !states().has('canary')) break
-        if (!(await replayCanary())) return
-      }
       try {
-        if (await replayRest()) await become('done', null)
+        await replayAll()
       } catch (error) {
+        // Of the canary as of the others: a message that can't be replayed is for a person, and no reason for the worker to end.
         if (!(error instanceof SluiceError) || error.fault !== 'item') throw error
         await become('waiting', error.message)
       }
