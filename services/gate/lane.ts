@@ -73,6 +73,8 @@ export function createLane(
   let usable = true
   let waiting: Waiting | null = null
   let waitMs = FIRST_WAIT_MS
+  /** batches that were handed to this lane */
+  let handled = 0
   let chunkItems = Math.min(FIRST_CHUNK_ITEMS, parts.chunkItems)
   /** a jump from `position` to here has been explained: the low watermark is not beyond the position */
   let explained: number | null = null
@@ -80,6 +82,7 @@ export function createLane(
   async function handle(payload: EachBatchPayload): Promise<void> {
     const { batch, heartbeat, isStale, isRunning, resolveOffset } = payload
     if (!usable || !isCurrent() || isStale()) return
+    handled += 1
     const high = Number(batch.highWatermark)
     if (high < position) return halt(`the partition ends at ${high}, before the lane's position ${position}`)
     const ahead = batch.messages.filter(({ offset }) => Number(offset) >= position)
@@ -252,14 +255,23 @@ export function createLane(
     waitMs = Math.min(waitMs * 2, LONGEST_WAIT_MS)
   }
 
+  /**
+   * Goes on after a time, and looks on until the lane is at work again: while it waits, retention may go past it, and where nothing is left no
+   * fetch would ever show that.
+   */
   async function resumeAfter(milliseconds: number): Promise<void> {
-    await sleep(milliseconds, undefined, { ref: false })
+    const handledBefore = handled
     try {
-      // While the lane waited, retention may have gone past it; where nothing is left, no fetch would ever show that.
-      const low = waiting === null ? position : await parts.lowWatermark(partition).catch(() => position)
-      if (low > position) return halt(`the partition begins at ${low}, beyond the lane's position ${position}`)
-      // The consumer may be between two lives; its next assignment sees to the partition anew.
-      resume()
+      for (let looked = 0; ; looked++) {
+        await sleep(looked === 0 ? milliseconds : LONGEST_WAIT_MS, undefined, { ref: false })
+        if (!usable || !isCurrent() || handled !== handledBefore) return
+        const low = waiting === null ? position : await parts.lowWatermark(partition).catch(() => position)
+        if (handled !== handledBefore) return
+        if (low > position) return halt(`the partition begins at ${low}, beyond the lane's position ${position}`)
+        // The consumer may be between two lives; its next assignment sees to the partition anew.
+        if (looked === 0) resume()
+        if (waiting === null) return
+      }
     } catch (error) {
       log.debug({ event: 'resume-failed', ...place, err: error })
     }
