@@ -7,7 +7,7 @@ import { imageFor } from './images.ts'
 import type { Runner } from './local.ts'
 import { idOf } from './owned-process.ts'
 import { type ServerName, serverNames } from './provider.ts'
-import { kafkaHeap, newClusterId, type Ports, registryOptions } from './servers.ts'
+import { kafkaJava, newClusterId, type Ports, registryOptions } from './servers.ts'
 import { usersOf } from './users.ts'
 
 const STOP_PATIENCE_MS = 20_000
@@ -29,7 +29,7 @@ export async function createContainersRunner(folder: string, users: string): Pro
       startBroker(found, {
         ...placeOf('kafka'),
         port: ports.kafka,
-        javaOptions: kafkaHeap,
+        javaOptions: kafkaJava,
         clusterId: newClusterId(),
         users: usersOf(users),
       }),

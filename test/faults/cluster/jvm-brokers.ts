@@ -13,7 +13,7 @@ import {
   signal,
   startDetached,
 } from '../../../services/cluster/stack/owned-process.ts'
-import { kafkaLogging, newClusterId, type Ports, servers } from '../../../services/cluster/stack/servers.ts'
+import { kafkaLogging, lightJava, newClusterId, type Ports, servers } from '../../../services/cluster/stack/servers.ts'
 import { readSettings } from '../../../services/platform/settings.ts'
 import { endWithThisProcess } from '../../integration/leftovers.ts'
 import { waitFor } from '../../integration/waiting.ts'
@@ -116,7 +116,7 @@ export const EVERY_BROKER = [
 ]
 
 /** The first compiler alone: up sooner, and a killed broker has not lived long enough for the second to pay. */
-export const JAVA_OPTIONS = ['-Xms96m', '-Xmx384m', '-XX:+UseSerialGC', '-XX:TieredStopAtLevel=1']
+export const JAVA_OPTIONS = ['-Xms96m', '-Xmx384m', ...lightJava]
 
 function createBroker(parts: {
   id: Id
