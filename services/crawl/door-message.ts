@@ -1,4 +1,5 @@
 import { createHash, randomUUID } from 'node:crypto'
+import { ownEventHeaders } from '../domain/cloud-event.ts'
 import { isItemId } from '../domain/envelope.ts'
 import { SluiceError } from '../domain/errors.ts'
 import type { CrawlItem, Envelope, PayloadGroup } from '../domain/records.ts'
@@ -97,7 +98,8 @@ async function messageOf(
   { registry, topicLimit, source }: DoorMessageParts,
 ): Promise<{ message: DoorMessage; bytes: number }> {
   const key = itemIdOf(item)
-  const message = { key, value: await registry.encode(DOOR, item), headers: cloudEventsHeaders(key, source) }
+  const headers = ownEventHeaders({ id: randomUUID(), source, itemId: key, time: Date.now() })
+  const message = { key, value: await registry.encode(DOOR, item), headers }
   const bytes = sizeInTopic(message)
   if (bytes > topicLimit) {
     const advice = item.inline
@@ -109,19 +111,6 @@ async function messageOf(
     )
   }
   return { message, bytes }
-}
-
-/** CloudEvents' Kafka binding, binary mode. */
-function cloudEventsHeaders(id: string, source: string): Record<string, string> {
-  return {
-    ce_specversion: '1.0',
-    ce_id: randomUUID(),
-    ce_source: source,
-    ce_type: 'sluice.crawl.item.v1',
-    ce_subject: id,
-    ce_time: new Date().toISOString(),
-    'content-type': 'application/avro',
-  }
 }
 
 const BATCH_HEADER_BYTES = 61

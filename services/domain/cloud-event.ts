@@ -41,6 +41,19 @@ export function traceOf({ type, source, id, time }: CloudEvent): Record<string, 
   return kept
 }
 
+/** The headers of a message of our own: CloudEvents' Kafka binding, binary mode. @param time milliseconds since the epoch */
+export function ownEventHeaders(event: { id: string; source: string; itemId: string; time: number }) {
+  return {
+    ce_specversion: '1.0',
+    ce_id: event.id,
+    ce_source: event.source,
+    ce_type: OWN_TYPE,
+    ce_subject: event.itemId,
+    ce_time: new Date(event.time).toISOString(),
+    'content-type': 'application/avro',
+  }
+}
+
 /** How a message's value is written, by its header `content-type`; whatever is not one of these types of JSON is Avro. */
 export function formOf(headers: HeldOriginal['headers']): 'avro' | 'json' | 'json-event' {
   const named = headers.find(({ name }) => name.toLowerCase() === 'content-type')?.value

@@ -4,6 +4,7 @@ import type {
   ItemGroup,
   LivenessGroup,
   OriginGroup,
+  PayloadGroup,
   RightsGroup,
   SupplyGroup,
   SyntheticGroup,
@@ -41,6 +42,22 @@ export function envelope(known: Partial<Envelope> & Pick<Envelope, 'item'>): Env
 /** @param known id: `[A-Za-z0-9._-]{1,64}`, derived from the source's own coordinates, so that publishing twice gives the same id */
 export function item(known: Partial<ItemGroup> & Pick<ItemGroup, 'id'>): ItemGroup {
   return { mediaTypeClaimed: null, collectedAt: null, ...known }
+}
+
+/**
+ * What the envelope of a new message says of a payload that an earlier one brought. What the crawler claimed stands, a reference also being a claim:
+ * what contradicted it the first time does so again.
+ * @param sha256 of the payload, under which a store has it
+ */
+export function referring(claimed: PayloadGroup | null, sha256: string): PayloadGroup {
+  const named = claimed?.reference ?? null
+  return {
+    size: claimed?.size ?? null,
+    md5: claimed?.md5 ?? null,
+    sha1: claimed?.sha1 ?? null,
+    sha256: named !== null && named !== sha256 ? named : (claimed?.sha256 ?? sha256),
+    reference: sha256,
+  }
 }
 
 /** The group acquisition with what is given, and nothing else; the other groups alike. */

@@ -46,6 +46,8 @@ export const heldFilterSchema = z.strictObject({
   /** replayed so often or more often */
   attempts: z.number().int().nonnegative().exactOptional(),
   itemIds: names.max(MOST_ITEM_IDS).exactOptional(),
+  /** instead of what is held: what was cleared and recalled, and had its recall withdrawn; lists and entries are those that recalled it */
+  withdrawn: z.literal(true).exactOptional(),
 })
 export type HeldFilter = z.infer<typeof heldFilterSchema>
 

@@ -17,7 +17,7 @@ const LOOK_EVERY_MS = 10_000
 
 const help = `
 What was cleared is compared with the entries that its verdict could not know. What they hold is copied to the held store, recorded on gate.recalls and taken
-out of the clean store; where no entry holds it any more, that is recorded, and the item comes back through the door, by a replay. Killed at any moment,
+out of the clean store; where no entry holds it any more, that is recorded, and the item comes back through the door, by a replay (sluice replay plan --withdrawn). Killed at any moment,
 it goes on where it was. What a list holds beyond policy's bounds (flood) is not recalled but counted, and waits for a person: take the entry back, or
 accept it. Exit code 1 when something waits, or an object was found in neither store or damaged.
 

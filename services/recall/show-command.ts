@@ -123,7 +123,7 @@ function inWords(story: Story): string {
       : stores.map((name) => `${name} store`).join(', ') || 'in neither store'
   return [
     `${state} ${sha256}, at ${timeText(recalledAt)}`,
-    ...(isRecalled(story) ? [] : ['  comes back only through the door, by a replay']),
+    ...(isRecalled(story) ? [] : ['  comes back only through the door: `sluice replay plan --withdrawn`']),
     ...(acceptedBy === null ? [] : [`  accepted by ${acceptedBy}: ${acceptedReason}`]),
     ...matches.map((match) => `  ${isRecalled(story) ? 'held' : 'was held'} by ${matchText(match)}`),
     `  object: ${where}`,

@@ -17,7 +17,8 @@ import type { Log } from '../platform/log.ts'
 import type { Registry } from '../platform/registry.ts'
 import type { Settings } from '../platform/settings.ts'
 import type { Store } from '../platform/stores/store.ts'
-import { findPlanned, type PlannedItems } from './find-planned.ts'
+import { clearedMessage } from './cleared-message.ts'
+import { findPlanned, type PlannedItem, type PlannedItems } from './find-planned.ts'
 import { bytesOf, type LaneParts, type Outgoing, openReplayLane, type ReplayLane, type Step } from './lane.ts'
 import { readOriginal } from './original.ts'
 import { createOutcomes, type Outcomes } from './outcomes.ts'
@@ -160,9 +161,9 @@ function createExecution(execution: Execution, run: Run, lanes: readonly ReplayL
     // By another run: this one has not come to it yet.
     if (runs.isReplayed(partition, offset)) return 'already-replayed'
     if (attempts >= Math.min(most, bounds.mostAttempts)) return 'attempts-exhausted'
-    const reference = planned.get(partition)?.reference(offset) ?? null
+    const item = planned.get(partition)?.find(offset) ?? null
     const input: Coordinates = { cluster: execution.cluster, topic: execution.door, partition, offset }
-    const original = reference === null ? null : await readPatiently(reference, input)
+    const original = item === null ? null : await readPatiently(() => messageOf(item, input))
     if (original === null) {
       // By name: what is gone is not passed over in silence.
       log.warn({ event: 'replay-original-missing', run: run.id, partition, offset })
@@ -173,10 +174,18 @@ function createExecution(execution: Execution, run: Run, lanes: readonly ReplayL
     return { input, key: original.key, value: original.value, headers: stamped(original.headers, stamp) }
   }
 
-  async function readPatiently(reference: string, input: Coordinates): ReturnType<typeof readOriginal> {
+  /** @returns null where what it takes is gone */
+  async function messageOf(item: PlannedItem, input: Coordinates): Promise<Omit<Outgoing, 'input'> | null> {
+    if ('held' in item) return await readOriginal(held, item.held, input)
+    // Nothing was recalled that is not there, and what is not there the gate would not find either.
+    if (!(await held.has(item.cleared))) return null
+    return await clearedMessage(settings, registry, input, { sha256: item.cleared, at: item.at })
+  }
+
+  async function readPatiently<Read>(read: () => Promise<Read>): Promise<Read> {
     for (;;) {
       try {
-        return await readOriginal(held, reference, input)
+        return await read()
       } catch (error) {
         if (!(error instanceof SluiceError) || error.fault !== 'surroundings') throw error
         log.warn({ event: 'replay-waits', run: run.id, err: error })

@@ -4,17 +4,24 @@ import { createKafka } from '../platform/kafka/client.ts'
 import { readTopic } from '../platform/kafka/read-topic.ts'
 import type { Registry } from '../platform/registry.ts'
 import type { Settings } from '../platform/settings.ts'
+import { findEnvelopes } from './cleared-message.ts'
 
-const REFERENCE_BYTES = 32
+const DIGEST_BYTES = 32
 
-/** The planned items of a partition that have a verdict: where their originals are. */
+/**
+ * Where a planned item's message is had from. `held`: as it came, under this name in the held store. `cleared`: its payload is there under this name,
+ * and its envelope stands at this offset of gate.envelopes.
+ */
+export type PlannedItem = { held: string } | { cleared: string; at: number }
+
+/** The planned items of a partition that have a verdict. */
 export type PlannedItems = {
-  /** null where no verdict holds it: it was cleared, or its verdict is gone */
-  reference(offset: number): string | null
+  /** null where its verdict is gone, or does not tell */
+  find(offset: number): PlannedItem | null
 }
 
 /**
- * Looks up the verdicts of a part of a run. Keeps 32 bytes and a place an item.
+ * Looks up the verdicts of a part of a run, and of what was cleared the envelopes too. Keeps 32 bytes and a place or two an item.
  * @throws {SluiceError} as `readTopic`
  */
 export async function findPlanned(
@@ -23,8 +30,9 @@ export async function findPlanned(
   { partition, sequence, request }: RunPart,
 ): Promise<PlannedItems> {
   const places = new Map(sequence.map((offset, at) => [offset, at]))
-  const references = Buffer.alloc(sequence.length * REFERENCE_BYTES)
-  const found = new Uint8Array(sequence.length)
+  const digests = Buffer.alloc(sequence.length * DIGEST_BYTES)
+  const held = new Uint8Array(sequence.length)
+  const cleared = new Set<number>()
   await readTopic<VerdictRecord>({
     kafka: createKafka(settings, 'sluice-replay'),
     registry,
@@ -34,18 +42,24 @@ export async function findPlanned(
     from: new Map([[partition, request.verdictsFrom]]),
     to: new Map([[partition, request.verdictsTo]]),
     isWanted: () => true,
-    onValue({ input, outcome, heldReference }) {
+    onValue({ input, outcome, heldReference, sha256 }) {
       const at = places.get(input.offset)
-      if (at === undefined || outcome === 'clean' || heldReference === null) return
-      references.write(heldReference, at * REFERENCE_BYTES, 'hex')
-      found[at] = 1
+      const digest = outcome === 'clean' ? sha256 : heldReference
+      if (at === undefined || digest === null) return
+      digests.write(digest, at * DIGEST_BYTES, 'hex')
+      if (outcome === 'clean') cleared.add(input.offset)
+      else held[at] = 1
     },
   })
+  const envelopes = cleared.size === 0 ? null : await findEnvelopes(settings, registry, partition, cleared)
   return {
-    reference(offset) {
-      const at = places.get(offset)
-      if (at === undefined || found[at] !== 1) return null
-      return references.toString('hex', at * REFERENCE_BYTES, (at + 1) * REFERENCE_BYTES)
+    find(offset) {
+      const place = places.get(offset)
+      if (place === undefined) return null
+      const digest = digests.toString('hex', place * DIGEST_BYTES, (place + 1) * DIGEST_BYTES)
+      if (held[place] === 1) return { held: digest }
+      const at = envelopes?.get(offset)
+      return at === undefined ? null : { cleared: digest, at }
     },
   }
 }

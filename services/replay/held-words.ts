@@ -29,13 +29,15 @@ export type HeldWords = {
   supplyKind?: string[]
   attempts?: string
   items?: string
+  withdrawn?: true
 }
 
 /** How the options are to be read, for a command's help. */
 export const heldHelp = `
 Which items are meant: options combine, and of one that is given several times any may hold. Lists and entries are those that hold an item, not those that only
 mark it in shadow. TIME is ISO 8601 with its zone (2026-03-01T10:00Z; a day alone is its midnight UTC) or an age (90m, 2h, 3d, 1w). What a replay has put through
-the gate again is not told any more; its new verdict is, where it is held again.`
+the gate again is not told any more; its new verdict is, where it is held again. With --withdrawn it is about what the gate had cleared and a later list version
+recalled, where that recall was withdrawn: its bytes are in the held store, and lists and entries are those that had recalled it.`
 
 const words = [
   ['--outcome <outcome>', `${heldOutcomes.join(' or ')}`],
@@ -58,6 +60,7 @@ export function addHeldWords(command: Command): Command {
     .option('--until <time>', 'judged before then')
     .option('--attempts <n>', 'replayed at least so often')
     .option('--items <file>', 'only the item ids in this file, one a line')
+    .option('--withdrawn', 'instead of what is held: what was cleared, recalled, and had its recall withdrawn')
 }
 
 function collect(word: string, before: string[] = []): string[] {
@@ -91,6 +94,10 @@ export async function readHeldWords(given: HeldWords, now: number): Promise<Held
     ...kind('supplyKinds', given.supplyKind, oneOf('--supply-kind', supplyKinds)),
     ...(given.attempts === undefined ? {} : { attempts: countOf(given.attempts) }),
     ...(given.items === undefined ? {} : { itemIds: await readItemIds(given.items) }),
+    ...(given.withdrawn === undefined ? {} : { withdrawn: true }),
+  }
+  if (given.withdrawn && (given.outcome ?? given.reason) !== undefined) {
+    throw new SluiceError('USAGE', '--withdrawn is about what was cleared: it goes with neither --outcome nor --reason')
   }
   const { since, until } = filter
   if (since !== undefined && until !== undefined && since >= until) {

@@ -16,6 +16,7 @@ import { createRegistry, type Registry } from '../platform/registry.ts'
 import type { Settings } from '../platform/settings.ts'
 import { readHeld } from './read-held.ts'
 import { readReplayRuns } from './runs-topic.ts'
+import { heldFor } from './withdrawn.ts'
 
 /** As many offsets of a partition go into a record of replay.runs, however they lie. */
 const MOST_ITEMS = 250_000
@@ -107,13 +108,14 @@ export async function makePlan(settings: Settings, options: PlanOptions): Promis
       part.offsets.push(verdict.input.offset)
       if (forecast.heldAgain) part.foreseen.push(verdict.input.offset)
       part.to = offset + 1
-      const samples = part.samples.get(verdict.reasons.join()) ?? []
-      if (samples.length > 0 || part.samples.size < MOST_KINDS) part.samples.set(verdict.reasons.join(), samples)
+      const reasons = heldFor(verdict)
+      const samples = part.samples.get(reasons.join()) ?? []
+      if (samples.length > 0 || part.samples.size < MOST_KINDS) part.samples.set(reasons.join(), samples)
       if (samples.length < options.canary) samples.push({ offset: verdict.input.offset, expected: forecast.outcome })
       report.bytes += verdict.size ?? 0
       add(report.total, forecast)
       add(groupOf(report.byPartition, partition), forecast)
-      for (const reason of verdict.reasons) add(groupOf(report.byReason, reason), forecast)
+      for (const reason of reasons) add(groupOf(report.byReason, reason), forecast)
     },
   })
   const partitions = partitionsOf(chosen, options.canary)

@@ -84,7 +84,7 @@ async function list({ limit, json, ...words }: HeldWords & { limit: string; json
   if (json) process.stdout.write(`${visible(JSON.stringify({ held, more, items }))}\n`)
   else if (held > 0) process.stdout.write(`${tableOf(items)}\n${sentenceOf(held, more)}\n`)
   if (held > 0) return
-  process.stderr.write('sluice: nothing is held that is meant\n')
+  process.stderr.write(`sluice: nothing is ${words.withdrawn ? 'to come back' : 'held'} that is meant\n`)
   process.exitCode = 1
 }
 
@@ -100,7 +100,9 @@ async function count({ by, json, ...words }: HeldWords & { by?: CountKind; json?
     return
   }
   const tables = held === 0 ? [] : told.map((kind) => groupTable(kind, groups[kind]))
-  process.stdout.write(`${[...tables, `${held} items held, ${megabytes(bytes)}`].join('\n')}\n`)
+  process.stdout.write(
+    `${[...tables, `${held} items ${words.withdrawn ? 'may come back' : 'held'}, ${megabytes(bytes)}`].join('\n')}\n`,
+  )
 }
 
 async function read<Name extends keyof VerdictRecord>(

@@ -16,6 +16,7 @@ import { readTopic } from '../platform/kafka/read-topic.ts'
 import { type PartitionBounds, topicBounds } from '../platform/kafka/topic-bounds.ts'
 import type { Registry } from '../platform/registry.ts'
 import type { Settings } from '../platform/settings.ts'
+import { readWithdrawn } from './withdrawn.ts'
 
 const VERDICTS = 'gate.verdicts' satisfies Topic
 const SLASH = 0x2f
@@ -49,7 +50,7 @@ export type ReadHeldOptions<Name extends Field> = {
 
 /**
  * Reads gate.verdicts once, and tells what is held: what the gate did not clear, what the filter means, what no replay has put through the gate
- * again. Keeps nothing.
+ * again. Keeps nothing. Where the filter means what had its recall withdrawn, tells that instead.
  * @throws {SluiceError} as `readTopic`; USAGE for a partition that there is not
  */
 export async function readHeld<Name extends Field = Field>(options: ReadHeldOptions<Name>): Promise<void> {
@@ -63,6 +64,9 @@ export async function readHeld<Name extends Field = Field>(options: ReadHeldOpti
   const decodeHead = registry.fieldsDecoder<VerdictRecord, keyof Head>(VERDICTS, headFields)
   const mayBeMeant = createRawFilter(filter)
   const isMeant = createHeldFilter<Told<Name>>(filter, ({ input }) => replays.attempts(input.partition, input.offset))
+
+  const recalls = filter.withdrawn === true ? await readWithdrawn(settings, registry) : null
+  const isOfOutcome = ({ outcome }: Pick<Head, 'outcome'>): boolean => (outcome === 'clean') === (recalls !== null)
 
   const untilLast = createUntilLast(filter)
   const enough = new AbortController()
@@ -91,11 +95,14 @@ export async function readHeld<Name extends Field = Field>(options: ReadHeldOpti
       const head = decodeHead(record.value)
       if (head === null) return mayBeMeant(record)
       if (untilLast(head.input)) enough.abort()
-      return isHeld(head) && isInTime(head, filter) && isInRange(head, filter) && mayBeMeant(record)
+      return isOfOutcome(head) && isInTime(head, filter) && isInRange(head, filter) && mayBeMeant(record)
     },
-    onValue(verdict, { offset }) {
+    onValue(verdict, record) {
       const { input } = verdict
-      if (!isHeld(verdict) || !isMeant(verdict) || replays.isReplayed(input.partition, input.offset)) return
+      const { offset } = record
+      const recall = recalls?.find(verdict, record)
+      if (recall === null || !isOfOutcome(verdict)) return
+      if (!isMeant({ ...verdict, ...recall }) || replays.isReplayed(input.partition, input.offset)) return
       return onHeld(verdict, { attempts: replays.attempts(input.partition, input.offset), offset })
     },
   })
@@ -118,10 +125,6 @@ function createUntilLast({ partitions = [] }: HeldFilter): (input: VerdictRecord
     lasts.delete(partition)
     return lasts.size === 0
   }
-}
-
-function isHeld({ outcome }: Pick<Head, 'outcome'>): boolean {
-  return outcome !== 'clean'
 }
 
 function isInTime(
@@ -176,19 +179,11 @@ async function offsetsAt(settings: Settings, topic: string, moment: number): Pro
  */
 function createRawFilter(filter: HeldFilter): (record: FollowedRecord) => boolean {
   const { outcomes, reasons, policyHashes, suppliers, datasets, supplyKinds, itemIds } = filter
-  const entries = filter.entries?.map(({ entry }) => entry)
+  const entries = filter.withdrawn ? undefined : filter.entries?.map(({ entry }) => entry)
+  // What recalled an item does not stand in its verdict.
+  const lists = filter.withdrawn ? undefined : filter.lists
   const versions = filter.listVersions?.map(({ version }) => version)
-  const alternatives = [
-    outcomes,
-    reasons,
-    filter.lists,
-    entries,
-    policyHashes,
-    versions,
-    suppliers,
-    datasets,
-    supplyKinds,
-  ]
+  const alternatives = [outcomes, reasons, lists, entries, policyHashes, versions, suppliers, datasets, supplyKinds]
   const needles = alternatives.flatMap((texts) => (texts === undefined ? [] : [texts.map((text) => Buffer.from(text))]))
   const ids = itemIds === undefined ? null : new Set(itemIds)
   return ({ key, value }) =>

@@ -11,6 +11,7 @@ import { asTable } from '../platform/table.ts'
 import { visible, visibleLines } from '../platform/visible.ts'
 import { readReplayRuns } from './runs-topic.ts'
 import { runNamed } from './status-command.ts'
+import { heldFor } from './withdrawn.ts'
 
 /** As many items that were held again are told one by one. */
 const MOST_TOLD = 1000
@@ -115,7 +116,7 @@ export async function reportOf(
     // Within a partition an item's first verdict stands before its second.
     onValue({ input, itemId, outcome, reasons }) {
       const place = `${input.partition}/${input.offset}`
-      if (wanted.has(place)) before.set(place, reasons)
+      if (wanted.has(place)) before.set(place, heldFor({ outcome, reasons }))
       const origin = origins.get(place)
       if (origin === undefined) return
       origins.delete(place)

@@ -42,6 +42,8 @@ const BROKEN = 40
 const FLOOD = 80
 const bounds = { entryItems: 30, versionItems: 200, minutes: 60 }
 const LISTED_PICTURES = 6
+/** Items that were cleared before the bad version. */
+const CLEARED = 4
 const GREY = 500
 
 /** What the situations share, one after the other. */
@@ -93,7 +95,10 @@ const missingPicture = (n: number): Promise<Buffer> => tinyPicture(100 + n)
 
 /** All that the situations need is held, each for its reason, by a gate whose scanners do not survive GIF. */
 async function hold({ bench, gate }: Pick<Scene, 'bench' | 'gate'>): Promise<void> {
+  await send(bench, CLEARED, listed('cleared'))
+  await waitFor('some are cleared', () => bench.caughtUp())
   await bring({ bench, gate }, await badRows())
+  await bench.sluice(['recall', 'run'])
   await send(bench, LISTED, listed('listed'))
   await send(bench, MISSING, async (n) => crawlItem(`missing-${n}`, { reference: sha256(await missingPicture(n)) }))
   await send(bench, CRASHING, async (n) => {
@@ -180,10 +185,13 @@ const situations: Record<string, (scene: Scene, page: Page) => Promise<void>> = 
     await page.next('lists rollback')
     await waitFor('the gate has the version', () => versionsSeen(gate) > before)
     await page.next('gate status')
+    await page.next('recall run')
     await page.next('replay plan')
     const run = await runAndReport(scene, page)
     assert.equal(await cleanOf(bench, run), LISTED)
     assert.equal((await statusOf(bench, slow.run)).state, 'stopped')
+    await page.next('replay plan')
+    assert.equal(await cleanOf(bench, await runAndReport(scene, page)), CLEARED)
   },
 
   async 2(scene, page) {

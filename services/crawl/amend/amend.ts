@@ -1,14 +1,8 @@
 import { coordinatesText, isNamed, type NamedCoordinates } from '../../domain/coordinates.ts'
+import { referring } from '../../domain/envelope.ts'
 import { SluiceError } from '../../domain/errors.ts'
 import { type Finding, findings, type Reason } from '../../domain/reasons.ts'
-import type {
-  Amendment,
-  Coordinates,
-  Envelope,
-  EnvelopeRecord,
-  PayloadGroup,
-  VerdictRecord,
-} from '../../domain/records.ts'
+import type { Amendment, Coordinates, Envelope, EnvelopeRecord, VerdictRecord } from '../../domain/records.ts'
 import { DOOR, prefixed } from '../../domain/topics.ts'
 import { createKafka } from '../../platform/kafka/client.ts'
 import { readTopic } from '../../platform/kafka/read-topic.ts'
@@ -128,18 +122,6 @@ async function publishAmended(
     if (error instanceof SidecarError) reject(answer, error.field, error.expected)
     else if (error instanceof SluiceError && error.fault === 'item') reject(answer, '', error.message)
     else throw error
-  }
-}
-
-/** What the crawler claimed stands, a reference also being a claim: what contradicted it the first time does so again. */
-function referring(claimed: PayloadGroup | null, sha256: string): PayloadGroup {
-  const named = claimed?.reference ?? null
-  return {
-    size: claimed?.size ?? null,
-    md5: claimed?.md5 ?? null,
-    sha1: claimed?.sha1 ?? null,
-    sha256: named !== null && named !== sha256 ? named : (claimed?.sha256 ?? sha256),
-    reference: sha256,
   }
 }
 
