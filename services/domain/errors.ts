@@ -33,9 +33,10 @@ export const surroundings = {
       'Is the disk mounted, writable and not full (`df`)? In S3: is the server up, the bucket there, and has this principal the right that is named? Mend it, delete nothing. Goes on by itself.',
   },
   LISTS_INCOMPLETE: {
-    meaning: 'a hash list that policy requires has not been read to a complete version',
+    meaning:
+      'a hash list that policy requires has not been read to a complete version, or too little of it can be matched',
     action:
-      'Run `sluice lists status`. A list that is missing or not complete there: `sluice lists import FILE --list NAME`, whole, or `sluice lists sync NAME`.',
+      'Run `sluice lists status`. A list that is missing or not complete there: `sluice lists import FILE --list NAME`, whole, or `sluice lists sync NAME`; of signals that can not be matched: ask its source for others.',
   },
   LISTS_STALE: {
     meaning: 'a hash list is older than policy allows',

@@ -14,6 +14,8 @@ export type KnownVersion = {
   shadowed: readonly string[]
   /** how many there are; of a {@link KnownList} themselves */
   entries: { readonly length: number }
+  /** how many of them have a hash that this engine can match; absent where nobody has counted them */
+  matchable?: number
 }
 export type KnownList = KnownVersion & { entries: PackedEntries }
 

@@ -13,7 +13,7 @@ export type ListChange = {
   /** entries in force, and entries of the version to come */
   before: number
   after: number
-  /** entries that are new or others than before */
+  /** entries that are new or others than before, or come out of shadow */
   news: PackedEntries
   /** ids of entries that are gone or others than before */
   gone: ReadonlySet<string>

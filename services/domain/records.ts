@@ -296,6 +296,14 @@ export type HashListEntry = {
   withdrawn: boolean
 }
 
+/** How many hashes of a signal there are. */
+export type SignalCount = {
+  /** Name of the signal. */
+  signal: string
+  /** Number of hashes. */
+  hashes: number
+}
+
 /** How a version came about. */
 export type VersionCause = {
   /** import, sync, rollback, shadow or enforce; a string, so that acts may be added. */
@@ -324,6 +332,8 @@ export type HashListManifest = {
   checkedAt: number
   /** Ids of entries that are in shadow, whatever the source says, until somebody takes that back; * stands for all of them. */
   shadowed: Array<string>
+  /** How many hashes of each signal this version has; empty for versions that were made before this was counted. */
+  signals: Array<SignalCount>
   /** How this version came about; null for versions that were made before this was kept. */
   cause: null | VersionCause
 }

@@ -162,19 +162,20 @@ export function collectLists(options: CollectListsOptions): ListsCollecting {
   function renamed(known: readonly KnownList[]): MatchTables | null {
     if (built === null || known.length !== built.known.length) return null
     if (known.some(({ entries }, at) => entries !== built?.known[at]?.entries)) return null
-    const lists = known.map(({ list, version, shadowed, entries }) => ({
-      list,
-      version,
-      shadowed,
-      entries: entries.places,
-    }))
-    return { ...built.tables, lists }
+    const { tables } = built
+    const lists = known.map(({ list, version, shadowed, entries }, at) => {
+      return { list, version, shadowed, entries: entries.places, matchable: tables.lists[at]?.matchable ?? 0 }
+    })
+    return { ...tables, lists }
   }
 
   function tell(tables?: MatchTables): void {
-    const told = states().map((state) => {
+    const told = states().map((state): ListState => {
       const { inForce } = state
-      return { ...state, inForce: inForce && { ...inForce, entries: { length: inForce.entries.length } } }
+      if (inForce === null) return { ...state, inForce }
+      const matchable = built?.tables.lists[built.known.indexOf(inForce)]?.matchable
+      const counted = matchable === undefined ? {} : { matchable }
+      return { ...state, inForce: { ...inForce, entries: { length: inForce.entries.length }, ...counted } }
     })
     onNews({ isRead, states: told, silence: follower?.silence() ?? 0, unbuilt, ...(tables ? { tables } : {}) })
   }

@@ -298,6 +298,8 @@ export function createLane(
     log.info({ event: 'lane-goes-on', ...place, position, code: waiting.code })
     waiting = null
     waitMs = FIRST_WAIT_MS
+    // It may have been told to halt while what it has just examined was still on its way to it.
+    if (usable && isCurrent()) consumer.resume([{ topic, partitions: [partition] }])
   }
 
   /**

@@ -1,6 +1,6 @@
 import type { Kafka, Producer } from 'kafkajs'
 import { SluiceError } from '../domain/errors.ts'
-import { entryKey, entryText, manifestKey, parseHashListKey, versionName } from '../domain/hash-list.ts'
+import { ALL_ENTRIES, entryKey, entryText, manifestKey, parseHashListKey, versionName } from '../domain/hash-list.ts'
 import type { KnownList } from '../domain/hash-list-state.ts'
 import type { ListChange } from '../domain/list-plan.ts'
 import { type PackedEntries, PackedList } from '../domain/packed-entries.ts'
@@ -97,6 +97,7 @@ export async function importList(options: ImportOptions): Promise<ImportReport> 
       digest,
       checkedAt,
       shadowed: [...shadowed],
+      signals: [...entries.signals()].map(([signal, hashes]) => ({ signal, hashes })),
       cause,
     }
 
@@ -213,7 +214,7 @@ export async function readChange(place: ListsPlace, list: string, entries: Packe
   }
 }
 
-/** @param entries in the order of their ids */
+/** @param entries in the order of their ids; what comes out of shadow is new as well */
 function changeOf(
   list: string,
   inForce: KnownList | null,
@@ -224,8 +225,22 @@ function changeOf(
   const { added, changed, removed } = compare(before, entries)
   const gone = new Set(removed.flatMap((at) => before.at(at)?.id ?? []))
   for (const at of changed) gone.add(entries.at(at)?.id ?? '')
-  const news = entries.some([...added, ...changed])
+  const others = new Set([...added, ...changed, ...outOfShadow(inForce, entries, shadowed)])
+  const news = entries.some([...others].toSorted((a, b) => a - b))
   return { list, before: before.length, after: entries.length, news, gone, shadowed }
+}
+
+/** Numbers of entries that are in shadow now, and will not be. */
+function outOfShadow(inForce: KnownList | null, entries: PackedEntries, shadowed: readonly string[]): number[] {
+  const [before, after] = [new Set(inForce?.shadowed), new Set(shadowed)]
+  if (after.has(ALL_ENTRIES) || [...before].every((id) => after.has(id))) return []
+  const found: number[] = []
+  let at = 0
+  for (const { id } of entries) {
+    if ((before.has(ALL_ENTRIES) || before.has(id)) && !after.has(id)) found.push(at)
+    at += 1
+  }
+  return found
 }
 
 function madeOf(next: ImportOptions['next'], known: KnownVersions): NextVersion | Promise<NextVersion> {

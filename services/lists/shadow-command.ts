@@ -1,11 +1,14 @@
 import { Command } from 'commander'
 import { SluiceError } from '../domain/errors.ts'
 import { ALL_ENTRIES } from '../domain/hash-list.ts'
+import { showProgress } from '../platform/progress.ts'
+import { readSettings } from '../platform/settings.ts'
 import { importList, type KnownVersions, type NextVersion } from './import.ts'
 import { checkListName, findListsPlace, whoOption, whyOption } from './lists-place.ts'
+import { type Accepting, acceptedBy, createCheck } from './plan.ts'
 import { tellReport } from './tell-report.ts'
 
-type Options = { who: string; why: string; json?: true }
+type Options = { who: string; why: string; json?: true } & Pick<Accepting, 'acceptFlood'>
 type Act = 'shadow' | 'enforce'
 
 /** `sluice lists shadow`: matches of an entry, or of a whole list, are recorded without effect. */
@@ -26,6 +29,7 @@ export function enforceCommand(): Command {
     .description(
       'Makes a new version of the list in which an entry, or all of it, is out of shadow. Policy may still have the list in shadow.',
     )
+    .option('--accept-flood', 'make it also where it would hold more than policy allows; kept with the version')
     .addHelpText('after', '\nExample:\n  sluice lists enforce stand-in/e17 --why "looked at: it is right"')
 }
 
@@ -35,19 +39,27 @@ function command(act: Act): Command {
     .addOption(whoOption())
     .addOption(whyOption())
     .option('--json', 'print the result as JSON')
-    .action(async (what: string, { who, why, json }: Options) => {
+    .action(async (what: string, { who, why, json, ...accepting }: Options) => {
       const [list = '', entry = ALL_ENTRIES, ...rest] = what.split('/')
       checkListName(list)
       if (rest.length > 0 || entry === '') throw new SluiceError('USAGE', `${what}: expected LIST or LIST/ENTRY`)
+      const accepted = acceptedBy(accepting)
+      let progress = `reading ${list}`
+      const check = createCheck(readSettings(), accepted, (text) => {
+        progress = text
+      })
+      const stop = showProgress(() => progress)
       const report = await importList({
         ...(await findListsPlace()),
         list,
         now: Date.now(),
         next: (known) => ({
           ...changed(known, { act, list, entry }),
-          cause: { act, who, why, of: entry, accepted: [] },
+          cause: { act, who, why, of: entry, accepted },
         }),
-      })
+        // What holds less needs nobody's word.
+        ...(act === 'enforce' ? { check } : {}),
+      }).finally(stop)
       tellReport(report, json)
     })
 }

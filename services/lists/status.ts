@@ -29,11 +29,9 @@ export type ListStatus = {
 
 /** @param now milliseconds since the epoch */
 export function listStatus({ list, inForce, broken, changing }: ListState<KnownList>, now: number): ListStatus {
-  const signals: Record<string, number> = {}
   const matchable = { entries: 0, hashes: 0 }
   let [hashes, last] = [0, -1]
   inForce?.entries.eachHash((entry, signal, _, from, to) => {
-    signals[signal] = (signals[signal] ?? 0) + 1
     hashes += 1
     if (!isMatchable(signal, to - from)) return
     matchable.hashes += 1
@@ -47,7 +45,7 @@ export function listStatus({ list, inForce, broken, changing }: ListState<KnownL
     checkedAt: inForce ? new Date(inForce.checkedAt).toISOString() : null,
     ageHours: inForce ? Math.round((now - inForce.checkedAt) / 36_000) / 100 : null,
     entries,
-    signals,
+    signals: Object.fromEntries(inForce?.entries.signals() ?? []),
     matchable,
     unmatchable: { entries: entries - matchable.entries, hashes: hashes - matchable.hashes },
     standings: inForce?.entries.standings() ?? { positive: 0, disputed: 0, seed: 0, negative: 0, withdrawn: 0 },

@@ -8,7 +8,7 @@ import { DOOR, prefixed, type Topic } from '../domain/topics.ts'
 import { createKafka } from '../platform/kafka/client.ts'
 import { withPartitionReader } from '../platform/kafka/partition-reader.ts'
 import { readTopic } from '../platform/kafka/read-topic.ts'
-import type { Registry } from '../platform/registry.ts'
+import type { Decoded, Registry } from '../platform/registry.ts'
 import type { Settings } from '../platform/settings.ts'
 
 /*
@@ -22,26 +22,33 @@ const ENVELOPES = 'gate.envelopes' satisfies Topic
  * Where on gate.envelopes the envelopes of items of a partition stand.
  * @param wanted offsets on the door
  * @returns door offset to offset there
- * @throws {SluiceError} as `readTopic`
+ * @throws {SluiceError} as `readTopic`; the reason of `signal`
  */
 export async function findEnvelopes(
   settings: Settings,
   registry: Registry,
   partition: number,
   wanted: ReadonlySet<number>,
+  signal: AbortSignal,
 ): Promise<Map<number, number>> {
   const found = new Map<number, number>()
-  await readTopic<Pick<EnvelopeRecord, 'input'>>({
+  const enough = new AbortController()
+  const reading = readTopic<Pick<EnvelopeRecord, 'input'>>({
     kafka: createKafka(settings, 'sluice-replay'),
     registry,
     prefix: settings.prefix,
     topic: ENVELOPES,
     partition,
+    signal: AbortSignal.any([enough.signal, signal]),
     decode: registry.fieldsDecoder<EnvelopeRecord, 'input'>(ENVELOPES, ['input']),
     isWanted: () => true,
     onValue({ input }, { offset }) {
       if (wanted.has(input.offset)) found.set(input.offset, offset)
+      if (found.size === wanted.size) enough.abort()
     },
+  })
+  await reading.catch((error: unknown) => {
+    if (error !== enough.signal.reason) throw error
   })
   return found
 }
@@ -51,7 +58,7 @@ export async function findEnvelopes(
  * @param sha256 of its payload
  * @param at where its envelope stands on gate.envelopes
  * @returns null where that is not there any more
- * @throws {SluiceError} BROKER_UNREACHABLE, REGISTRY_UNREACHABLE
+ * @throws {SluiceError} BROKER_UNREACHABLE, REGISTRY_UNREACHABLE; MESSAGE_UNDECODABLE where it tells more than is known here
  */
 export async function clearedMessage(
   settings: Settings,
@@ -60,8 +67,14 @@ export async function clearedMessage(
   { sha256, at }: { sha256: string; at: number },
 ): Promise<Pick<HeldOriginal, 'key' | 'value' | 'headers'> | null> {
   const value = await valueAt(settings, input.partition, at)
-  if (value === null) return null
-  const { input: its, envelope } = (await registry.decode<EnvelopeRecord>(ENVELOPES, value)).value
+  const decoded = value === null ? null : await envelopeIn(registry, value)
+  if (decoded === null) return null
+  const { value: record, unknownFields } = decoded
+  if (Object.keys(unknownFields).length > 0) {
+    const sentence = `the envelope of ${coordinatesText(input)} has fields that this worker does not know`
+    throw new SluiceError('MESSAGE_UNDECODABLE', `${sentence}: run a worker of the same version as the gates`)
+  }
+  const { input: its, envelope } = record
   const itemId = envelope.item?.id ?? ''
   if (coordinatesText(its) !== coordinatesText(input) || !isItemId(itemId)) return null
   const item = { envelope: { ...envelope, payload: referring(envelope.payload, sha256) }, inline: null }
@@ -73,12 +86,24 @@ export async function clearedMessage(
   }
 }
 
+/** @returns null for what is no envelope @throws {SluiceError} REGISTRY_UNREACHABLE */
+async function envelopeIn(registry: Registry, value: Buffer): Promise<Decoded<EnvelopeRecord> | null> {
+  try {
+    return await registry.decode<EnvelopeRecord>(ENVELOPES, value)
+  } catch (error) {
+    if (error instanceof SluiceError && error.fault === 'item') return null
+    throw error
+  }
+}
+
+/** @returns null where there is nothing any more @throws {SluiceError} BROKER_UNREACHABLE */
 async function valueAt(settings: Settings, partition: number, offset: number): Promise<Buffer | null> {
   const topic = prefixed(settings.prefix, ENVELOPES)
   try {
     const kafka = createKafka(settings, 'sluice-replay')
     return (await withPartitionReader(kafka, (reader) => reader.at(topic, partition, offset)))?.value ?? null
   } catch (cause) {
+    if (cause instanceof Error && cause.name === 'KafkaJSOffsetOutOfRange') return null
     throw new SluiceError('BROKER_UNREACHABLE', `${topic} could not be read`, { cause })
   }
 }

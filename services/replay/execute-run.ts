@@ -28,6 +28,8 @@ const CHUNK_BYTES = 8_000_000
 const READS_AT_ONCE = 8
 const LOOK_EVERY_MS = 2000
 const AGAIN_MS = 1000
+/** Thrown where a run that waits for a store was told something. */
+const ORDERED = Symbol('ordered')
 /** Before so many outcomes a share means little. */
 const FEWEST_OUTCOMES = 50
 
@@ -177,7 +179,7 @@ function createExecution(execution: Execution, run: Run, lanes: readonly ReplayL
   /** @returns null where what it takes is gone */
   async function messageOf(item: PlannedItem, input: Coordinates): Promise<Omit<Outgoing, 'input'> | null> {
     if ('held' in item) return await readOriginal(held, item.held, input)
-    // Nothing was recalled that is not there, and what is not there the gate would not find either.
+    // Where the recall did not find it either, there is nothing to judge.
     if (!(await held.has(item.cleared))) return null
     return await clearedMessage(settings, registry, input, { sha256: item.cleared, at: item.at })
   }
@@ -191,6 +193,7 @@ function createExecution(execution: Execution, run: Run, lanes: readonly ReplayL
         log.warn({ event: 'replay-waits', run: run.id, err: error })
         execution.assertInCharge()
         signal.throwIfAborted()
+        if (orderNow() !== null) throw ORDERED
         await sleep(AGAIN_MS)
       }
     }
@@ -254,11 +257,14 @@ function createExecution(execution: Execution, run: Run, lanes: readonly ReplayL
 
   async function replayCanary(): Promise<boolean> {
     for (const lane of lanes) {
-      const { request, progress } = lane.part()
-      const most = request.canary.length - (progress?.taken ?? 0)
-      const wanted =
-        progress?.state === 'canary' && most <= 0 ? null : await nextStep(lane, Math.max(0, most), 'canary')
-      if (wanted !== null) await lane.take(wanted)
+      // Large ones take several steps.
+      for (;;) {
+        if (signal.aborted || orderNow() !== null) return true
+        const { request, progress } = lane.part()
+        const most = Math.max(0, request.canary.length - (progress?.taken ?? 0))
+        if (progress?.state === 'canary' && most === 0) break
+        await lane.take(await nextStep(lane, most, 'canary'))
+      }
     }
     const difference = await canaryDifference()
     if (difference === undefined) return true
@@ -296,7 +302,7 @@ function createExecution(execution: Execution, run: Run, lanes: readonly ReplayL
   }
 
   async function replayAll(): Promise<void> {
-    for (const lane of lanes) planned.set(lane.partition, await findPlanned(settings, registry, lane.part()))
+    for (const lane of lanes) planned.set(lane.partition, await findPlanned(settings, registry, lane.part(), signal))
     while (states().has('requested') || states().has('canary')) {
       if (!(await mayGoOn())) return
       if (!states().has('requested') && !states().has('canary')) break
@@ -313,6 +319,9 @@ function createExecution(execution: Execution, run: Run, lanes: readonly ReplayL
       try {
         await replayAll()
       } catch (error) {
+        if (error === ORDERED) return await this.carryOut()
+        // Told to end while it waits for a store.
+        if (signal.aborted && error === signal.reason) return
         // Of the canary as of the others: a message that can't be replayed is for a person, and no reason for the worker to end.
         if (!(error instanceof SluiceError) || error.fault !== 'item') throw error
         await become('waiting', error.message)

@@ -22,12 +22,13 @@ export type PlannedItems = {
 
 /**
  * Looks up the verdicts of a part of a run, and of what was cleared the envelopes too. Keeps 32 bytes and a place or two an item.
- * @throws {SluiceError} as `readTopic`
+ * @throws {SluiceError} as `readTopic`; the reason of `signal`
  */
 export async function findPlanned(
   settings: Settings,
   registry: Registry,
   { partition, sequence, request }: RunPart,
+  signal: AbortSignal,
 ): Promise<PlannedItems> {
   const places = new Map(sequence.map((offset, at) => [offset, at]))
   const digests = Buffer.alloc(sequence.length * DIGEST_BYTES)
@@ -39,6 +40,7 @@ export async function findPlanned(
     prefix: settings.prefix,
     topic: 'gate.verdicts',
     partition,
+    signal,
     from: new Map([[partition, request.verdictsFrom]]),
     to: new Map([[partition, request.verdictsTo]]),
     isWanted: () => true,
@@ -47,11 +49,11 @@ export async function findPlanned(
       const digest = outcome === 'clean' ? sha256 : heldReference
       if (at === undefined || digest === null) return
       digests.write(digest, at * DIGEST_BYTES, 'hex')
+      held[at] = outcome === 'clean' ? 0 : 1
       if (outcome === 'clean') cleared.add(input.offset)
-      else held[at] = 1
     },
   })
-  const envelopes = cleared.size === 0 ? null : await findEnvelopes(settings, registry, partition, cleared)
+  const envelopes = cleared.size === 0 ? null : await findEnvelopes(settings, registry, partition, cleared, signal)
   return {
     find(offset) {
       const place = places.get(offset)

@@ -37,7 +37,8 @@ export const heldHelp = `
 Which items are meant: options combine, and of one that is given several times any may hold. Lists and entries are those that hold an item, not those that only
 mark it in shadow. TIME is ISO 8601 with its zone (2026-03-01T10:00Z; a day alone is its midnight UTC) or an age (90m, 2h, 3d, 1w). What a replay has put through
 the gate again is not told any more; its new verdict is, where it is held again. With --withdrawn it is about what the gate had cleared and a later list version
-recalled, where that recall was withdrawn: its bytes are in the held store, and lists and entries are those that had recalled it.`
+recalled, where that recall was withdrawn: its bytes are in the held store, lists and entries are those that had recalled it, and times are those at which it
+was cleared.`
 
 const words = [
   ['--outcome <outcome>', `${heldOutcomes.join(' or ')}`],
@@ -96,8 +97,11 @@ export async function readHeldWords(given: HeldWords, now: number): Promise<Held
     ...(given.items === undefined ? {} : { itemIds: await readItemIds(given.items) }),
     ...(given.withdrawn === undefined ? {} : { withdrawn: true }),
   }
-  if (given.withdrawn && (given.outcome ?? given.reason) !== undefined) {
-    throw new SluiceError('USAGE', '--withdrawn is about what was cleared: it goes with neither --outcome nor --reason')
+  if (given.withdrawn && (given.outcome ?? given.reason ?? given.listVersion) !== undefined) {
+    throw new SluiceError(
+      'USAGE',
+      '--withdrawn is about what was cleared: it goes with none of --outcome, --reason and --list-version',
+    )
   }
   const { since, until } = filter
   if (since !== undefined && until !== undefined && since >= until) {

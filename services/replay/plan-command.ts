@@ -39,7 +39,9 @@ type PlanWords = HeldWords & {
 export function planCommand(): Command {
   const command = new Command('plan')
     .summary('choose what to replay, and see what would become of it')
-    .description('Chooses held items and writes a plan. Reads gate.verdicts and the hash lists, never what is held.')
+    .description(
+      'Chooses items and writes a plan. Reads gate.verdicts, gate.recalls and the hash lists, never what is held.',
+    )
     .requiredOption('--why <text>', 'why; stands on every record of the replay')
     .option('--out <file>', "the plan's file", 'plan.json')
     .addOption(new Option('--who <name>', 'who plans it').default(userInfo().username))

@@ -66,6 +66,7 @@ export async function readHeld<Name extends Field = Field>(options: ReadHeldOpti
   const isMeant = createHeldFilter<Told<Name>>(filter, ({ input }) => replays.attempts(input.partition, input.offset))
 
   const recalls = filter.withdrawn === true ? await readWithdrawn(settings, registry) : null
+  if (recalls?.isEmpty) return
   const isOfOutcome = ({ outcome }: Pick<Head, 'outcome'>): boolean => (outcome === 'clean') === (recalls !== null)
 
   const untilLast = createUntilLast(filter)
@@ -102,8 +103,10 @@ export async function readHeld<Name extends Field = Field>(options: ReadHeldOpti
       const { offset } = record
       const recall = recalls?.find(verdict, record)
       if (recall === null || !isOfOutcome(verdict)) return
-      if (!isMeant({ ...verdict, ...recall }) || replays.isReplayed(input.partition, input.offset)) return
-      return onHeld(verdict, { attempts: replays.attempts(input.partition, input.offset), offset })
+      // What holds it is what had recalled it.
+      const told = { ...verdict, ...recall }
+      if (!isMeant(told) || replays.isReplayed(input.partition, input.offset)) return
+      return onHeld(told, { attempts: replays.attempts(input.partition, input.offset), offset })
     },
   })
   await reading.catch((error: unknown) => {

@@ -11,9 +11,10 @@ const RECALLS = 'gate.recalls' satisfies Topic
 
 /** What recalls were withdrawn. */
 export type Withdrawn = {
+  isEmpty: boolean
   /**
    * What had recalled a cleared item, where that was withdrawn after it was cleared: what was cleared since has come back already.
-   * @param record of the verdict; brokers write the time of it and of a recall
+   * @param record of the verdict; brokers write the time of it and of a recall, by clocks that are seconds apart at most
    */
   find(verdict: Pick<VerdictRecord, 'sha256'>, record: Pick<FollowedRecord, 'timestamp'>): { matches: Match[] } | null
 }
@@ -41,6 +42,7 @@ export async function readWithdrawn(settings: Settings, registry: Registry): Pro
     },
   })
   return {
+    isEmpty: found.size === 0,
     find({ sha256 }, { timestamp }) {
       const recall = found.get(sha256 ?? '')
       return recall === undefined || timestamp >= recall.withdrawnAt ? null : { matches: recall.matches }

@@ -6,7 +6,7 @@ import { wholeNumber } from './whole-number.ts'
 import { runReplayWorker } from './worker.ts'
 
 const help = `
-Comes as the principal \`replay\`, which may read the held store and write the door, and nothing else of the gate's. Keep one running, as you keep gates running;
+Comes as the principal \`replay\`, which may read the held store and the gate's verdicts and envelopes, and write the door. Keep one running, as you keep gates running;
 of several the last one started is in charge. What it is told to do stands on replay.runs, so it can be killed at any moment and goes on where it was.
 
 Example:

@@ -32,6 +32,7 @@ function close(version: string, entries: HashListEntry[], checkedAt = 0): Messag
     digest: listDigest(entries),
     checkedAt,
     shadowed: [],
+    signals: [],
     cause: null,
   }
   return { key: manifestKey('known', version), record: { entry: null, manifest } }

@@ -10,7 +10,7 @@ const policy: Policy = {
   version: 1,
   limits: { payloadBytes: 1, pixels: 1, frames: 1, scanSeconds: 1 },
   pdq: { near: { distance: 31, quality: 50 }, wide: { distance: 47, quality: 0 } },
-  lists: { trial: { mode: 'shadow', maxAgeHours: 1 } },
+  lists: { trial: { mode: 'shadow', maxAgeHours: 1, leastMatchable: 0 } },
   standings: { disputed: 'review', seed: 'review', negative: 'shadow', withdrawn: 'shadow' },
   provenance: askNothing,
   flood: { entryItems: 2, versionItems: 3, minutes: 60 },

@@ -129,6 +129,7 @@ test('whatever records come, the collector holds what a plain model of them hold
             digest,
             checkedAt: number,
             shadowed: [],
+            signals: [],
             cause: null,
           }
           const record = step.as === 'unreadable' ? undefined : { entry: null, manifest }

@@ -8,7 +8,7 @@ import type { Match } from '../../services/domain/records.ts'
 import { askNothing } from '../integration/harness.ts'
 
 const policy = {
-  lists: { trial: { mode: 'shadow' as const, maxAgeHours: 1 } },
+  lists: { trial: { mode: 'shadow' as const, maxAgeHours: 1, leastMatchable: 0 } },
   standings: { disputed: 'review', seed: 'review', negative: 'shadow', withdrawn: 'shadow' } as const,
   provenance: askNothing,
   rights: { robots: 'off' as const, tdmOptOut: 'off' as const },
@@ -73,7 +73,16 @@ test('an entry is news to whoever knew only a version that was closed before it 
           if (kind === 'entry') continue
           const version = `v${String(offset).padStart(3, '0')}`
           versions.push({ version, offset })
-          const manifest = { list: 'l', version, entries: 0, digest: '', checkedAt: 0, shadowed: [], cause: null }
+          const manifest = {
+            list: 'l',
+            version,
+            entries: 0,
+            digest: '',
+            checkedAt: 0,
+            shadowed: [],
+            signals: [],
+            cause: null,
+          }
           places.note({ key: `l/version/${version}`, offset, manifest })
         }
         const [known, target] = [versions[one % versions.length], versions[other % versions.length]]
@@ -87,7 +96,16 @@ test('an entry is news to whoever knew only a version that was closed before it 
 
 test('to whoever knew a version that nobody knows any more, or none, every entry is news', () => {
   const places = createVersionPlaces()
-  const manifest = { list: 'l', version: 'v1', entries: 0, digest: '', checkedAt: 0, shadowed: [], cause: null }
+  const manifest = {
+    list: 'l',
+    version: 'v1',
+    entries: 0,
+    digest: '',
+    checkedAt: 0,
+    shadowed: [],
+    signals: [],
+    cause: null,
+  }
   places.note({ key: 'l/version/v1', offset: 7, manifest })
   places.note({ key: 'l/version/v2', offset: 9, manifest: { ...manifest, version: 'v2' } })
   places.note({ key: 'l/entry/v1', offset: 3, manifest: null })

@@ -18,6 +18,8 @@ const SEED = Number(process.env.SEED ?? Date.now() % 1_000_000)
 const ITEMS = Number(process.env.REPLAYED ?? 600)
 const KILLS = 3
 const PARTITIONS = 3
+/** Transactions of a worker before which it is killed, at most: of many items each worker comes to a share of them. */
+const LAST_HELD = Math.max(5, Math.floor(ITEMS / 100 / (KILLS + 1)))
 const RATE = Number(process.env.RATE ?? 200)
 
 const HOLD = new URL('hold-transaction.ts', import.meta.url).href
@@ -61,7 +63,7 @@ test(`through ${KILLS} kills of the worker and one of the gate, each with a tran
   let gate = bench.startGate()
   for (let kill = 0; kill < KILLS; kill++) {
     const step = chance.pick(['before-commit', 'before-commit', 'amid-commit'])
-    await killWorker(t, bench, `${chance.between(2, 5)}:${step}`)
+    await killWorker(t, bench, `${chance.between(2, LAST_HELD)}:${step}`)
     if (kill > 0) continue
     await bench.stopGate(gate)
     await endGate['kill-in-transaction'](bench.startGate, chance)

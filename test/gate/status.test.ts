@@ -170,9 +170,9 @@ test('every list that policy names or the topic has is told of, with its own pro
   })
   const policy = {
     lists: {
-      missing: { mode: 'enforce' as const, maxAgeHours: 24 },
-      old: { mode: 'enforce' as const, maxAgeHours: 24 },
-      trial: { mode: 'shadow' as const, maxAgeHours: 24 },
+      missing: { mode: 'enforce' as const, maxAgeHours: 24, leastMatchable: 0 },
+      old: { mode: 'enforce' as const, maxAgeHours: 24, leastMatchable: 0 },
+      trial: { mode: 'shadow' as const, maxAgeHours: 24, leastMatchable: 0 },
     },
   }
   const found = listStatuses(policy, [state('old', 30), state('trial', 1), state('unnamed', 900)], NOW)

@@ -47,6 +47,7 @@ const verdict = z.object({
   matches: z.array(match),
   missing: z.array(z.object({ fact: z.string(), enforced: z.boolean() })),
   listVersions: z.array(z.object({ list: z.string(), version: z.string() })),
+  policyHash: z.string(),
   sha256: z.string().nullable(),
   size: z.number().nullable(),
   heldReference: z.string().nullable(),

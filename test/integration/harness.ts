@@ -34,7 +34,9 @@ const TOPICS_FILE = join(import.meta.dirname, '../../infra/topics.yaml')
 const POLICY_FILE = join(import.meta.dirname, '../../infra/policy.yaml')
 
 /** Hash lists of a test's policy: name to what policy says of it. */
-export type PolicyLists = Readonly<Record<string, { mode: 'enforce' | 'shadow'; maxAgeHours: number }>>
+export type PolicyLists = Readonly<
+  Record<string, { mode: 'enforce' | 'shadow'; maxAgeHours: number; leastMatchable: number }>
+>
 
 export type BenchOptions = {
   /** of the door and all that follow it; default 4 */
@@ -354,7 +356,7 @@ function createAsking(kafka: Kafka) {
 }
 
 function policyText({
-  lists = { 'stand-in': { mode: 'enforce', maxAgeHours: 168 } },
+  lists = { 'stand-in': { mode: 'enforce', maxAgeHours: 168, leastMatchable: 0 } },
   payloadBytes = 8_388_608,
   pixels = 50_000_000,
   scanSeconds = 30,

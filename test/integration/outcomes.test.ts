@@ -32,8 +32,8 @@ test('each item is on the one topic where it belongs, with its reasons and to th
 }, async (t) => {
   const bench = await openBench(t, {
     lists: {
-      'stand-in': { mode: 'enforce', maxAgeHours: 168 },
-      trial: { mode: 'shadow', maxAgeHours: 168 },
+      'stand-in': { mode: 'enforce', maxAgeHours: 168, leastMatchable: 0 },
+      trial: { mode: 'shadow', maxAgeHours: 168, leastMatchable: 0 },
     },
   })
   const [listed, shadowed, similar, unlisted] = [

@@ -7,6 +7,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { CreateBucketCommand, PutBucketPolicyCommand, S3Client } from '@aws-sdk/client-s3'
 import { freePort } from '../../services/cluster/stack/free-port.ts'
+import { principals } from '../../services/domain/principals.ts'
 import { type StoreName, storeNames } from '../../services/platform/stores/store.ts'
 import type { Scope } from './harness.ts'
 import { endWithThisProcess } from './leftovers.ts'
@@ -15,18 +16,6 @@ import { waitFor } from './waiting.ts'
 /** Installed by `infra/setup.sh test`. */
 const PROGRAM = join(import.meta.dirname, '../../.sluice/versitygw/versitygw')
 const REGION = 'us-east-1'
-/** Whom the policies in `infra/stores` name; none of them may do anything by itself. */
-export const principals = [
-  'crawler',
-  'gate',
-  'lists',
-  'recall',
-  'replay',
-  'review',
-  'trainer',
-  'reports',
-  'admin',
-] as const
 /** May do everything, and owns what it makes. */
 const ROOT = 'root'
 
@@ -63,7 +52,7 @@ export function policyOf(store: StoreName, name = 'sluice'): string {
   return text.replaceAll('sluice-', `${name}-`)
 }
 
-/** Starts a server that ends with `scope`, or with this process; it knows the {@link principals} and its root. */
+/** Starts a server that ends with `scope`, or with this process; it knows all principals, none of whom may do anything by itself, and its root. */
 export async function startS3Server(scope: Pick<Scope, 'after'>): Promise<S3Server> {
   const home = await mkdtemp(join(tmpdir(), 'sluice-s3-'))
   const folder = join(home, 'buckets')

@@ -13,6 +13,8 @@ const common = await Promise.all([tinyPicture(1), tinyPicture(2)])
 const rare = await Promise.all(Array.from({ length: 20 }, (_, n) => tinyPicture(10 + n)))
 const good: ListRow[] = [{ id: 'good', sha256: sha256(rare[0] ?? Buffer.alloc(0)) }]
 const bad: ListRow[] = [...good, ...common.map((picture, n) => ({ id: `bad-${n}`, sha256: sha256(picture) }))]
+/** Of these more than a thousand show one of the common ones. */
+const FLOOD = 2600
 const bounds = { entryItems: 30, versionItems: 50, minutes: 60 }
 
 const plan = z.object({
@@ -80,7 +82,7 @@ test('a bad version is refused by its plan; forced in, the gate waits before it 
     .parse(JSON.parse((await bench.sluice(['lists', 'versions', 'stand-in', '--json'])).stdout()))
   assert.deepEqual([manifests[0]?.cause.who, manifests[0]?.cause.accepted], ['somebody', ['flood']])
 
-  await send(bench, 'flood', 2000)
+  await send(bench, 'flood', FLOOD)
   const waits = await waitFor('the gate waits', async () => {
     const state = await gate.readiness()
     return state?.waiting.find(({ code, partition }) => code === 'LIST_FLOOD' && partition === null)
@@ -106,6 +108,34 @@ test('a bad version is refused by its plan; forced in, the gate waits before it 
   const byBad = verdicts.filter(({ matches }) => matches.some(({ entry }) => entry.startsWith('bad-')))
   assert.ok(byBad.length > bounds.entryItems && byBad.length < Math.min(1000, heldThen), `${byBad.length} held`)
   for (const { listVersions } of byBad) assert.equal(listVersions[0]?.version, badVersion?.version)
+  const isCommon = (id: string | null): boolean => Number(id?.split('-')[1]) % 5 < 2
+  const judgedByBad = verdicts.filter(({ listVersions }) => listVersions[0]?.version === badVersion?.version)
+  assert.deepEqual(
+    judgedByBad.filter(({ itemId }) => isCommon(itemId)),
+    byBad,
+  )
+})
+
+test('what comes out of shadow is tried like a new version, and refused where it would hold too much', async (t) => {
+  const bench = await openBench(t, { partitions: 2, flood: bounds })
+  await bench.importList('stand-in', bad)
+  const why = ['--why', 'a test']
+  await bench.sluice(['lists', 'shadow', 'stand-in', ...why])
+  const gate = bench.startGate()
+  await gate.untilReady()
+  await send(bench, 'before', 200)
+  await waitFor('all are judged', () => bench.caughtUp())
+  const before = await bench.endOf('gate.hash-entries')
+  const refused = await bench.sluice(['lists', 'enforce', 'stand-in', ...why], 1)
+  assert.match(refused.stderr(), /of the 200 items judged last, the new version would hold 80.*--accept-flood/s)
+  assert.equal(await bench.endOf('gate.hash-entries'), before)
+  await bench.sluice(['lists', 'shadow', 'stand-in/bad-0', ...why])
+  await bench.sluice(['lists', 'enforce', 'stand-in', '--accept-flood', ...why])
+  const [newest] = z
+    .array(z.looseObject({ cause: z.looseObject({ act: z.string(), accepted: z.array(z.string()) }) }))
+    .parse(JSON.parse((await bench.sluice(['lists', 'versions', 'stand-in', '--json'])).stdout()))
+  assert.deepEqual([newest?.cause.act, newest?.cause.accepted], ['enforce', ['flood']])
+  await bench.stopGate(gate)
 })
 
 test('a version that lacks too much is refused, and taken when somebody says so', async (t) => {

@@ -60,7 +60,7 @@ function read(t: TestContext, bench: Bench, folder: string, writeEveryMs = 0): R
   const onEvent = (event: SnapshotEvent): void => void events.push(event)
   const snapshot = keepSnapshot({ ...source, folder, onEvent, onTrouble, writeEveryMs, leastEntries: 1 })
   const lists = followKnownLists({
-    policy: { lists: { 'stand-in': { mode: 'enforce', maxAgeHours: 24 } } },
+    policy: { lists: { 'stand-in': { mode: 'enforce', maxAgeHours: 24, leastMatchable: 0 } } },
     collect: (to) =>
       collectLists({
         ...source,

@@ -51,10 +51,14 @@ async function close(
 function follow(
   t: TestContext,
   bench: Bench,
-  { now = Date.now, build = buildMatchTables }: { now?: () => number; build?: typeof buildMatchTables } = {},
+  {
+    now = Date.now,
+    build = buildMatchTables,
+    leastMatchable = 0,
+  }: { now?: () => number; build?: typeof buildMatchTables; leastMatchable?: number } = {},
 ): KnownLists {
   const lists = followKnownLists({
-    policy: { lists: { 'stand-in': { mode: 'enforce', maxAgeHours: 24 } } },
+    policy: { lists: { 'stand-in': { mode: 'enforce', maxAgeHours: 24, leastMatchable } } },
     collect: (to) =>
       collectLists({
         kafka: createKafka(bench.settings, 'known-lists'),
@@ -118,6 +122,26 @@ test('the gate gets whole versions only: none, half, whole, being changed, not a
   await close(bench, 'v3', [b, c], Date.now())
   await waitFor('the next version is complete', () => lists.current().problem === null)
   assert.deepEqual([knows(lists, 1), knows(lists, 2), knows(lists, 3)], [false, true, true])
+})
+
+test('a list of signals that this gate can not match makes it wait, by what policy asks for', async (t) => {
+  const bench = await openBench(t, { partitions: 1 })
+  const lists = follow(t, bench, { leastMatchable: 0.5 })
+  const foreign = (id: string) => ({ ...entry(id, 1), signals: [{ signal: 'photodna', value: Buffer.alloc(144, 1) }] })
+  const [known, both] = [entry('known', 2), entry('both', 3)]
+  both.signals.push(...foreign('both').signals, { signal: 'sha1', value: Buffer.alloc(20, 3) })
+  const few = [both, foreign('x'), foreign('y')].sort((a, b) => (a.id < b.id ? -1 : 1))
+  await putEntries(bench, few)
+  await close(bench, 'v1', few, Date.now())
+  await waitFor('it has been read', () => /1 of its 3 entries/.test(lists.current().problem?.message ?? ''))
+
+  const enough = [...few, known].sort((a, b) => (a.id < b.id ? -1 : 1))
+  await putEntries(bench, [known])
+  await close(bench, 'v2', enough, Date.now())
+  await waitFor('half of it can be matched', () => lists.current().problem === null)
+  await close(bench, 'v3', enough, Date.now())
+  await waitFor('it was checked again', () => lists.states()[0]?.inForce?.version === 'v3')
+  assert.equal(lists.current().problem, null)
 })
 
 test('a reader that starts in the middle of an import sees the version before it', async (t) => {

@@ -62,6 +62,7 @@ function close(list: string, version: string, entries: readonly HashListEntry[],
     digest: listDigest(entries),
     checkedAt,
     shadowed: [],
+    signals: [],
     cause: null,
   }
   return { key: manifestKey(list, version), record: { entry: null, manifest } }

@@ -16,7 +16,7 @@ function follow(t: TestContext, settings: Settings): { lists: KnownLists; troubl
   const note = (thread: Worker): void => void threads.push(thread)
   process.on('worker', note)
   const lists = followKnownLists({
-    policy: { lists: { 'stand-in': { mode: 'enforce', maxAgeHours: 24 } } },
+    policy: { lists: { 'stand-in': { mode: 'enforce', maxAgeHours: 24, leastMatchable: 0 } } },
     collect: (to) => collectInThread(settings, to),
     onTrouble: (error) => troubles.push(error),
   })

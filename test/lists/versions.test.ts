@@ -20,6 +20,7 @@ const versions = z.array(
     inForce: z.boolean(),
     kept: z.boolean(),
     shadowed: z.array(z.string()),
+    signals: z.array(z.object({ signal: z.string(), hashes: z.number() })),
     cause: z.looseObject({
       act: z.string(),
       who: z.string().nullable(),
@@ -69,6 +70,10 @@ test('a version is rolled back, an entry or the list is put in shadow, and a run
   assert.deepEqual(await judged(bench, 'bad'), { boats: held, cats: held })
 
   const [bad, good] = await versionsOf(bench)
+  assert.deepEqual(
+    [bad?.signals, good?.signals],
+    [[{ signal: 'sha256', hashes: 2 }], [{ signal: 'sha256', hashes: 1 }]],
+  )
   const asked = ['--who', 'on-call', '--why', 'holds cats']
   await bench.sluice(['lists', 'rollback', 'stand-in', '--to', good?.version ?? '', ...asked])
   assert.deepEqual(await judged(bench, 'back'), { boats: held, cats: clean })

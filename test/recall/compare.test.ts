@@ -87,7 +87,7 @@ class World {
     this.places.note({
       key: `${LIST}/version/${version}`,
       offset: placed.offset,
-      manifest: { list: LIST, version, entries: 0, digest: '', checkedAt: 0, shadowed, cause: null },
+      manifest: { list: LIST, version, entries: 0, digest: '', checkedAt: 0, shadowed, signals: [], cause: null },
     })
     this.versions.push({ placed, known: entries })
   }

@@ -6,7 +6,7 @@ import { createVersionPlaces } from '../../services/domain/list-news.ts'
 import type { HashListEntry, HashListRecord } from '../../services/domain/records.ts'
 import { listsNow } from '../../services/recall/lists-now.ts'
 
-const policy = { lists: { trial: { mode: 'shadow' as const, maxAgeHours: 1 } } }
+const policy = { lists: { trial: { mode: 'shadow' as const, maxAgeHours: 1, leastMatchable: 0 } } }
 
 function entry(list: string, id: string, fill: number): HashListEntry {
   return {
@@ -41,6 +41,7 @@ function openTopic() {
         digest: listDigest(entries),
         checkedAt: 0,
         shadowed: [],
+        signals: [],
         cause: null,
       }
       apply(manifestKey(list, version), { entry: null, manifest })

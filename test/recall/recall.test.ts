@@ -116,7 +116,10 @@ test('an entry that goes, or whose hash changes, is withdrawn where no other ent
 
 test('a list in shadow recalls nothing; taken out of shadow it recalls what it holds, also what the gate has seen', async (t) => {
   const bench = await openRecallBench(t, {
-    lists: { 'stand-in': { mode: 'enforce', maxAgeHours: 168 }, trial: { mode: 'shadow', maxAgeHours: 168 } },
+    lists: {
+      'stand-in': { mode: 'enforce', maxAgeHours: 168, leastMatchable: 0 },
+      trial: { mode: 'shadow', maxAgeHours: 168, leastMatchable: 0 },
+    },
   })
   await bench.importList('stand-in', [{ id: 'old', pdq: pdqOf(-1) }])
   await bench.importList('trial', [{ id: 'seen', pdq: pdqOf(1) }])

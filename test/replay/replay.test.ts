@@ -108,12 +108,14 @@ test('what was held before there were more partitions, and under another policy,
   const before = await audit(bench)
   await bench.sluice(['topics', 'apply', '--partitions', '3'])
   const { SLUICE_POLICY = '' } = bench.environment
-  await writeFile(SLUICE_POLICY, `${await readFile(SLUICE_POLICY, 'utf8')}\n# another one, by its hash\n`)
+  const policy = JSON.parse(await readFile(SLUICE_POLICY, 'utf8'))
+  await writeFile(SLUICE_POLICY, JSON.stringify({ ...policy, limits: { ...policy.limits, scanSeconds: 29 } }))
   const gate = bench.startGate()
   await gate.untilReady()
 
   const file = join(bench.folder, 'plan.json')
-  await bench.sluice(['replay', 'plan', '--why', 'a test', '--out', file])
+  const plan = await bench.sluice(['replay', 'plan', '--why', 'a test', '--out', file, '--json'])
+  assert.equal(JSON.parse(plan.stdout()).isOtherPolicy, true)
   const { run } = z
     .object({ run: z.string() })
     .parse(JSON.parse((await bench.sluice(['replay', 'run', file, '--detach', '--yes', '--json'])).stdout()))
@@ -125,5 +127,31 @@ test('what was held before there were more partitions, and under another policy,
   const placesOf = (fates: readonly Fate[]): string[] =>
     fates.map(({ door }) => `${door.partition} ${JSON.stringify([door.key, door.valueSha256])}`).sort()
   assert.deepEqual(placesOf(replayed), placesOf(before))
+  const policies = [before, replayed].map((fates) => new Set(fates.map(({ verdict }) => verdict.policyHash)))
+  assert.deepEqual(
+    policies.map(({ size }) => size),
+    [1, 1],
+  )
+  assert.notDeepEqual(policies[0], policies[1])
+  await bench.stopGate(gate)
+})
+
+test('of a canary that is many bytes all goes first', { skip }, async (t) => {
+  const bench = await openBench(t, { partitions: 1 })
+  await bench.importList('stand-in', [{ id: 'other', sha256: 'ab'.repeat(32) }])
+  const gate = bench.startGate()
+  const broken = Array.from({ length: 20 }, (_, n) => ({ key: `broken-${n}`, value: Buffer.alloc(600_000, n) }))
+  for (const message of broken) await bench.produce('crawl.items', [message])
+  await waitFor('all are held', () => bench.caughtUp())
+  const file = join(bench.folder, 'plan.json')
+  await bench.sluice(['replay', 'plan', '--why', 'a test', '--canary', '16', '--out', file])
+  const worker = startWorker(t, bench)
+  const run = await bench.sluice(['replay', 'run', file, '--json'], 1)
+  const { id } = z.looseObject({ id: z.string() }).parse(JSON.parse(run.stdout()))
+  const { state, waits, counts } = await statusOf(bench, id)
+  assert.deepEqual([state, counts], ['waiting', { replayed: 16 }])
+  assert.match(waits ?? '', /^16 of the 16 items that went first/)
+  worker.kill('SIGTERM')
+  assert.equal((await worker.ended).code, 0, worker.stderr())
   await bench.stopGate(gate)
 })

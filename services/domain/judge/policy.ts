@@ -52,6 +52,11 @@ export const policySchema = z.strictObject({
       z.strictObject({
         mode: z.enum(['enforce', 'shadow']).describe('shadow: matches are recorded, without effect on the outcome'),
         maxAgeHours: z.number().positive().describe('The gate pauses when the list was last checked longer ago'),
+        leastMatchable: z
+          .number()
+          .min(0)
+          .max(1)
+          .describe("The gate pauses when it can match fewer of the list's entries than this share, 0..1"),
       }),
     )
     .refine((lists) => Object.keys(lists).length > 0, 'expected at least one list')

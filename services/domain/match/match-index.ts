@@ -32,7 +32,7 @@ function matcherOf(table: Table): Matcher {
 /** All that an index consists of. What is large in it is shared memory: it may be handed to another thread, and opened there. */
 export type MatchTables = {
   /** the lists' versions; their entries are numbered through from the first list's first on */
-  lists: Array<Pick<KnownList, 'list' | 'version' | 'shadowed'> & { entries: EntryPlaces }>
+  lists: Array<Required<Pick<KnownList, 'list' | 'version' | 'shadowed' | 'matchable'>> & { entries: EntryPlaces }>
   bySignal: Array<{ signal: string; table: Table }>
   unmatchable: number
 }
@@ -65,9 +65,15 @@ export type MatchIndex = {
 export function buildMatchTables(lists: readonly KnownList[]): MatchTables {
   let unmatchable = 0
   const counts = new Map<string, number>(Object.keys(kinds).map((signal) => [signal, 0]))
-  eachHash(lists, (_, signal, _chunk, from, to) => {
-    if (isMatchable(signal, to - from)) counts.set(signal, (counts.get(signal) ?? 0) + 1)
-    else unmatchable += 1
+  const matchable = lists.map(() => 0)
+  let last = -1
+  eachHash(lists, (ref, signal, _chunk, from, to, list) => {
+    if (isMatchable(signal, to - from)) {
+      counts.set(signal, (counts.get(signal) ?? 0) + 1)
+      // An entry's hashes come one after the other.
+      if (ref !== last) matchable[list] = (matchable[list] ?? 0) + 1
+      last = ref
+    } else unmatchable += 1
   })
   const values = new Map<string, KnownValues<Table> & { filled: number }>()
   for (const [signal, { bytes, values: make }] of Object.entries(kinds)) {
@@ -83,7 +89,9 @@ export function buildMatchTables(lists: readonly KnownList[]): MatchTables {
     known.filled += 1
   })
   return {
-    lists: lists.map(({ list, version, shadowed, entries }) => ({ list, version, shadowed, entries: entries.places })),
+    lists: lists.map(({ list, version, shadowed, entries }, at) => {
+      return { list, version, shadowed, entries: entries.places, matchable: matchable[at] ?? 0 }
+    }),
     bySignal: [...values].map(([signal, { build }]) => ({ signal, table: build() })),
     unmatchable,
   }
@@ -91,12 +99,12 @@ export function buildMatchTables(lists: readonly KnownList[]): MatchTables {
 
 function eachHash(
   lists: readonly KnownList[],
-  tell: (ref: number, signal: string, chunk: Buffer, from: number, to: number) => void,
+  tell: (ref: number, signal: string, chunk: Buffer, from: number, to: number, list: number) => void,
 ): void {
   let first = 0
-  for (const { entries } of lists) {
+  for (const [list, { entries }] of lists.entries()) {
     const begin = first
-    entries.eachHash((index, signal, chunk, from, to) => tell(begin + index, signal, chunk, from, to))
+    entries.eachHash((index, signal, chunk, from, to) => tell(begin + index, signal, chunk, from, to, list))
     first += entries.length
   }
 }

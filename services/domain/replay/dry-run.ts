@@ -73,7 +73,12 @@ export function createDryRun({
     // What a newer gate has found says nothing here, so nothing is foretold.
     const isKnown = verdict.reasons.every((reason) => Object.hasOwn(knownReasons, reason))
     const isOpen =
-      !isKnown || faults.length > 0 || asks || verdict.matches.some(({ transform }) => transform === AS_FETCHED)
+      !isKnown ||
+      // Of what was cleared no reason tells what another policy asks for.
+      (verdict.outcome === 'clean' && !isSamePolicy) ||
+      faults.length > 0 ||
+      asks ||
+      verdict.matches.some(({ transform }) => transform === AS_FETCHED)
     if (isOpen) return { outcome: null, heldAgain: judged === 'review' }
     return { outcome: judged, heldAgain: judged === 'review' }
   }

@@ -156,7 +156,7 @@ export function createReplayRuns(): ReplayRuns {
       } else if (key === runKeys.progress(id)) {
         const part = run.parts.get(partition)
         const progress = progressOf(record)
-        if (progress === null) return null
+        if (progress === null || !goesOn(run.progress.get(partition), progress)) return null
         if (part !== undefined) {
           if (fitting(progress, part.sequence) === null) return null
           run.parts.set(partition, { ...part, progress })
@@ -269,6 +269,18 @@ function itemsIn(produced: readonly number[]): number {
     end = first + number
   }
   return items
+}
+
+/** Whether a run may come from one progress to another: what was replayed once has been replayed, whoever says otherwise. */
+function goesOn(before: RunProgress | undefined, after: RunProgress): boolean {
+  if (before === undefined) return true
+  const last = before.produced.length - 1
+  const isThere = before.produced.every((number, at) => {
+    const now = after.produced[at] ?? -1
+    // The last stretch may have become longer.
+    return at === last ? now >= number : now === number
+  })
+  return isThere && after.taken >= before.taken && before.left.every((offset) => isAmong(after.left, offset))
 }
 
 /** Progress that can be one of this sequence. */

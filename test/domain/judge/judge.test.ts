@@ -21,7 +21,10 @@ const policy: Pick<Policy, 'lists' | 'standings' | 'provenance' | 'rights'> = {
     },
   },
   rights: { robots: 'enforce', tdmOptOut: 'shadow' },
-  lists: { known: { mode: 'enforce', maxAgeHours: 24 }, trial: { mode: 'shadow', maxAgeHours: 24 } },
+  lists: {
+    known: { mode: 'enforce', maxAgeHours: 24, leastMatchable: 0 },
+    trial: { mode: 'shadow', maxAgeHours: 24, leastMatchable: 0 },
+  },
 }
 
 function match(list: string, matchClass: string, standing = 'positive'): Match {

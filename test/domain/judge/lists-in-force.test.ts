@@ -7,7 +7,10 @@ import type { Policy } from '../../../services/domain/judge/policy.ts'
 const HOUR = 3_600_000
 const now = Date.UTC(2026, 10, 22, 10)
 const policy: Pick<Policy, 'lists'> = {
-  lists: { known: { mode: 'enforce', maxAgeHours: 24 }, trial: { mode: 'shadow', maxAgeHours: 24 } },
+  lists: {
+    known: { mode: 'enforce', maxAgeHours: 24, leastMatchable: 0 },
+    trial: { mode: 'shadow', maxAgeHours: 24, leastMatchable: 0 },
+  },
 }
 
 function state(list: string, checkedAt: number, more: Partial<ListState> = {}): ListState {
@@ -50,6 +53,20 @@ const cases: Array<[what: string, states: ListState[], expected: RegExp | null]>
     null,
   ],
 ]
+test('a list of which less can be matched than policy asks for makes the gate wait, and so does one of which nobody has counted it', () => {
+  const asking: Pick<Policy, 'lists'> = { lists: { known: { mode: 'enforce', maxAgeHours: 24, leastMatchable: 0.5 } } }
+  const problemOf = (length: number, matchable?: number) => {
+    const inForce = { list: 'known', version: 'v1', digest: '', checkedAt: now, shadowed: [], entries: { length } }
+    const counted = matchable === undefined ? inForce : { ...inForce, matchable }
+    return listsInForce(asking, [state('known', now, { inForce: counted })], now)
+  }
+  const problem = problemOf(100, 49)
+  assert.equal(problem?.code, 'LISTS_INCOMPLETE')
+  assert.match(problem?.message ?? '', /known, version v1: 49 of its 100 entries .* asks for 50 %/)
+  assert.equal(problemOf(100)?.code, 'LISTS_INCOMPLETE')
+  assert.deepEqual([problemOf(100, 50), problemOf(0, 0)], [null, null])
+})
+
 for (const [what, states, expected] of cases) {
   test(`${what}: ${expected === null ? 'the gate may judge' : 'the gate waits'}`, () => {
     const problem = listsInForce(policy, states, now)

@@ -38,7 +38,7 @@ const faults: Array<[what: string, from: string | RegExp, to: string, expected: 
   ['an unknown mode', 'mode: enforce', 'mode: ignore', /lists > stand-in > mode: .*enforce/],
   ['a list name that can not be a record key', 'stand-in:', 'Stand/In:', /lists > Stand\/In/],
   ['another file version', /^version: 1$/m, 'version: 2', /^p\.yaml, line \d+, version: expected 1/],
-  ['no list at all', / {2}stand-in:\n.*\n.*/, '  {}', /lists: expected at least one list/],
+  ['no list at all', / {2}stand-in:\n.*\n.*\n.*/, '  {}', /lists: expected at least one list/],
   ['a key that comes twice', 'mode: enforce', 'mode: enforce\n    mode: shadow', /^p\.yaml, line \d+: not valid YAML/],
   ['an unfinished bracket', /^version: 1$/m, 'version: [1', /^p\.yaml, line \d+: not valid YAML/],
 ]

@@ -24,7 +24,7 @@ const policy: Policy = {
   version: 1,
   limits: { payloadBytes: 1_000_000, pixels: 1_000_000, frames: 50, scanSeconds: 30 },
   pdq: { near: { distance: 31, quality: 50 }, wide: { distance: 47, quality: 0 } },
-  lists: { 'stand-in': { mode: 'enforce', maxAgeHours: 168 } },
+  lists: { 'stand-in': { mode: 'enforce', maxAgeHours: 168, leastMatchable: 0 } },
   standings: { disputed: 'review', seed: 'review', negative: 'shadow', withdrawn: 'shadow' },
   flood: { entryItems: 100, versionItems: 500, minutes: 60 },
   shrink: { share: 1 },
@@ -125,7 +125,7 @@ for (const fault of Object.keys(itemFaults) as ItemFault[]) {
 }
 
 const known = { reasons: ['KNOWN_EXACT'], matches: [matchOf('stand-in', 'e')] }
-const shadowed: Policy = { ...policy, lists: { 'stand-in': { mode: 'shadow', maxAgeHours: 1 } } }
+const shadowed: Policy = { ...policy, lists: { 'stand-in': { mode: 'shadow', maxAgeHours: 1, leastMatchable: 0 } } }
 const cases: ReadonlyArray<readonly [string, Forecast, Forecast]> = [
   ['an entry that is no longer there', forecastOf(known), clean],
   ['an entry that is still there', forecastOf(known, { 'stand-in': {} }), again],

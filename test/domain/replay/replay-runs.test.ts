@@ -296,6 +296,22 @@ for (const [what, progress] of Object.entries(impossible)) {
   })
 }
 
+test('progress that takes back what was replayed is no progress: what stands on the door once is not replayed once more', () => {
+  const runs = createReplayRuns()
+  const add = ({ partition, key, record }: Entry) => runs.add(partition, key, record)
+  add(requestEntry('a', 0, { offsets: [1, 2, 3, 4] }))
+  assert.ok(add(progressEntry('a', 0, { produced: [10, 2], left: [3] })))
+  for (const forged of [{}, { produced: [10, 1] }, { produced: [10, 3] }, { produced: [20, 2], left: [3] }]) {
+    assert.equal(add(progressEntry('a', 0, forged)), null, JSON.stringify(forged))
+  }
+  assert.deepEqual(
+    [1, 2, 3].map((offset) => runs.isReplayed(0, offset)),
+    [true, true, false],
+  )
+  assert.ok(add(progressEntry('a', 0, { produced: [10, 3], left: [3] })))
+  assert.equal(runs.isReplayed(0, 4), true)
+})
+
 test('progress that tells of endless places is refused at once', () => {
   const packed = packNumbers([10, Number.MAX_SAFE_INTEGER - 10])
   const huge = progressEntry('a', 0, {})
