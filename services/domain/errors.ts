@@ -36,7 +36,7 @@ export const surroundings = {
     meaning:
       'a hash list that policy requires has not been read to a complete version, or too little of it can be matched',
     action:
-      'Run `sluice lists status`. A list that is missing or not complete there: `sluice lists import FILE --list NAME`, whole, or `sluice lists sync NAME`; of signals that can not be matched: ask its source for others.',
+      'Run `sluice lists status`. A list that is missing or not complete there: `sluice lists import FILE --list NAME`, whole, or `sluice lists sync NAME`.',
   },
   LISTS_STALE: {
     meaning: 'a hash list is older than policy allows',
