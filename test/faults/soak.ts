@@ -46,7 +46,7 @@ type Result = {
 async function soak(minutes: number, seed: number, itemsPerSecond: number): Promise<Result & { samples: Sample[] }> {
   const scope = openScope('soak')
   try {
-    const cluster = await openJvmBrokers()
+    const cluster = await openJvmBrokers({ secured: true })
     scope.after(() => cluster.close())
     const bench = await openBench(scope, { cluster, partitions: PARTITIONS })
     await importKnown(bench)

@@ -162,7 +162,9 @@ export async function openBench(t: Scope, options: BenchOptions = {}): Promise<B
   const gaps: Gap[] = []
   const stores = new Map<StoreName, Store>()
   let producer: Producer | null = null
-  const asking = stack.users === null ? null : createAsking(kafka)
+  // Of one that is broken meanwhile everything is asked anew.
+  const isBreakable = options.cluster !== undefined && 'untilInSync' in options.cluster
+  const asking = stack.users === null || isBreakable ? null : createAsking(kafka)
   const ask = <Answer>(work: (admin: Admin) => Promise<Answer>): Promise<Answer> =>
     asking === null ? withAdmin(kafka, work) : asking.ask(work)
 

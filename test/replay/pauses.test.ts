@@ -2,12 +2,16 @@ import assert from 'node:assert/strict'
 import { join } from 'node:path'
 import { test } from 'node:test'
 import { z } from 'zod'
+import { startSluice } from '../integration/gate-process.ts'
 import { openBench } from '../integration/harness.ts'
-import { crawlItem, sha256 } from '../integration/items.ts'
+import { crawlItem, sha256, tinyPicture } from '../integration/items.ts'
 import { waitFor } from '../integration/waiting.ts'
 import { startWorker, statusOf } from './replay-bench.ts'
 
 const ITEMS = 160
+const HOLD = new URL('../faults/hold-transaction.ts', import.meta.url).href
+/** A worker's transaction lasts 10 s at most, and the local brokers look every second; the rest is for a slow machine. */
+const LONGEST_WAIT_MS = 25_000
 const asked = z.looseObject({ run: z.string() })
 
 test('a run pauses by itself while the gate is too far behind, and stops and asks when most of what comes out is a fault', async (t) => {
@@ -55,5 +59,31 @@ test('a run pauses by itself while the gate is too far behind, and stops and ask
   assert.ok((waiting.counts.replayed ?? 0) < ITEMS, JSON.stringify(waiting.counts))
   second.kill('SIGTERM')
   assert.equal((await second.ended).code, 0, second.stderr())
+  await bench.stopGate(gate)
+})
+
+test('what crawlers send waits for a worker that died with a transaction open no longer than that may last', async (t) => {
+  const bench = await openBench(t, { partitions: 1 })
+  await bench.importList('stand-in', [{ id: 'other', sha256: 'ab'.repeat(32) }])
+  const gate = bench.startGate()
+  await bench.produce('crawl.items', [{ key: 'broken', value: 'broken' }])
+  await waitFor('it is held', () => bench.caughtUp())
+  const file = join(bench.folder, 'plan.json')
+  await bench.sluice(['replay', 'plan', '--why', 'a test', '--out', file])
+  await bench.sluice(['replay', 'run', file, '--detach'])
+  const environment = { ...bench.environment, HOLD_TRANSACTION: '2:before-commit' }
+  const worker = startSluice(['replay', 'worker'], environment, [HOLD])
+  t.after(() => worker.kill('SIGKILL'))
+  await waitFor('it stands still', async () => worker.events.some(({ event }) => event === 'transaction-held'))
+  worker.kill('SIGKILL')
+  await worker.ended
+
+  const died = performance.now()
+  const value = await bench.registry.encode('crawl.items', crawlItem('after', { inline: await tinyPicture(1) }))
+  await bench.produce('crawl.items', [{ key: 'after', value }])
+  await waitFor('it is judged', async () => (await bench.endOf('gate.clean')) > 0)
+  const waited = performance.now() - died
+  t.diagnostic(`${(waited / 1000).toFixed(1)} s`)
+  assert.ok(waited < LONGEST_WAIT_MS, `${waited} ms`)
   await bench.stopGate(gate)
 })

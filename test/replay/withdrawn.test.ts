@@ -6,6 +6,7 @@ import { z } from 'zod'
 import { acquisition } from '../../services/domain/envelope.ts'
 import { openCleanReader } from '../../services/train/read-clean.ts'
 import { readTopics, skipWithoutPython } from '../foreign/foreign.ts'
+import type { SluiceProcess } from '../integration/gate-process.ts'
 import { type Bench, openBench } from '../integration/harness.ts'
 import { crawlItem, pdq, photograph, sha256 } from '../integration/items.ts'
 import { waitFor } from '../integration/waiting.ts'
@@ -55,6 +56,11 @@ async function handedOut(bench: Bench): Promise<string[]> {
   return ids.sort()
 }
 
+function hasSaid(worker: SluiceProcess, wanted: string, run?: string): boolean {
+  assert.ok(worker.running(), worker.stderr())
+  return worker.events.some(({ event, run: its }) => event === wanted && its === run)
+}
+
 test('what a bad list version recalled comes back by a replay when that is withdrawn, with all that was known of it, and once', {
   skip,
 }, async (t) => {
@@ -79,12 +85,12 @@ test('what a bad list version recalled comes back by a replay when that is withd
 
   const run = plan?.run ?? ''
   const held = bench.storeFolder('held')
-  await rename(held, `${held}-away`)
   const first = startWorker(t, bench)
+  // It does not begin without its store.
+  await waitFor('it has begun', () => hasSaid(first, 'replay-worker'))
+  await rename(held, `${held}-away`)
   await bench.sluice(['replay', 'run', file, '--detach'])
-  await waitFor('it waits for the store', async () =>
-    first.events.some(({ event, run: its }) => event === 'replay-waits' && its === run),
-  )
+  await waitFor('it waits for the store', () => hasSaid(first, 'replay-waits', run))
   first.kill('SIGTERM')
   assert.equal((await first.ended).code, 0, first.stderr())
   await rename(`${held}-away`, held)

@@ -20,6 +20,8 @@ export type BrokerOptions = {
   settings?: string
   /** who may come; default: everybody, who may do everything */
   users?: Users
+  /** of brokers and controllers between themselves, the same for all of a cluster; default: a new one */
+  password?: string
 }
 
 /** One server of the local stack: a Java process that runs in a folder of its own, so that paths in its settings are relative. */
@@ -39,11 +41,11 @@ export const servers: Readonly<Record<ServerName, Server>> = {
   kafka: {
     ports: ['kafka', 'controller'],
     log: 'server.log',
-    async prepare(folder, ports, mark, { clusterId = newClusterId(), settings = '', users } = {}) {
+    async prepare(folder, ports, mark, { clusterId = newClusterId(), settings = '', users, password } = {}) {
       const secured = users !== undefined
       const clients = secured ? 'CLIENTS' : 'PLAINTEXT'
       const lines = `${kafkaSettings()}
-${secured ? securedSettings() : ''}
+${secured ? securedSettings(password) : ''}
 listeners=${clients}://127.0.0.1:${ports.kafka},${secured ? 'BROKERS://127.0.0.1:0,' : ''}CONTROLLER://127.0.0.1:${ports.controller}
 controller.quorum.voters=1@127.0.0.1:${ports.controller}
 ${settings}
@@ -76,9 +78,8 @@ export function kafkaSettings(): string {
   return readFileSync(join(infra, 'kafka/server.properties'), 'utf8')
 }
 
-/** What makes a broker ask who comes, and what they may do; with a password for brokers and controller, new each time. */
-export function securedSettings(): string {
-  const password = newPassword()
+/** What makes a broker ask who comes, and what they may do. @param password of brokers and controllers between themselves */
+export function securedSettings(password = newPassword()): string {
   const login = `org.apache.kafka.common.security.plain.PlainLoginModule required username="admin" password="${password}" user_admin="${password}";`
   return `${readFileSync(join(infra, 'kafka/secured.properties'), 'utf8')}
 listener.name.brokers.plain.sasl.jaas.config=${login}

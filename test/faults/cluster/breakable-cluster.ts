@@ -28,6 +28,8 @@ export type BreakableCluster = {
   bootstrap: readonly string[]
   /** URL of the registry's Confluent-compatible API */
   registry: string
+  /** folder with the credentials of all who may come; null where nobody is asked */
+  users: string | null
   /** The broker that coordinates a consumer group. */
   coordinatorOf(group: string): Promise<BreakableBroker>
   /** The broker that coordinates the transactions of this id. */
@@ -48,8 +50,14 @@ export type ClusterQuestions = Pick<
   untilMember(broker: BreakableBroker): Promise<void>
 }
 
-/** @param brokers asked when they run; the array may be filled later */
-export function createClusterQuestions(brokers: readonly BreakableBroker[]): ClusterQuestions {
+/**
+ * @param brokers asked when they run; the array may be filled later
+ * @param users folder with the credentials of who asks; null where nobody is asked for any
+ */
+export function createClusterQuestions(
+  brokers: readonly BreakableBroker[],
+  users: string | null = null,
+): ClusterQuestions {
   /** Until it answers: a cluster with a broken broker answers late. */
   async function ask<Answer>(
     what: string,
@@ -60,7 +68,7 @@ export function createClusterQuestions(brokers: readonly BreakableBroker[]): Clu
     const answer = async (): Promise<{ found: Answer } | null> => {
       const asked = from === null ? brokers.filter((broker) => broker.running()) : [from]
       try {
-        const found = await withAdmin(clientOf(asked), question)
+        const found = await withAdmin(clientOf(asked, users), question)
         return found === null ? null : { found }
       } catch (error) {
         trouble = error
@@ -125,11 +133,12 @@ export function createClusterQuestions(brokers: readonly BreakableBroker[]): Clu
   }
 }
 
-function clientOf(brokers: readonly BreakableBroker[]): Kafka {
+function clientOf(brokers: readonly BreakableBroker[], users: string | null): Kafka {
   const settings = readSettings({
     SLUICE_BROKERS: brokers.map(({ address }) => address).join(',') || '127.0.0.1:1',
     // Not asked for anything here.
     SLUICE_REGISTRY: 'http://127.0.0.1:1',
+    ...(users === null ? {} : { SLUICE_KAFKA_USERS: users, SLUICE_PRINCIPAL: 'admin' }),
   })
   return createKafka(settings, 'breakable-cluster', undefined, { retries: 2, initialRetryTime: 50 })
 }

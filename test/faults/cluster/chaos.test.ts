@@ -15,7 +15,7 @@ const SEED = Number(process.env.CHAOS_SEED ?? randomInt(1_000_000))
 test(`20,000 items go through 20 kills with a transaction open, 3 freezes and 3 broker kills: seed ${SEED}`, {
   skip: skipWithoutPython(),
 }, async (t) => {
-  const cluster = await openJvmBrokers({ registry: sharedStack().registry })
+  const cluster = await openJvmBrokers({ registry: sharedStack().registry, secured: true })
   t.after(() => cluster.close())
   const bench = await openBench(t, { cluster, partitions: 6 })
   await importKnown(bench)

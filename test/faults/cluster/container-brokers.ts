@@ -70,6 +70,7 @@ export async function openContainerBrokers(registry: string): Promise<ContainerC
       brokers,
       bootstrap: brokers.map(({ address }) => address),
       registry,
+      users: null,
       close: () => removeLabelled(engine, labels),
     }
   } catch (cause) {

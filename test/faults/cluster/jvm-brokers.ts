@@ -14,6 +14,7 @@ import {
   startDetached,
 } from '../../../services/cluster/stack/owned-process.ts'
 import { kafkaLogging, lightJava, newClusterId, type Ports, servers } from '../../../services/cluster/stack/servers.ts'
+import { newPassword, usersOf } from '../../../services/cluster/stack/users.ts'
 import { readSettings } from '../../../services/platform/settings.ts'
 import { endWithThisProcess } from '../../integration/leftovers.ts'
 import { waitFor } from '../../integration/waiting.ts'
@@ -28,6 +29,8 @@ const ROOT = resolve('.sluice/clusters')
 export type JvmBrokersOptions = {
   /** URL of a registry that is there already; default: one of this cluster's own */
   registry?: string
+  /** whether the brokers ask who comes, and let everybody do only what they may; default: false */
+  secured?: boolean
   /** What one broker has that the others have not. */
   brokers?: Partial<Record<Id, JvmBrokerOptions>>
 }
@@ -54,6 +57,8 @@ export async function openJvmBrokers(options: JvmBrokersOptions = {}): Promise<B
   const forget = endWithThisProcess(killAll)
   try {
     const clusterId = newClusterId()
+    const folderOfUsers = options.secured === true ? join(folder, 'users') : null
+    const secured = folderOfUsers === null ? {} : { users: usersOf(folderOfUsers), password: newPassword() }
     const ports = await Promise.all(ids.map(freePorts))
     const voters = ids.map((id, index) => `${id}@127.0.0.1:${ports[index]?.controller}`).join(',')
     const brokers = await Promise.all(
@@ -66,6 +71,7 @@ export async function openJvmBrokers(options: JvmBrokersOptions = {}): Promise<B
         await servers.kafka.prepare(home, ports[index] ?? (await freePorts()), markOf(folder, 'prepare'), {
           clusterId,
           settings: settings.join('\n'),
+          ...secured,
         })
         return createBroker({
           id,
@@ -77,7 +83,7 @@ export async function openJvmBrokers(options: JvmBrokersOptions = {}): Promise<B
         })
       }),
     )
-    const questions = createClusterQuestions(brokers)
+    const questions = createClusterQuestions(brokers, folderOfUsers)
     const [registry] = await Promise.all([
       options.registry ?? startRegistry(folder),
       ...brokers.map((broker) => broker.start()),
@@ -85,6 +91,7 @@ export async function openJvmBrokers(options: JvmBrokersOptions = {}): Promise<B
     return {
       ...questions,
       brokers,
+      users: folderOfUsers,
       bootstrap: brokers.map(({ address }) => address),
       registry,
       async close() {
