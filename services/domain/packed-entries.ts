@@ -102,7 +102,7 @@ export class PackedEntries {
    * Tells all hashes, entry by entry, without an object each.
    * @param tell gets the entry's number in the order, and the hash as bytes `from` to `to` of `chunk`
    */
-  eachHash(tell: (index: number, signal: string, chunk: Buffer, from: number, to: number) => unknown): void {
+  eachHash(tell: (index: number, signal: string, chunk: Buffer, from: number, to: number) => void): void {
     const { chunks, places } = this.places
     const names: Array<{ name: string; bytes: Buffer }> = []
     const nameAt = (chunk: Buffer, from: number, to: number): string => {
@@ -125,13 +125,6 @@ export class PackedEntries {
         tell(index, name, chunk, from, cursor.at)
       }
     }
-  }
-
-  /** How many hashes there are of each signal. */
-  signals(): Map<string, number> {
-    const counts = new Map<string, number>()
-    this.eachHash((_, signal) => counts.set(signal, (counts.get(signal) ?? 0) + 1))
-    return counts
   }
 
   /** How many entries there are of each standing. */

@@ -3,6 +3,7 @@ import { SluiceError } from '../domain/errors.ts'
 import { ALL_ENTRIES, entryKey, entryText, manifestKey, parseHashListKey, versionName } from '../domain/hash-list.ts'
 import type { KnownList } from '../domain/hash-list-state.ts'
 import type { ListChange } from '../domain/list-plan.ts'
+import { countHashes } from '../domain/match/match-index.ts'
 import { type PackedEntries, PackedList } from '../domain/packed-entries.ts'
 import type { HashListManifest, HashListRecord, VersionCause } from '../domain/records.ts'
 import { prefixed } from '../domain/topics.ts'
@@ -97,7 +98,7 @@ export async function importList(options: ImportOptions): Promise<ImportReport> 
       digest,
       checkedAt,
       shadowed: [...shadowed],
-      signals: [...entries.signals()].map(([signal, hashes]) => ({ signal, hashes })),
+      signals: [...countHashes(entries).signals].map(([signal, { hashes }]) => ({ signal, hashes })),
       cause,
     }
 

@@ -1,5 +1,6 @@
 import type { KnownList, ListState } from '../domain/hash-list-state.ts'
-import { isMatchable } from '../domain/match/match-index.ts'
+import { countHashes } from '../domain/match/match-index.ts'
+import { PackedList } from '../domain/packed-entries.ts'
 import type { Standing } from '../domain/standing.ts'
 
 /** What `sluice lists status` says of a list. */
@@ -29,23 +30,18 @@ export type ListStatus = {
 
 /** @param now milliseconds since the epoch */
 export function listStatus({ list, inForce, broken, changing }: ListState<KnownList>, now: number): ListStatus {
-  const matchable = { entries: 0, hashes: 0 }
-  let [hashes, last] = [0, -1]
-  inForce?.entries.eachHash((entry, signal, _, from, to) => {
-    hashes += 1
-    if (!isMatchable(signal, to - from)) return
-    matchable.hashes += 1
-    if (entry !== last) matchable.entries += 1
-    last = entry
-  })
   const entries = inForce?.entries.length ?? 0
+  const { signals, matchableEntries } = countHashes(inForce?.entries ?? new PackedList(list).snapshot())
+  const counts = [...signals.values()]
+  const hashes = counts.reduce((sum, count) => sum + count.hashes, 0)
+  const matchable = { entries: matchableEntries, hashes: counts.reduce((sum, count) => sum + count.matchable, 0) }
   return {
     list,
     version: inForce?.version ?? null,
     checkedAt: inForce ? new Date(inForce.checkedAt).toISOString() : null,
     ageHours: inForce ? Math.round((now - inForce.checkedAt) / 36_000) / 100 : null,
     entries,
-    signals: Object.fromEntries(inForce?.entries.signals() ?? []),
+    signals: Object.fromEntries([...signals].map(([signal, count]) => [signal, count.hashes])),
     matchable,
     unmatchable: { entries: entries - matchable.entries, hashes: hashes - matchable.hashes },
     standings: inForce?.entries.standings() ?? { positive: 0, disputed: 0, seed: 0, negative: 0, withdrawn: 0 },

@@ -4,7 +4,7 @@ import fc from 'fast-check'
 import { createFloodCount } from '../../services/domain/flood.ts'
 import { createVersionPlaces, newsAfter } from '../../services/domain/list-news.ts'
 import { areSame, heldBy, isRecalled, matchesOnRecord } from '../../services/domain/recall.ts'
-import type { Match } from '../../services/domain/records.ts'
+import type { HashListManifest, Match } from '../../services/domain/records.ts'
 import { askNothing } from '../integration/harness.ts'
 
 const policy = {
@@ -60,6 +60,10 @@ test('what stands on a record keeps the version by which it was first found, unl
   assert.ok(!areSame(before, nearer) && !areSame(before, []) && !areSame(before, [...before, ...nearer]))
 })
 
+function manifestOf(version: string): HashListManifest {
+  return { list: 'l', version, entries: 0, digest: '', checkedAt: 0, shadowed: [], signals: [], cause: null }
+}
+
 test('an entry is news to whoever knew only a version that was closed before it was written', () => {
   fc.assert(
     fc.property(
@@ -73,17 +77,7 @@ test('an entry is news to whoever knew only a version that was closed before it 
           if (kind === 'entry') continue
           const version = `v${String(offset).padStart(3, '0')}`
           versions.push({ version, offset })
-          const manifest = {
-            list: 'l',
-            version,
-            entries: 0,
-            digest: '',
-            checkedAt: 0,
-            shadowed: [],
-            signals: [],
-            cause: null,
-          }
-          places.note({ key: `l/version/${version}`, offset, manifest })
+          places.note({ key: `l/version/${version}`, offset, manifest: manifestOf(version) })
         }
         const [known, target] = [versions[one % versions.length], versions[other % versions.length]]
         assert.ok(known && target)
@@ -96,18 +90,8 @@ test('an entry is news to whoever knew only a version that was closed before it 
 
 test('to whoever knew a version that nobody knows any more, or none, every entry is news', () => {
   const places = createVersionPlaces()
-  const manifest = {
-    list: 'l',
-    version: 'v1',
-    entries: 0,
-    digest: '',
-    checkedAt: 0,
-    shadowed: [],
-    signals: [],
-    cause: null,
-  }
-  places.note({ key: 'l/version/v1', offset: 7, manifest })
-  places.note({ key: 'l/version/v2', offset: 9, manifest: { ...manifest, version: 'v2' } })
+  places.note({ key: 'l/version/v1', offset: 7, manifest: manifestOf('v1') })
+  places.note({ key: 'l/version/v2', offset: 9, manifest: manifestOf('v2') })
   places.note({ key: 'l/entry/v1', offset: 3, manifest: null })
   const target = { list: 'l', version: 'v2', offset: 9 }
   assert.equal(newsAfter(target, 'v1', places), 7)

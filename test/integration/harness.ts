@@ -317,13 +317,13 @@ async function storeMaker(stores: string, server: S3Server | undefined): Promise
   return (name) => createS3Store({ client, bucket: `${stores.slice('s3://'.length)}-${name}`, prefix: '' }, name)
 }
 
+const ASK_ATTEMPTS = 20
+const ASK_AGAIN_MS = 200
+
 /**
  * Asks by one connection for as long as it answers: tests ask often, and proving who one is takes longer than an answer. Only for brokers
  * that are not broken: those are asked anew each time.
  */
-const ASK_ATTEMPTS = 20
-const ASK_AGAIN_MS = 200
-
 function createAsking(kafka: Kafka) {
   let connected: Promise<Admin> | null = null
 
