@@ -33,22 +33,20 @@ export async function findEnvelopes(
 ): Promise<Map<number, number>> {
   const found = new Map<number, number>()
   const enough = new AbortController()
-  const reading = readTopic<Pick<EnvelopeRecord, 'input'>>({
+  await readTopic<Pick<EnvelopeRecord, 'input'>>({
     kafka: createKafka(settings, 'sluice-replay'),
     registry,
     prefix: settings.prefix,
     topic: ENVELOPES,
     partition,
-    signal: AbortSignal.any([enough.signal, signal]),
+    signal,
+    enough: enough.signal,
     decode: registry.fieldsDecoder<EnvelopeRecord, 'input'>(ENVELOPES, ['input']),
     isWanted: () => true,
     onValue({ input }, { offset }) {
       if (wanted.has(input.offset)) found.set(input.offset, offset)
       if (found.size === wanted.size) enough.abort()
     },
-  })
-  await reading.catch((error: unknown) => {
-    if (error !== enough.signal.reason) throw error
   })
   return found
 }

@@ -72,7 +72,7 @@ export async function readHeld<Name extends Field = Field>(options: ReadHeldOpti
   const untilLast = createUntilLast(filter)
   const enough = new AbortController()
 
-  const reading = readTopic<Told<Name>>({
+  await readTopic<Told<Name>>({
     // Instances share what they know of offsets.
     kafka: createKafka(settings, 'sluice-replay'),
     registry,
@@ -80,7 +80,7 @@ export async function readHeld<Name extends Field = Field>(options: ReadHeldOpti
     topic: VERDICTS,
     from,
     to,
-    signal: enough.signal,
+    enough: enough.signal,
     ...(options.fields && {
       decode: registry.fieldsDecoder<VerdictRecord, keyof Told<Name>>(VERDICTS, [
         ...filteredFields,
@@ -108,9 +108,6 @@ export async function readHeld<Name extends Field = Field>(options: ReadHeldOpti
       if (!isMeant(told) || replays.isReplayed(input.partition, input.offset)) return
       return onHeld(told, { attempts: replays.attempts(input.partition, input.offset), offset })
     },
-  })
-  await reading.catch((error: unknown) => {
-    if (error !== enough.signal.reason) throw error
   })
 }
 

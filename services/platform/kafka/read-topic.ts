@@ -22,6 +22,8 @@ export type ReadTopicOptions<Value> = {
   partition?: number
   /** ends the reading, with its reason thrown */
   signal?: AbortSignal
+  /** ends the reading as if it had come to its end */
+  enough?: AbortSignal
   /** Whether a record is worth being decoded, by what can be seen of it without; told of every record there is. */
   isWanted: (record: FollowedRecord) => boolean
   /** Decodes a value at once, or null when the registry is to be asked first: then it is decoded whole; default: always whole. */
@@ -92,14 +94,21 @@ export async function readTopic<Value>(options: ReadTopicOptions<Value>): Promis
       )
     },
   })
+  const satisfied = Promise.withResolvers<void>()
+  const satisfy = (): void => {
+    isOver = true
+    satisfied.resolve()
+  }
   const abort = (): void => fail(options.signal?.reason)
   options.signal?.addEventListener('abort', abort)
+  options.enough?.addEventListener('abort', satisfy)
   try {
     options.signal?.throwIfAborted()
-    await Promise.race([follower.reachedEnd, failed.promise])
+    await Promise.race([follower.reachedEnd, satisfied.promise, failed.promise])
   } finally {
     isOver = true
     options.signal?.removeEventListener('abort', abort)
+    options.enough?.removeEventListener('abort', satisfy)
     await follower.stop()
   }
 }
