@@ -7,7 +7,7 @@ import { readKeyring } from '../../services/platform/keyring-file.ts'
 import { digestsOn } from '../../services/train/dataset/manifest.ts'
 import { skipWithoutPython } from '../foreign/foreign.ts'
 import { audit } from '../integration/audit.ts'
-import { startSluice } from '../integration/gate-process.ts'
+import { type GateProcess, startSluice } from '../integration/gate-process.ts'
 import { type Bench, openBench } from '../integration/harness.ts'
 import { skipWithoutS3, startS3Server } from '../integration/s3-server.ts'
 import { waitFor } from '../integration/waiting.ts'
@@ -61,8 +61,10 @@ test(`through ${KILLS} kills of the gate and ${KILLS} of the export, each of ${I
   })
   t.after(() => load.stop())
 
-  async function killGates(chance: Chance): Promise<void> {
+  /** @returns the gate that stays: those that were killed may have cleared nothing, and the exports wait for that */
+  async function killGates(chance: Chance): Promise<GateProcess> {
     for (let kill = 0; kill < KILLS; kill++) await endGate[chance.pick(endings)](start, chance)
+    return start()
   }
 
   /** At whatever moment, once it is at work. */
@@ -82,12 +84,11 @@ test(`through ${KILLS} kills of the gate and ${KILLS} of the export, each of ${I
     return killed
   }
 
-  const [, killed] = await Promise.all([
+  const [gate, killed] = await Promise.all([
     killGates(createChance(SEED, 'gates')),
     killExports(createChance(SEED, 'exports')),
   ])
   isOver = true
-  const gate = start()
   await waitFor('all items are sent', () => load.sent() >= ITEMS)
   await load.stop()
   const again = Array.from({ length: REPEATED }, async (_, n) => {

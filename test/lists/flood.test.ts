@@ -93,7 +93,7 @@ test('a bad version is refused by its plan; forced in, the gate waits before it 
   )
   await waitFor('both lanes wait', async () => {
     const { waiting = [] } = (await gate.readiness()) ?? {}
-    return waiting.filter(({ partition }) => partition !== null).length === 2
+    return waiting.filter(({ code, partition }) => code === 'LIST_FLOOD' && partition !== null).length === 2
   })
   // Control records included.
   const heldThen = await bench.endOf('gate.quarantine')
