@@ -82,8 +82,16 @@ export function createFloodWindow({ entryItems, versionItems, minutes }: Policy[
         const single = [...entries].map(([entry, each]) => ({ list, version, entry, items: each, most: entryItems }))
         return [...single, whole].filter((one) => one.items > one.most)
       })
-      // An entry first: it is what somebody can do something about.
-      return floods.sort((a, b) => Number(a.entry === null) - Number(b.entry === null) || b.items - a.items)[0] ?? null
+      return floods.sort(mostPressing)[0] ?? null
     },
   }
+}
+
+/** An entry first: it is what somebody can do something about. Of those that hold as many the first by name, so that all gates name the same one. */
+function mostPressing(a: Flood, b: Flood): number {
+  return Number(a.entry === null) - Number(b.entry === null) || b.items - a.items || (nameOf(a) < nameOf(b) ? -1 : 1)
+}
+
+function nameOf({ list, entry }: Flood): string {
+  return `${list}/${entry ?? ''}`
 }

@@ -48,6 +48,19 @@ test('what holds more than its bound is told: an entry before its version, each 
   assert.deepEqual(window.flood([version()], 0), { list: 'known', version: V1, entry: null, items: 6, most: 5 })
 })
 
+test('of entries that hold as many the same one is told by all gates, in whatever order they came', () => {
+  const told = ['ab', 'ba'].map((order) => {
+    const window = createFloodWindow(bounds)
+    for (let n = 0; n < 4; n++)
+      window.add(
+        0,
+        [...order].map((entry) => match(entry)),
+      )
+    return window.flood([version()], 0)?.entry
+  })
+  assert.deepEqual(told, ['a', 'a'])
+})
+
 test('it ends with time, by shadow, by another version; not by the same one under a new name', () => {
   const cases: Array<[what: string, inForce: WatchedVersion[], now: number, isFlood: boolean]> = [
     ['as it was', [version()], 0, true],
