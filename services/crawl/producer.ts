@@ -54,7 +54,10 @@ export type ProducerOptions = Partial<WindowLimits> & {
   source?: string
 }
 
+/** Some 20 s: what is not there when one begins is told soon. */
 const RETRY = { initialRetryTime: 100, maxRetryTime: 3000, retries: 12 }
+/** Some 80 s: a broker that is started anew, or a leader that others take over from, is waited for. */
+const PATIENT_RETRY = { ...RETRY, retries: 30 }
 const MIB = 1024 * 1024
 /** Kafka's own default, taken where the topic's setting can't be read. */
 const DEFAULT_TOPIC_LIMIT = 1_048_588
@@ -74,7 +77,7 @@ export async function createProducer(settings: ProducerSettings, options: Produc
   const { partitions, topicLimit } = await lookAtTopic(kafka, topic)
   await registry.warm([DOOR])
   await intake?.make()
-  const sender = createSender(kafka, topic)
+  const sender = createSender(createKafka(settings, 'sluice-crawl', undefined, PATIENT_RETRY), topic)
   await sender.connect()
 
   const partitionOf = createPartitionOf(topic, partitions)
@@ -138,7 +141,7 @@ function createSender(kafka: Kafka, topic: string) {
       idempotent: true,
       maxInFlightRequests: 1,
       allowAutoTopicCreation: false,
-      retry: RETRY,
+      retry: PATIENT_RETRY,
     })
     try {
       await fresh.connect()
