@@ -11,8 +11,8 @@ import { type Ports, servers } from './servers.ts'
 import { readState, type State, stateSchema, writeState } from './state-file.ts'
 import { hasUsers } from './users.ts'
 
-const START_PATIENCE_MS = 120_000
-const PORT_PATIENCE_MS = 3000
+const START_PATIENCE_MS = 300_000
+const PORT_PATIENCE_MS = 30_000
 const POLL_MS = 200
 
 export type LocalOptions = {
