@@ -35,7 +35,7 @@ def parse_arguments():
     parser.add_argument("--registry", required=True, help="URL of the Confluent-compatible API")
     parser.add_argument("--prefix", required=True, help="of topics and group")
     parser.add_argument("--stores", required=True, type=pathlib.Path, help="folder that holds the stores")
-    parser.add_argument("--seconds", type=float, default=120, help="deadline for reading one partition")
+    parser.add_argument("--seconds", type=float, default=120, help="for so long nothing may come of a partition that is not at its end")
     return parser.parse_args()
 
 
@@ -112,7 +112,10 @@ class Count:
         while behind:
             if time.monotonic() > deadline:
                 raise TimeoutError(f"partition {self.partition} is not read to its end in time: {', '.join(sorted(behind))}")
-            for message in consumer.consume(1000, timeout=0.5):
+            messages = consumer.consume(1000, timeout=0.5)
+            if messages:
+                deadline = time.monotonic() + self.arguments.seconds
+            for message in messages:
                 if message.error() is None:
                     topic = message.topic()[prefix:]
                     if topic == DOOR:
@@ -161,7 +164,7 @@ class Count:
 
     def compare_committed(self, consumer, end):
         door = self.arguments.prefix + DOOR
-        [place] = consumer.committed([TopicPartition(door, self.partition)], timeout=30)
+        [place] = consumer.committed([TopicPartition(door, self.partition)], timeout=60)
         # Behind the last item there may be a marker of a replay's transaction, which nobody judges.
         last = max(self.door, default=end - 1)
         if not last < max(place.offset, 0) <= end and end > 0:

@@ -3,6 +3,7 @@ import { randomBytes } from 'node:crypto'
 import { test } from 'node:test'
 import { createKafka, withAdmin } from '../../services/platform/kafka/client.ts'
 import { adminSettings, sharedStack } from '../integration/shared-stack.ts'
+import { waitFor } from '../integration/waiting.ts'
 import { produceForeign, readTopics, skipWithoutPython } from './foreign.ts'
 
 const HEADERS: ReadonlyArray<readonly [string, Buffer | null]> = [
@@ -18,7 +19,13 @@ test('the foreign reader sees committed records only and ends behind control rec
   const stack = adminSettings(sharedStack())
   const kafka = createKafka(stack, 'foreign-test')
   const topic = `t-${randomBytes(5).toString('hex')}.foreign`
-  await withAdmin(kafka, (admin) => admin.createTopics({ topics: [{ topic, numPartitions: 3 }] }))
+  await withAdmin(kafka, async (admin) => {
+    await admin.createTopics({ waitForLeaders: false, topics: [{ topic, numPartitions: 3 }] })
+    await waitFor('the topic is known', async () => {
+      const found = await admin.fetchTopicOffsets(topic).catch(() => [])
+      return found.length === 3
+    })
+  })
   t.after(() => withAdmin(kafka, (admin) => admin.deleteTopics({ topics: [topic] })))
 
   const offsets = await produceForeign(stack, [

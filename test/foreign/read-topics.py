@@ -43,7 +43,7 @@ def consumer(brokers, group, isolation):
 
 
 def partitions_of(client, topics):
-    found = client.list_topics(timeout=10).topics
+    found = client.list_topics(timeout=60).topics
     for topic in topics:
         if topic not in found or found[topic].error is not None:
             fail(f"there is no topic {topic}")
@@ -87,7 +87,7 @@ def read(arguments, out):
     client.close()
     if arguments.group is not None:
         client = consumer(arguments.brokers, arguments.group, "read_committed")
-        for place in client.committed([TopicPartition(*place) for place in places], timeout=10):
+        for place in client.committed([TopicPartition(*place) for place in places], timeout=60):
             offset = place.offset if place.offset >= 0 else None
             out({"line": "committed", "topic": place.topic, "partition": place.partition, "offset": offset})
         client.close()

@@ -110,6 +110,7 @@ def main():
                 "processes_count": 1,
                 "thread_count": 4,
                 "timeout": 1,
+                "retries": 5,
                 "enable_wandb": False,
                 "image_size": 96,
                 "number_sample_per_shard": 10,

@@ -19,7 +19,7 @@ class Schemas:
         if schema_id not in self.known:
             url = f"{self.registry}/schemas/ids/{schema_id}"
             try:
-                with urllib.request.urlopen(url, timeout=10) as answer:
+                with urllib.request.urlopen(url, timeout=60) as answer:
                     self.known[schema_id] = fastavro.parse_schema(json.loads(json.load(answer)["schema"]))
             except urllib.error.HTTPError:
                 self.known[schema_id] = None

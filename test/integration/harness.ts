@@ -4,7 +4,7 @@ import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as wait } from 'node:timers/promises'
-import type { Admin, Kafka, Message, Producer } from 'kafkajs'
+import kafkajs, { type Admin, type Kafka, type Message, type Producer } from 'kafkajs'
 import { applyAccess } from '../../services/cluster/access/access.ts'
 import { deleteAcls } from '../../services/cluster/access/cluster-acls.ts'
 import { wantedAcls } from '../../services/cluster/access/wanted-acls.ts'
@@ -12,13 +12,14 @@ import { newKey } from '../../services/cluster/keys.ts'
 import { registerSchemas } from '../../services/cluster/registered-schemas.ts'
 import { applyTopics } from '../../services/cluster/topics.ts'
 import { parseTopicsFile } from '../../services/cluster/wanted-topics.ts'
+import { SluiceError } from '../../services/domain/errors.ts'
 import { entryFromRow } from '../../services/domain/hash-list.ts'
 import { type Policy, parsePolicy } from '../../services/domain/judge/policy.ts'
 import { PackedList } from '../../services/domain/packed-entries.ts'
 import { prefixed, type Topic, topics } from '../../services/domain/topics.ts'
 import { importList } from '../../services/lists/import.ts'
 import { createKafka, withAdmin } from '../../services/platform/kafka/client.ts'
-import { isPassing } from '../../services/platform/kafka/kafka-failure.ts'
+import { isPassing, isWithoutCoordinator } from '../../services/platform/kafka/kafka-failure.ts'
 import { withPartitionReader } from '../../services/platform/kafka/partition-reader.ts'
 import { createRegistry, type Registry } from '../../services/platform/registry.ts'
 import type { Settings } from '../../services/platform/settings.ts'
@@ -29,6 +30,7 @@ import { createGap, type Gap } from './gap.ts'
 import { type GateProcess, type SluiceProcess, startGateProcess, startSluice } from './gate-process.ts'
 import type { S3Server } from './s3-server.ts'
 import { adminSettings, environmentOf, type SharedStack, sharedStack } from './shared-stack.ts'
+import { PATIENCE_SECONDS } from './waiting.ts'
 
 const TOPICS_FILE = join(import.meta.dirname, '../../infra/topics.yaml')
 const POLICY_FILE = join(import.meta.dirname, '../../infra/policy.yaml')
@@ -166,7 +168,7 @@ export async function openBench(t: Scope, options: BenchOptions = {}): Promise<B
   const isBreakable = options.cluster !== undefined && 'untilInSync' in options.cluster
   const asking = stack.users === null || isBreakable ? null : createAsking(kafka)
   const ask = <Answer>(work: (admin: Admin) => Promise<Answer>): Promise<Answer> =>
-    asking === null ? withAdmin(kafka, work) : asking.ask(work)
+    patiently(() => (asking === null ? withAdmin(kafka, work) : asking.ask(work)))
 
   const makeStore = await storeMaker(environment.SLUICE_STORES, options.s3)
 
@@ -286,25 +288,26 @@ export async function openBench(t: Scope, options: BenchOptions = {}): Promise<B
     await asking?.close()
     // A cluster of the test's own takes its topics with it.
     if (options.cluster !== undefined) return
-    await withAdmin(kafka, async (admin) => {
-      const existing = new Set(await admin.listTopics())
-      const mine = topics.map((name) => bench.topic(name)).filter((name) => existing.has(name))
-      await Promise.all([
-        admin.deleteTopics({ topics: mine }),
-        stack.users === null ? null : deleteAcls(admin, wantedAcls(shippedAccess, prefix)),
-      ])
-    })
+    await patiently(() =>
+      withAdmin(kafka, async (admin) => {
+        const existing = new Set(await admin.listTopics())
+        const mine = topics.map((name) => bench.topic(name)).filter((name) => existing.has(name))
+        await Promise.all([
+          admin.deleteTopics({ topics: mine }),
+          stack.users === null ? null : deleteAcls(admin, wantedAcls(shippedAccess, prefix)),
+        ])
+      }),
+    )
   })
 
+  const wanted = parseTopicsFile(readFileSync(TOPICS_FILE, 'utf8'), TOPICS_FILE)
   await Promise.all([
-    applyTopics(settings, parseTopicsFile(readFileSync(TOPICS_FILE, 'utf8'), TOPICS_FILE), {
-      doorPartitions: partitions,
-    }),
-    registerSchemas(settings),
-    stack.users === null ? null : applyAccess(settings, shippedAccess),
+    patiently(() => applyTopics(settings, wanted, { doorPartitions: partitions })),
+    patiently(() => registerSchemas(settings)),
+    stack.users === null ? null : patiently(() => applyAccess(settings, shippedAccess)),
     newKey(settings, Date.now()),
   ])
-  await registry.warm(topics)
+  await patiently(() => registry.warm(topics))
   if (options.s3 === undefined) await bench.store('intake').make()
   else await options.s3.makeBuckets(environment.SLUICE_STORES.slice('s3://'.length))
   return bench
@@ -317,8 +320,26 @@ async function storeMaker(stores: string, server: S3Server | undefined): Promise
   return (name) => createS3Store({ client, bucket: `${stores.slice('s3://'.length)}-${name}`, prefix: '' }, name)
 }
 
-const ASK_ATTEMPTS = 20
 const ASK_AGAIN_MS = 200
+
+/** Asks servers until they answer: a broker that has just made a topic may not lead it yet, and a busy one takes its time. */
+async function patiently<Answer>(work: () => Promise<Answer>): Promise<Answer> {
+  const deadline = performance.now() + PATIENCE_SECONDS * 1000
+  for (;;) {
+    try {
+      return await work()
+    } catch (error) {
+      if (performance.now() > deadline || !isWorthAnotherTry(error)) throw error
+      await wait(ASK_AGAIN_MS)
+    }
+  }
+}
+
+function isWorthAnotherTry(error: unknown): boolean {
+  if (error instanceof kafkajs.KafkaJSAggregateError) return error.errors.some(isWorthAnotherTry)
+  if (error instanceof SluiceError && error.code === 'REGISTRY_UNREACHABLE') return true
+  return isPassing(error) || isWithoutCoordinator(error)
+}
 
 /**
  * Asks by one connection for as long as it answers: tests ask often, and proving who one is takes longer than an answer. Only for brokers
@@ -341,16 +362,12 @@ function createAsking(kafka: Kafka) {
 
   return {
     async ask<Answer>(work: (admin: Admin) => Promise<Answer>): Promise<Answer> {
-      for (let attempt = 1; ; attempt++) {
-        connected ??= connect()
-        try {
-          return await work(await connected)
-        } catch (error) {
-          await close()
-          // A broker that has just made a topic may not lead it yet.
-          if (attempt === ASK_ATTEMPTS || !isPassing(error)) throw error
-          await wait(ASK_AGAIN_MS)
-        }
+      connected ??= connect()
+      try {
+        return await work(await connected)
+      } catch (error) {
+        await close()
+        throw error
       }
     },
     close,

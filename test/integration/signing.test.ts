@@ -55,7 +55,9 @@ test('keys are rotated and revoked while the gate runs; what it can not sign for
   await judged()
 
   await run('revoke', second, '--why', 'a test')
-  await waitFor('it is not ready', async () => (await gate.readiness())?.ready === false)
+  await waitFor('it has noticed', async () =>
+    (await gate.readiness())?.waiting.some(({ code }) => code === 'SIGNING_KEY_UNUSABLE'),
+  )
   await publish(bench, 'four', 4)
   await waits()
   const { id: third } = await run('new')

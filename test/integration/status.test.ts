@@ -5,6 +5,7 @@ import { surroundings } from '../../services/domain/errors.ts'
 import { gateStatus } from '../../services/gate/status.ts'
 import { skipWithoutPython } from '../foreign/foreign.ts'
 import { audit } from './audit.ts'
+import { startSluice } from './gate-process.ts'
 import { openBench } from './harness.ts'
 import { crawlItem, sha256, tinyPicture } from './items.ts'
 import { waitFor } from './waiting.ts'
@@ -35,8 +36,8 @@ test('the status of a gate says what it waits for, since when and what to do; th
   const gate = bench.startGate()
   const { port } = await gate.event('the gate listens', ({ event }) => event === 'listening')
   const url = `http://127.0.0.1:${z.number().parse(port)}`
+  const words = ['gate', 'status', '--json', '--gate', url]
   const status = async (expectedCode: number) => {
-    const words = ['gate', 'status', '--json', '--gate', url]
     const [found] = z.array(gateStatus).parse(JSON.parse((await bench.sluice(words, expectedCode)).stdout()))
     assert.ok(found)
     return found
@@ -65,8 +66,10 @@ test('the status of a gate says what it waits for, since when and what to do; th
   await waitFor('the gate has caught up', () => bench.caughtUp())
   await gate.untilReady()
   const ready = await waitFor('the status knows that all is judged', async () => {
-    const found = await status(0)
-    return found.lanes.every(({ state }) => state === 'caught up') && found
+    const command = startSluice(words, bench.environment)
+    if ((await command.ended).code !== 0) return null
+    const [found] = z.array(gateStatus).parse(JSON.parse(command.stdout()))
+    return found?.lanes.every(({ state }) => state === 'caught up') && found
   })
   assert.deepEqual(ready.waiting, [])
   assert.doesNotMatch(await gate.metrics(), /^sluice_(gate_waiting|lane_paused)\{/m)

@@ -78,7 +78,7 @@ describe('surroundings that fail hold everything back, and nothing is lost', { c
       })
       await end()
       await waitFor('the gate has caught up', () => bench.caughtUp())
-      assert.equal((await gate.readiness())?.status, 200)
+      await gate.untilReady()
       await bench.stopGate(gate)
       const fates = await audit(bench)
       assert.deepEqual(

@@ -1,7 +1,7 @@
 import { setTimeout as wait } from 'node:timers/promises'
 
 /** Long: a machine may be slow, and only what fails waits for so long. */
-const PATIENCE_SECONDS = 300
+export const PATIENCE_SECONDS = 300
 
 export type Waiting = {
   /** deadline */
