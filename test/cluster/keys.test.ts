@@ -4,8 +4,10 @@ import { chmod, mkdir, mkdtemp, readFile, rm, rmdir, stat, writeFile } from 'nod
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { type TestContext, test } from 'node:test'
+import { setTimeout as wait } from 'node:timers/promises'
 import { type KeyFiles, listKeys, newKey, revokeKey, rotateKeys } from '../../services/cluster/keys.ts'
 import { createKeyLookup } from '../../services/domain/keyring.ts'
+import { holdLock } from '../../services/platform/hold-lock.ts'
 import { readKeyring } from '../../services/platform/keyring-file.ts'
 import { readSigningKey } from '../../services/platform/signing-key.ts'
 
@@ -80,18 +82,39 @@ test('killed between the two files that it writes, each can be called again', as
   assert.equal(readSigningKey(files.signingKey).id, second.id)
 })
 
-test('of two at once the second one changes nothing: what was revoked stays revoked', async (t) => {
+const inUse = { code: 'CONFIG_INVALID', message: /another `sluice keys`/ }
+
+/** Calls again whoever was refused because another was at it. */
+async function whenFree<Result>(work: () => Promise<Result>): Promise<Result> {
+  for (;;) {
+    try {
+      return await work()
+    } catch (error) {
+      assert.throws(() => {
+        throw error
+      }, inUse)
+    }
+    await wait(1)
+  }
+}
+
+test('while one is at it, another is refused and changes nothing; of two at once neither undoes what the other did', async (t) => {
   const files = await makeFiles(t)
   const { id } = await newKey(files, NOW)
-  const outcomes = await Promise.allSettled([revokeKey(files, id, 'lost', NOW + 1), newKey(files, NOW + 2)])
-  assert.deepEqual(
-    outcomes.map(({ status }) => status),
-    ['fulfilled', 'rejected'],
-  )
-  assert.deepEqual(states(files, NOW + 3), { [id]: 'revoked' })
+  const letGo = holdLock(`${files.keyring}.lock`)
+  assert.ok(letGo)
+  await assert.rejects(newKey(files, NOW + 1), inUse)
+  assert.deepEqual(states(files, NOW + 1), { [id]: 'in use' })
+  letGo()
+
+  const [, second] = await Promise.all([
+    whenFree(() => revokeKey(files, id, 'lost', NOW + 2)),
+    whenFree(() => newKey(files, NOW + 2)),
+  ])
+  assert.deepEqual(states(files, NOW + 3), { [id]: 'revoked', [second.id]: 'next' })
   // What a killed one leaves behind locks nobody out.
   assert.ok(existsSync(`${files.keyring}.lock`))
-  assert.equal((await newKey(files, NOW + 4)).state, 'next')
+  assert.equal((await rotateKeys(files, HOUR, NOW + 4)).id, second.id)
 })
 
 test('nobody but its owner may write a keyring, whatever the process leaves to others', async (t) => {

@@ -5,7 +5,6 @@ import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, 
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, test } from 'node:test'
-import { setTimeout as wait } from 'node:timers/promises'
 import { registerSchemas } from '../../services/cluster/registered-schemas.ts'
 import type { StackStatus } from '../../services/cluster/stack/provider.ts'
 import { eraseStack, stackStatus, startStack, stopStack } from '../../services/cluster/stack/stack.ts'
@@ -14,6 +13,7 @@ import { principals } from '../../services/domain/principals.ts'
 import { createKafka, withAdmin } from '../../services/platform/kafka/client.ts'
 import { readSettings } from '../../services/platform/settings.ts'
 import { adminSettings, environmentOf } from '../integration/shared-stack.ts'
+import { waitFor } from '../integration/waiting.ts'
 
 const root = mkdtempSync(join(tmpdir(), 'sluice stack '))
 const options = { root, environment: {} }
@@ -30,11 +30,7 @@ function pidsOf(status: StackStatus): number[] {
 
 async function killHard(): Promise<void> {
   for (const pid of pidsOf(await stackStatus(options))) process.kill(pid, 'SIGKILL')
-  const deadline = performance.now() + 10_000
-  while (pidsOf(await stackStatus(options)).length > 0) {
-    assert.ok(performance.now() < deadline, 'killed servers are gone')
-    await wait(50)
-  }
+  await waitFor('killed servers are gone', async () => pidsOf(await stackStatus(options)).length === 0)
 }
 
 test('a second up finds the first, also when both are asked for at once', async () => {
@@ -104,13 +100,10 @@ test('down ends what an up that was killed half-way has left behind, even withou
   const stack = join(import.meta.dirname, '../../services/cluster/stack/stack.ts')
   const script = `const { startStack } = await import(${JSON.stringify(stack)}); await startStack(${JSON.stringify(options)})`
   const up = spawn(process.execPath, ['--input-type=module', '-e', script], { stdio: 'ignore' })
-  const deadline = performance.now() + 60_000
-  while (pidsOf(await stackStatus(options)).length === 0) {
-    assert.ok(performance.now() < deadline, 'a server is being started')
-    await wait(20)
-  }
+  const gone = once(up, 'exit')
+  await waitFor('a server is being started', async () => pidsOf(await stackStatus(options)).length > 0, { everyMs: 20 })
   up.kill('SIGKILL')
-  await once(up, 'exit')
+  await gone
   rmSync(join(root, 'stack.json'), { force: true })
   assert.notEqual(pidsOf(await stackStatus(options)).length, 0)
   await stopStack(options)

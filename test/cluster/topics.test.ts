@@ -11,6 +11,7 @@ import { createKafka, withAdmin } from '../../services/platform/kafka/client.ts'
 import type { Settings } from '../../services/platform/settings.ts'
 import { startSluice } from '../integration/gate-process.ts'
 import { adminSettings, environmentOf, sharedStack } from '../integration/shared-stack.ts'
+import { waitFor } from '../integration/waiting.ts'
 
 const text = readFileSync(join(import.meta.dirname, '../../infra/topics.yaml'), 'utf8')
 const file = parseTopicsFile(text, 'topics.yaml')
@@ -117,8 +118,7 @@ test('a setting that differs is set right, and settings of others are left alone
     await admin.alterConfigs({ validateOnly: false, resources: [{ ...resource, configEntries }] })
     // Brokers hear of a change only after the controller has taken it.
     const untilCompressedAs = async (wanted: string) => {
-      const deadline = performance.now() + 10_000
-      for (;;) {
+      return await waitFor(`compression.type becomes ${wanted}`, async () => {
         const configNames = ['compression.type', 'segment.ms', 'message.timestamp.type', 'retention.ms']
         const answer = await admin.describeConfigs({
           includeSynonyms: false,
@@ -126,9 +126,8 @@ test('a setting that differs is set right, and settings of others are left alone
         })
         const entries = answer.resources[0]?.configEntries ?? []
         const values = Object.fromEntries(entries.map(({ configName, configValue }) => [configName, configValue]))
-        if (values['compression.type'] === wanted) return values
-        assert.ok(performance.now() < deadline, `compression.type becomes ${wanted}`)
-      }
+        return values['compression.type'] === wanted && values
+      })
     }
     await untilCompressedAs('gzip')
     const door = (await applyTopics(settings, file)).find((topic) => topic.name === name)

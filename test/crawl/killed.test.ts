@@ -12,11 +12,11 @@ import { openBench } from '../integration/harness.ts'
 import { tinyPicture } from '../integration/items.ts'
 import { waitFor } from '../integration/waiting.ts'
 
-const ITEMS = 9000
+const ITEMS = 12_000
 /** Longer than an import goes without writing down where it is. */
 const WRITTEN_DOWN_MS = 1100
-/** More than are on their way at once. */
-const UNDER_WAY = 600
+/** More than are on their way at once: the producer's window, and what is handed to it. */
+const UNDER_WAY = 1100
 
 /** Makes a source of so many items in a folder. @returns the words behind `sluice crawl` */
 type MakeSource = (folder: string, items: number, picture: Buffer) => Promise<string[]>

@@ -14,6 +14,7 @@ import { audit } from '../integration/audit.ts'
 import { type Bench, openBench } from '../integration/harness.ts'
 import { crawlItem, photograph, tinyPicture } from '../integration/items.ts'
 import { waitFor } from '../integration/waiting.ts'
+import { lanesWaiting } from './door.ts'
 
 const MIB = 1_048_576
 /** What the process of a gate may take, whatever is on the door; an idle one takes about 150 MiB. */
@@ -157,19 +158,15 @@ test('a batch that unpacks to far more than it should halts its lane and no othe
 
   const gate = bench.startGate()
   await waitFor(
-    'the four lanes halt',
-    async () => (await gate.readiness())?.waiting.filter(({ code }) => code === 'BATCH_UNREADABLE').length === 4,
-  )
-  await waitFor(
     'all before the bombs is judged, and the lane without one goes on',
     async () => (await bench.committed()) >= 6,
   )
-  const state = await gate.readiness()
-  assert.equal(state?.status, 503)
-  assert.match(
-    state.waiting.find(({ partition }) => partition === 2)?.sentence ?? '',
-    /from offset 1 to 1 unpacks to more than 64 MiB/,
-  )
+  const halted = await waitFor('the four lanes halt', async () => {
+    const unreadable = await lanesWaiting(gate, 'BATCH_UNREADABLE')
+    return unreadable.size === 4 && unreadable
+  })
+  assert.equal((await gate.readiness())?.status, 503)
+  assert.match(halted.get(2) ?? '', /from offset 1 to 1 unpacks to more than 64 MiB/)
   assert.equal(await bench.committed(), 6, 'nothing is skipped')
   assert.ok(gate.running())
   assert.ok(peakMemory(gate.pid) < MOST_MEMORY, `${Math.round(peakMemory(gate.pid) / MIB)} MiB`)

@@ -1,3 +1,4 @@
+import type { Message } from 'kafkajs'
 import { createKafka, withAdmin } from '../../services/platform/kafka/client.ts'
 import type { GateProcess, Readiness } from '../integration/gate-process.ts'
 import type { Bench } from '../integration/harness.ts'
@@ -5,12 +6,17 @@ import { crawlItem, tinyPicture } from '../integration/items.ts'
 
 /** Publishes so many more small pictures in each partition of the door. @param run keeps the ids of several calls apart */
 export async function publish(bench: Bench, run: string, each: number): Promise<void> {
+  await bench.produce('crawl.items', await messagesOf(bench, run, each))
+}
+
+/** What {@link publish} would, for when it must not take time. */
+export async function messagesOf(bench: Bench, run: string, each: number): Promise<Message[]> {
   const messages = Array.from({ length: each * bench.partitions }, async (_, index) => {
     const id = `${run}-${index}`
     const value = await bench.registry.encode('crawl.items', crawlItem(id, { inline: await tinyPicture(index) }))
     return { key: id, partition: index % bench.partitions, value }
   })
-  await bench.produce('crawl.items', await Promise.all(messages))
+  return await Promise.all(messages)
 }
 
 /** What the gate's group has committed, by partition. */

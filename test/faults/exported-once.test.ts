@@ -22,7 +22,7 @@ const ITEMS = Number(process.env.ITEMS ?? 600)
 const KILLS = Number(process.env.KILLS ?? 2)
 const SHARD_ITEMS = Math.max(10, Math.floor(ITEMS / 40))
 /** Sent ahead of the gate, at most. */
-const MOST_WAITING = 2000
+const MOST_WAITING = Math.min(2000, ITEMS / 2)
 /** Of the first items so many come a second time. */
 const REPEATED = 20
 

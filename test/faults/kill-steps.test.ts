@@ -9,7 +9,7 @@ import { createChance } from './seeded.ts'
 
 const SEED = Number(process.env.SEED ?? Date.now() % 1_000_000)
 const HOLD = new URL('hold-transaction.ts', import.meta.url).href
-const ITEMS = 240
+const ITEMS = 320
 
 /** Steps of `hold-transaction.ts`, those that follow each other on one door together. */
 const rounds = {

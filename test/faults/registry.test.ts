@@ -14,6 +14,7 @@ import { openBench } from '../integration/harness.ts'
 import { crawlItem, tinyPicture } from '../integration/items.ts'
 import { sharedStack } from '../integration/shared-stack.ts'
 import { waitFor, watchFor } from '../integration/waiting.ts'
+import { lanesWaiting } from './door.ts'
 import { illnesses, startIllProxy, startOwnRegistry } from './own-registry.ts'
 
 const MEDIA_TYPE = 'application/vnd.schemaregistry.v1+json'
@@ -58,7 +59,8 @@ test('a registry that comes back empty, or with other ids, stops the gate until 
     await produce()
     return /no longer has it/.test(await sentence(gate))
   })
-  await untilStill(() => bench.endOf('gate.verdicts'))
+  // A lane that waits has no transaction open.
+  await waitFor('both lanes wait', async () => (await lanesWaiting(gate, 'SCHEMA_IDS_CHANGED')).size === 2)
   const written = await bench.endOf('gate.verdicts')
 
   // Somebody else comes first, so that the ids that were ours mean something else.
@@ -85,21 +87,6 @@ test('a registry that comes back empty, or with other ids, stops the gate until 
 async function sentence(gate: GateProcess): Promise<string> {
   const state = await gate.readiness()
   return state?.waiting.find((each) => each.code === 'SCHEMA_IDS_CHANGED')?.sentence ?? ''
-}
-
-/** Resolves when both lanes have come to rest: two looks in a row see the same. */
-async function untilStill(look: () => Promise<number>): Promise<void> {
-  let before = -1
-  await waitFor(
-    'nothing more is written',
-    async () => {
-      const now = await look()
-      const isStill = now === before
-      before = now
-      return isStill
-    },
-    { everyMs: 2000 },
-  )
 }
 
 async function register(url: string, subject: string, schema: object): Promise<void> {

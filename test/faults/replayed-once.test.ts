@@ -61,6 +61,7 @@ test(`through ${KILLS} kills of the worker and one of the gate, each with a tran
   const { run } = z.object({ run: z.string() }).parse(JSON.parse((await bench.sluice(words)).stdout()))
 
   let gate = bench.startGate()
+  await gate.untilReady()
   for (let kill = 0; kill < KILLS; kill++) {
     const step = chance.pick(['before-commit', 'before-commit', 'amid-commit'])
     await killWorker(t, bench, `${chance.between(2, LAST_HELD)}:${step}`)

@@ -17,7 +17,7 @@ const CHUNK = 4
 const PARTITIONS = 2
 /** Items that may be under way at a time: of each lane one chunk that is inspected, and one that is committed. */
 const UNDER_WAY = 2 * CHUNK * PARTITIONS
-const limits = { pixels: 1_000_000, payloadBytes: 1_048_576, scanSeconds: 8 }
+const limits = { pixels: 1_000_000, payloadBytes: 1_048_576, scanSeconds: 20 }
 const hungry = fileURLToPath(new URL('hungry-scanner.ts', import.meta.url))
 const ourScanner = new URL('../../services/gate/inspect/scanner.ts', import.meta.url).href
 const skip = process.platform === 'linux' ? skipWithoutPython() : 'finds scanners in /proc, which only Linux has'
@@ -31,7 +31,8 @@ test('scanners that are killed, hang or eat up memory cost time, and never an it
     const kills = 4
     const before = await restarts(gate)
     const picture = await clouds(1, 900, 700).jpeg().toBuffer()
-    for (let kill = 0; kill < kills; kill++) {
+    // One that was only being started is no restart.
+    while ((await restarts(gate)) - before < kills) {
       const all = (await judged(gate)) + 3 * UNDER_WAY
       await publish(3 * UNDER_WAY, () => Promise.resolve(picture))
       const [pid = 0] = await waitFor('a scanner works', () => busyScanners(gate), { everyMs: 5 })
@@ -40,7 +41,6 @@ test('scanners that are killed, hang or eat up memory cost time, and never an it
       await waitFor('all of them are judged', async () => (await judged(gate)) >= all)
     }
     await caughtUp(bench)
-    assert.ok((await restarts(gate)) - before >= kills)
   })
 
   await t.test('an item whose scanner hangs is judged by a fresh one after the deadline', async () => {

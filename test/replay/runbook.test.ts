@@ -12,7 +12,7 @@ import { supply } from '../../services/domain/envelope.ts'
 import type { CrawlItem } from '../../services/domain/records.ts'
 import { createKafka, withAdmin } from '../../services/platform/kafka/client.ts'
 import { shippedAccess } from '../cluster/access/shipped-file.ts'
-import { lanesWaiting, moveOffsets } from '../faults/door.ts'
+import { moveOffsets } from '../faults/door.ts'
 import { type OwnRegistry, startOwnRegistry } from '../faults/own-registry.ts'
 import type { GateProcess, SluiceProcess } from '../integration/gate-process.ts'
 import { startSluice } from '../integration/gate-process.ts'
@@ -125,9 +125,11 @@ function gateUrl(gate: GateProcess): string {
   return `http://127.0.0.1:${port}`
 }
 
+/** And for nothing else: a lane that is still being built would stand on the screen beside it. */
 async function waitsFor(gate: GateProcess, code: string): Promise<void> {
-  await waitFor(`the gate waits by ${code}`, async () => {
-    return (await gate.readiness())?.waiting.some((each) => each.code === code)
+  await waitFor(`the gate waits by ${code} alone`, async () => {
+    const { waiting = [] } = (await gate.readiness()) ?? {}
+    return waiting.length > 0 && waiting.every((each) => each.code === code)
   })
 }
 
@@ -165,7 +167,8 @@ async function runAndReport({ bench }: Scene, page: Page): Promise<string> {
 
 /** Each section of the page by its number, in the situation that it is about. */
 const situations: Record<string, (scene: Scene, page: Page) => Promise<void>> = {
-  async 0(_, page) {
+  async 0({ gate }, page) {
+    await gate.untilReady()
     await page.next('gate status')
     await page.next('quarantine stats')
     await page.next('replay status')
@@ -175,8 +178,8 @@ const situations: Record<string, (scene: Scene, page: Page) => Promise<void>> = 
     const { bench, gate, slow } = scene
     const [BAD = '', GOOD = ''] = await versions(bench)
     page.know({ LIST, GOOD, BAD, RUN: slow.run })
-    // Two a second: it takes longer than this.
-    await bench.sluice(['replay', 'run', slow.file, '--rate', '2', '--detach'])
+    // One a second: it takes longer than this, and than what section 8 does with it.
+    await bench.sluice(['replay', 'run', slow.file, '--rate', '1', '--detach'])
     await page.next('quarantine stats')
     await page.next('replay status')
     await page.next('replay stop')
@@ -184,6 +187,7 @@ const situations: Record<string, (scene: Scene, page: Page) => Promise<void>> = 
     const before = versionsSeen(gate)
     await page.next('lists rollback')
     await waitFor('the gate has the version', () => versionsSeen(gate) > before)
+    await gate.untilReady()
     await page.next('gate status')
     await page.next('recall run')
     await page.next('replay plan')
@@ -256,6 +260,7 @@ const situations: Record<string, (scene: Scene, page: Page) => Promise<void>> = 
     await page.next('gate status', 1)
     await page.next('lists shadow')
     await judged(bench)
+    await gate.untilReady()
     await page.next('gate status')
     await page.next('replay plan')
     const clean = await cleanOf(bench, await runAndReport(scene, page))
@@ -268,7 +273,7 @@ const situations: Record<string, (scene: Scene, page: Page) => Promise<void>> = 
     const end = await offsetOf(bench, 0)
     await moveOffsets(bench, { 0: 1 })
     scene.gate = bench.startGate()
-    await waitFor('the lane halts', async () => (await lanesWaiting(scene.gate, 'POSITION_JUMPED')).size === 1)
+    await waitsFor(scene.gate, 'POSITION_JUMPED')
     page.know({ GATE: gateUrl(scene.gate) })
     await page.next('gate status', 1)
     await page.next('gate status', 1)
@@ -294,6 +299,7 @@ const situations: Record<string, (scene: Scene, page: Page) => Promise<void>> = 
       await bench.produce('crawl.items', [meanwhile])
       return (await gate.readiness())?.waiting.some(({ code }) => code === 'SCHEMA_IDS_CHANGED')
     })
+    await waitsFor(gate, 'SCHEMA_IDS_CHANGED')
     await page.next('gate status', 1)
     await page.next('schemas restore')
     await gate.untilReady()

@@ -170,7 +170,7 @@ for (const [kind, open] of Object.entries(overHttp)) {
     const [fixture, folder] = [await open(t), await openFolder(t)]
     fill(fixture)
     fixture.served.faults = new Map([1, 2, 3].map((page) => [page, 'hang']))
-    const hasty = { ...PATIENT, requestMs: 100, attempts: 2 }
+    const hasty = { ...PATIENT, requestMs: 1000, attempts: 2 }
     await assert.rejects(fetchAll(fixture, folder, hasty), {
       code: 'EXCHANGE_UNREACHABLE',
       message: /no answer \(.*Timeout.*\), at attempt 2;/,

@@ -2,8 +2,10 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import type { Producer } from 'kafkajs'
 import { createKafka } from '../../../services/platform/kafka/client.ts'
+import { isPassing } from '../../../services/platform/kafka/kafka-failure.ts'
 import { withPartitionReader } from '../../../services/platform/kafka/partition-reader.ts'
 import { openBench } from '../../integration/harness.ts'
+import { waitFor } from '../../integration/waiting.ts'
 
 test('the last record that counts is found behind aborted, open and control records', async (t) => {
   const bench = await openBench(t, { partitions: 2 })
@@ -16,6 +18,13 @@ test('the last record that counts is found behind aborted, open and control reco
   const one = await connected(transactional('one'))
   const other = await connected(transactional('other'))
 
+  // Its leader may hear of it a moment later.
+  await waitFor('the topic can be read', () =>
+    last().then(
+      () => true,
+      (error) => assert.ok(isPassing(error), error),
+    ),
+  )
   assert.equal(await last(), null, 'nothing is there')
   await write(one, ['a', 'b'], 'abort')
   assert.equal(await last(), null, 'nothing is committed')
