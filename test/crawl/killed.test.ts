@@ -12,7 +12,7 @@ import { openBench } from '../integration/harness.ts'
 import { tinyPicture } from '../integration/items.ts'
 import { waitFor } from '../integration/waiting.ts'
 
-const ITEMS = 12_000
+const ITEMS = 9000
 /** Longer than an import goes without writing down where it is. */
 const WRITTEN_DOWN_MS = 1100
 /** More than are on their way at once: the producer's window, and what is handed to it. */

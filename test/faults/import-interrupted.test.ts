@@ -16,7 +16,7 @@ import { createChance } from './seeded.ts'
 
 const SEED = Number(process.env.SEED ?? Date.now() % 1_000_000)
 /** Enough for a gate to keep a snapshot; ten stops among a million in `make soak`. */
-const ENTRIES = Number(process.env.ENTRIES ?? 100_000)
+const ENTRIES = Number(process.env.ENTRIES ?? 60_000)
 const STOPS = Number(process.env.STOPS ?? 3)
 const ITEMS_EACH = 10
 const versions = z.tuple([z.looseObject({ version: z.string() })])

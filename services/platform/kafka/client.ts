@@ -27,8 +27,7 @@ export function createKafka(
   mendSilentBrokers()
   return new kafkajs.Kafka({
     clientId: name,
-    // From another one on each time: a new client asks the first alone, and is stuck where that one stands still.
-    brokers: () => rotated(settings.brokers),
+    brokers: byTurns(settings.brokers),
     ssl: settings.tls,
     // kafkajs wants one of three literal shapes; the settings were checked at the door.
     ...(settings.sasl === null ? {} : { sasl: saslOf(settings.sasl) }),
@@ -47,9 +46,16 @@ export function createKafka(
   })
 }
 
-function rotated(brokers: readonly string[]): string[] {
-  const from = Math.floor(Math.random() * brokers.length)
-  return [...brokers.slice(from), ...brokers.slice(0, from)]
+/**
+ * The broker to ask first, another one each time: a new client asks one alone, and would be stuck where that one stands still. One that tries again
+ * goes through all of them.
+ */
+function byTurns(brokers: readonly string[]): () => string[] {
+  let turn = Math.floor(Math.random() * brokers.length)
+  return () => {
+    turn = (turn + 1) % brokers.length
+    return brokers.slice(turn, turn + 1)
+  }
 }
 
 function saslOf(sasl: NonNullable<Settings['sasl']>): NonNullable<KafkaConfig['sasl']> {
