@@ -1,37 +1,61 @@
-import type { HeldItem } from '../domain/records.ts'
+import type { HeldItem, Match } from '../domain/records.ts'
 import { heldTopics, prefixed } from '../domain/topics.ts'
-import { createKafka, withAdmin } from '../platform/kafka/client.ts'
-import { topicFailure } from '../platform/kafka/kafka-failure.ts'
+import { createKafka } from '../platform/kafka/client.ts'
 import { readTopic } from '../platform/kafka/read-topic.ts'
 import { createRegistry } from '../platform/registry.ts'
 import type { Settings } from '../platform/settings.ts'
+import { offsetsAt, readNewestVerdicts } from './newest-verdicts.ts'
 
 /**
- * How many items each list has held since then: of those that it only marked, being in shadow, nothing is said.
+ * How many items each list has held since then.
  * @param since milliseconds since the epoch
  * @throws {SluiceError} as `readTopic`
  */
-export async function countHits(settings: Settings, since: number): Promise<ReadonlyMap<string, number>> {
-  const hits = new Map<string, number>()
+export async function countHeld(settings: Settings, since: number): Promise<ReadonlyMap<string, number>> {
+  const hits = createCount(true)
   for (const topic of heldTopics) {
-    const name = prefixed(settings.prefix, topic)
-    const begins = await withAdmin(createKafka(settings, 'sluice-lists'), (admin) =>
-      admin.fetchTopicOffsetsByTimestamp(name, since),
-    ).catch((cause: unknown) => {
-      throw topicFailure(cause, name)
-    })
     await readTopic<HeldItem>({
       kafka: createKafka(settings, 'sluice-lists'),
       registry: createRegistry(settings),
       prefix: settings.prefix,
       topic,
-      from: new Map(begins.map(({ partition, offset }) => [partition, Number(offset)])),
+      from: await offsetsAt(settings, prefixed(settings.prefix, topic), since),
       isWanted: () => true,
-      onValue({ matches }) {
-        const lists = new Set(matches.filter(({ enforced }) => enforced).map(({ list }) => list))
-        for (const list of lists) hits.set(list, (hits.get(list) ?? 0) + 1)
-      },
+      onValue: ({ matches }) => hits.add(matches),
     })
   }
-  return hits
+  return hits.byList
+}
+
+/** How many items each list would have held since then if it, or the entries that it found, had not been in shadow. */
+export type Marked = {
+  byList: ReadonlyMap<string, number>
+  /** since when all are counted, in milliseconds since the epoch: later than was asked for where that are too many verdicts */
+  since: number
+}
+
+/**
+ * Counts what lists have only marked, being in shadow: most of it was cleared, so that it stands on verdicts alone.
+ * @throws {SluiceError} as `readTopic`
+ */
+export async function countMarked(
+  settings: Settings,
+  since: number,
+  onRead: (read: number, total: number) => void,
+): Promise<Marked> {
+  const { add, byList } = createCount(false)
+  const whole = await readNewestVerdicts(settings, { since, onVerdict: ({ matches }) => add(matches), onRead })
+  return { byList, since: whole }
+}
+
+/** Counts items by the lists that match them with effect, or without. */
+function createCount(enforced: boolean): { add(matches: readonly Match[]): void; byList: ReadonlyMap<string, number> } {
+  const byList = new Map<string, number>()
+  return {
+    byList,
+    add(matches) {
+      const lists = new Set(matches.filter((match) => match.enforced === enforced).map(({ list }) => list))
+      for (const list of lists) byList.set(list, (byList.get(list) ?? 0) + 1)
+    },
+  }
 }

@@ -1,18 +1,11 @@
 import { SluiceError } from '../domain/errors.ts'
 import type { Policy } from '../domain/judge/policy.ts'
 import { createListPlan, type ListChange, type ListPlan } from '../domain/list-plan.ts'
-import type { VerdictRecord } from '../domain/records.ts'
-import { prefixed } from '../domain/topics.ts'
-import { createKafka } from '../platform/kafka/client.ts'
-import { readTopic } from '../platform/kafka/read-topic.ts'
-import { topicBounds } from '../platform/kafka/topic-bounds.ts'
 import { readPolicy } from '../platform/read-policy.ts'
-import { createRegistry } from '../platform/registry.ts'
 import type { Settings } from '../platform/settings.ts'
 import { asTable } from '../platform/table.ts'
+import { NEWEST_VERDICTS, readNewestVerdicts } from './newest-verdicts.ts'
 
-/** So many of the newest verdicts are looked at, if nothing else is said. */
-export const PLANNED_VERDICTS = 1_000_000
 const MOST_ENTRIES_SHOWN = 10
 
 /** What policy refuses unless a person says that it shall be. */
@@ -28,40 +21,12 @@ export async function planChange(
   settings: Settings,
   policy: Policy,
   change: ListChange,
-  { last = PLANNED_VERDICTS, onRead }: { last?: number; onRead: (read: number, total: number) => void },
+  { last = NEWEST_VERDICTS, onRead }: { last?: number; onRead: (read: number, total: number) => void },
 ): Promise<ListPlan> {
   const { add, plan } = createListPlan(change, policy)
   if (change.news.length === 0 && change.gone.size === 0) return plan()
-  const { from, total } = await newest(settings, last)
-  let read = 0
-  await readTopic<VerdictRecord>({
-    kafka: createKafka(settings, 'sluice-lists-plan'),
-    registry: createRegistry(settings),
-    prefix: settings.prefix,
-    topic: 'gate.verdicts',
-    from,
-    isWanted: () => true,
-    onValue(verdict) {
-      add(verdict)
-      read += 1
-      onRead(read, total)
-    },
-  })
+  await readNewestVerdicts(settings, { last, onVerdict: add, onRead })
   return plan()
-}
-
-async function newest(settings: Settings, last: number): Promise<{ from: Map<number, number>; total: number }> {
-  const topic = prefixed(settings.prefix, 'gate.verdicts')
-  const { bounds } = await topicBounds(createKafka(settings, 'sluice-lists-plan'), topic)
-  const each = Math.ceil(last / Math.max(1, bounds.length))
-  const begun = bounds.map(({ partition, low, high }) => {
-    const from = Math.max(low, high - each)
-    return { partition, from, length: high - from }
-  })
-  return {
-    from: new Map(begun.map(({ partition, from }) => [partition, from])),
-    total: begun.reduce((sum, { length }) => sum + length, 0),
-  }
 }
 
 /** @throws {SluiceError} LIST_FLOOD, LIST_SHRINKS for what is beyond policy's bounds and was not accepted */

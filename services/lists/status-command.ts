@@ -2,13 +2,15 @@ import { Command } from 'commander'
 import { SluiceError } from '../domain/errors.ts'
 import { ALL_ENTRIES } from '../domain/hash-list.ts'
 import { isEnforced } from '../domain/judge/judge.ts'
+import { doubtedStandings, type Policy } from '../domain/judge/policy.ts'
 import { createKafka } from '../platform/kafka/client.ts'
 import { openLists } from '../platform/kafka/open-hash-lists.ts'
+import { showProgress } from '../platform/progress.ts'
 import { readPolicy } from '../platform/read-policy.ts'
 import { createRegistry } from '../platform/registry.ts'
-import { readSettings } from '../platform/settings.ts'
+import { readSettings, type Settings } from '../platform/settings.ts'
 import { asTable } from '../platform/table.ts'
-import { countHits } from './count-hits.ts'
+import { countHeld, countMarked, type Marked } from './count-hits.ts'
 import { type ListStatus, listStatus } from './status.ts'
 
 const DAY_MS = 86_400_000
@@ -19,7 +21,7 @@ export function statusCommand(): Command {
     .summary('show every hash list: version, age, entries, what can be matched, complete or not')
     .description(
       'Shows every hash list on gate.hash-entries: its entries, how many of them this engine can not match by any of their ' +
-        'hashes, what its members make of them, whether policy enforces it, and how many items it has held within a day. Exit code 1 when one of them is not complete.',
+        'hashes, what its members make of them, whether policy enforces it, how many items it has held within a day, and how many it has only marked, being in shadow. Exit code 1 when one of them is not complete.',
     )
     .option('--json', 'print the lists as one JSON array')
     .addHelpText('after', '\nExample:\n  sluice lists status --json')
@@ -31,39 +33,80 @@ export function statusCommand(): Command {
         prefix: settings.prefix,
       })
       const now = Date.now()
+      const since = now - DAY_MS
       const { policy } = readPolicy(settings.policy)
-      const hits = await countHits(settings, now - DAY_MS)
-        .catch((error: unknown) => {
-          // Whoever is on call may see what is in force, and nothing of what is held.
-          if (error instanceof SluiceError && error.code === 'ACCESS_DENIED') return null
-          throw error
-        })
-        .finally(() => lists.close())
-      const found = lists.collector.states().map((state) => ({
-        ...listStatus(state, now),
-        mode: isEnforced(policy, state.list) ? ('enforce' as const) : ('shadow' as const),
-        hitsInLastDay: hits === null ? null : (hits.get(state.list) ?? 0),
-      }))
-      process.stdout.write(json ? `${JSON.stringify(found)}\n` : `${tableOf(found)}\n`)
+      const states = lists.collector.states().map((state) => listStatus(state, now))
+      await lists.close()
+      const held = await countHeld(settings, since).catch((error: unknown) => {
+        // Whoever is on call may see what is in force, and nothing of what is held.
+        if (error instanceof SluiceError && error.code === 'ACCESS_DENIED') return null
+        throw error
+      })
+      const marked = states.some((state) => mayMark(policy, state)) ? await countMarkedAloud(settings, since) : null
+      const found = states.map((state): ToldList => {
+        const marks = marked !== null && mayMark(policy, state) ? marked : null
+        return {
+          ...state,
+          mode: isEnforced(policy, state.list) ? 'enforce' : 'shadow',
+          hitsInLastDay: held === null ? null : (held.get(state.list) ?? 0),
+          marksInLastDay: marks && (marks.byList.get(state.list) ?? 0),
+          marksSince: marks && new Date(marks.since).toISOString(),
+        }
+      })
+      const isCut = marked !== null && marked.since > since
+      process.stdout.write(json ? `${JSON.stringify(found)}\n` : `${tableOf(found, isCut)}\n`)
       if (found.some(({ complete }) => !complete)) process.exitCode = 1
     })
 }
 
-type ToldList = ListStatus & {
-  mode: 'enforce' | 'shadow' /** null where this principal may not read what is held */
-  hitsInLastDay: number | null
+/** Whether a list, or some of its entries, match without effect: by policy, by what its members make of them, or by somebody's word. */
+function mayMark(policy: Policy, { list, shadowed, standings }: ListStatus): boolean {
+  const byStanding = doubtedStandings.some((each) => standings[each] > 0 && policy.standings[each] === 'shadow')
+  return !isEnforced(policy, list) || shadowed.length > 0 || byStanding
 }
 
-function tableOf(lists: readonly ToldList[]): string {
+async function countMarkedAloud(settings: Settings, since: number): Promise<Marked> {
+  let said = 'counting what lists in shadow have marked'
+  const stop = showProgress(() => said)
+  try {
+    return await countMarked(settings, since, (read, total) => {
+      said = `counting what lists in shadow have marked: ${read} of ${total} verdicts`
+    })
+  } finally {
+    stop()
+  }
+}
+
+type ToldList = ListStatus & {
+  mode: 'enforce' | 'shadow'
+  /** items held; null where this principal may not read what is held */
+  hitsInLastDay: number | null
+  /** items that it would have held had it, or some of its entries, not been in shadow; null where nothing of it is */
+  marksInLastDay: number | null
+  /** since when these are counted: later than a day ago where there are too many verdicts */
+  marksSince: string | null
+}
+
+function tableOf(lists: readonly ToldList[], isCut: boolean): string {
   if (lists.length === 0) return 'There is no hash list yet. Import one with `sluice lists import FILE --list NAME`.'
   const rows = lists.map(({ complete, changing, ...list }) => {
     const state = `${complete ? 'complete' : 'not complete'}${changing ? ', being changed' : ''}`
-    const { version, ageHours, entries, unmatchable, mode, hitsInLastDay } = list
+    const { version, ageHours, entries, unmatchable, mode, hitsInLastDay, marksInLastDay, marksSince } = list
+    const marks = isCut && marksSince !== null ? `${marksInLastDay} since ${marksSince}` : marksInLastDay
     const counted = [countsText(list.signals), unmatchable.entries, countsText(list.standings)]
     const shadowed = list.shadowed.includes(ALL_ENTRIES) ? 'all' : list.shadowed.length
-    return [list.list, version ?? 'none', ageHours, entries, ...counted, mode, shadowed, hitsInLastDay, state]
+    return [list.list, version ?? 'none', ageHours, entries, ...counted, mode, shadowed, hitsInLastDay, marks, state]
   })
-  const columns = ['hashes', 'not matchable', 'standing', 'policy', 'in shadow', 'held in a day', 'state']
+  const columns = [
+    'hashes',
+    'not matchable',
+    'standing',
+    'policy',
+    'in shadow',
+    'held in a day',
+    'marked in a day',
+    'state',
+  ]
   return asTable(['list', 'version', 'age in hours', 'entries', ...columns], rows)
 }
 

@@ -3,6 +3,8 @@ import { rename } from 'node:fs/promises'
 import { join } from 'node:path'
 import test from 'node:test'
 import { z } from 'zod'
+import type { VerdictRecord } from '../../services/domain/records.ts'
+import { readNewestVerdicts } from '../../services/lists/newest-verdicts.ts'
 import { audit, type Fate } from '../integration/audit.ts'
 import { startSluice } from '../integration/gate-process.ts'
 import { type Bench, type ListRow, openBench } from '../integration/harness.ts'
@@ -57,6 +59,18 @@ async function judged(bench: Bench, round: string): Promise<Record<string, Pick<
   }
 }
 
+const listStatus = z.looseObject({
+  mode: z.string(),
+  hitsInLastDay: z.number(),
+  marksInLastDay: z.number().nullable(),
+  marksSince: z.iso.datetime().nullable(),
+  shadowed: z.array(z.string()),
+})
+
+async function statusOf(bench: Bench): Promise<z.infer<typeof listStatus>[]> {
+  return z.array(listStatus).parse(JSON.parse((await bench.sluice(['lists', 'status', '--json'])).stdout()))
+}
+
 const held = { outcome: 'quarantine', reasons: ['KNOWN_EXACT'] }
 const clean = { outcome: 'clean', reasons: [] }
 const marked = { outcome: 'clean', reasons: ['KNOWN_SHADOW'] }
@@ -85,6 +99,37 @@ test('a version is rolled back, an entry or the list is put in shadow, and a run
   assert.deepEqual(await judged(bench, 'import'), { boats: marked, cats: held })
   await bench.sluice(['lists', 'shadow', 'stand-in', ...asked])
   assert.deepEqual(await judged(bench, 'all'), { boats: marked, cats: marked })
+  const fates = await audit(bench)
+  const counts = [
+    fates.filter(({ outcome }) => outcome === 'quarantine').length,
+    fates.filter(({ reasons }) => reasons.includes('KNOWN_SHADOW')).length,
+  ]
+  const [shadowed] = await statusOf(bench)
+  assert.deepEqual([shadowed?.hitsInLastDay, shadowed?.marksInLastDay], counts)
+  assert.ok(Date.parse(shadowed?.marksSince ?? '') < Date.now() - 86_000_000)
+  const table = (await bench.sluice(['lists', 'status'])).stdout()
+  assert.match(
+    table,
+    new RegExp(`marked in a day.*│ all +${counts.map((count) => `│ +${count} +`).join('')}│ complete`, 's'),
+  )
+  // Whoever is on call sees what is in force and what is marked, and nothing of what is held.
+  if (bench.environment.SLUICE_KAFKA_USERS !== undefined) {
+    const onCall = startSluice(['lists', 'status', '--json'], { ...bench.environment, SLUICE_PRINCIPAL: 'on-call' })
+    assert.equal((await onCall.ended).code, 0, onCall.stderr())
+    const [seen] = z.array(listStatus.extend({ hitsInLastDay: z.null() })).parse(JSON.parse(onCall.stdout()))
+    const ofNow = { ageHours: seen?.ageHours, marksSince: seen?.marksSince }
+    assert.deepEqual(seen, { ...shadowed, hitsInLastDay: null, ...ofNow })
+  }
+  // Of too many the oldest are left out, and it is said since when none is.
+  const [since, found]: [number, VerdictRecord[]] = [Date.now() - 86_400_000, []]
+  const onVerdict = (verdict: VerdictRecord): void => void found.push(verdict)
+  const whole = await readNewestVerdicts(bench.settings, { last: 5, since, onVerdict, onRead: () => undefined })
+  assert.ok(found.length > 0 && found.length <= 5)
+  assert.deepEqual(
+    found.map(({ itemId }) => itemId),
+    fates.slice(-found.length).map(({ verdict }) => verdict.itemId),
+  )
+  assert.ok(whole > since && whole >= (found[0]?.judgedAt ?? Number.NaN), `${whole}`)
   await bench.sluice(['lists', 'enforce', 'stand-in', ...asked])
   assert.deepEqual(await judged(bench, 'enforce'), { boats: held, cats: held })
 
@@ -107,18 +152,10 @@ test('a version is rolled back, an entry or the list is put in shadow, and a run
   ])
   assert.ok((bad?.version ?? '') > (good?.version ?? ''))
 
-  const [list] = z
-    .array(z.looseObject({ mode: z.string(), hitsInLastDay: z.number(), shadowed: z.array(z.string()) }))
-    .parse(JSON.parse((await bench.sluice(['lists', 'status', '--json'])).stdout()))
+  const [list] = await statusOf(bench)
   const quarantined = (await audit(bench)).filter(({ outcome }) => outcome === 'quarantine')
   assert.deepEqual([list?.mode, list?.hitsInLastDay, list?.shadowed], ['enforce', quarantined.length, []])
-  // Whoever is on call sees what is in force, and nothing of what is held.
-  if (bench.environment.SLUICE_KAFKA_USERS === undefined) return
-  const environment = { ...bench.environment, SLUICE_PRINCIPAL: 'on-call' }
-  const onCall = startSluice(['lists', 'status', '--json'], environment)
-  assert.equal((await onCall.ended).code, 0, onCall.stderr())
-  const [seen] = z.array(z.looseObject({ hitsInLastDay: z.null() })).parse(JSON.parse(onCall.stdout()))
-  assert.deepEqual(seen, { ...list, hitsInLastDay: null, ageHours: seen?.ageHours })
+  assert.equal(list?.marksInLastDay, null)
 })
 
 test('what can not be done is refused with code 2 and says what can, and nothing is written', async (t) => {

@@ -7,7 +7,8 @@ import { standings } from '../standing.ts'
 import { type FactName, facts, ruleModes, supplyKinds } from './provenance.ts'
 import { rightsSignals } from './rights.ts'
 
-const doubtedStandings = standings.filter((standing) => standing !== 'positive')
+/** Of which policy says what they do. */
+export const doubtedStandings = standings.filter((standing) => standing !== 'positive')
 const positive = z.number().int().positive()
 const quality = z.number().int().min(0).max(100)
 const rule = z.enum(ruleModes)
