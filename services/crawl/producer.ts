@@ -141,7 +141,6 @@ function createSender(kafka: Kafka, topic: string) {
       idempotent: true,
       maxInFlightRequests: 1,
       allowAutoTopicCreation: false,
-      retry: PATIENT_RETRY,
     })
     try {
       await fresh.connect()

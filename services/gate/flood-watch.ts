@@ -4,8 +4,9 @@ import { createFloodWindow, type WatchedVersion } from '../domain/flood-window.t
 import type { Policy } from '../domain/judge/policy.ts'
 import type { HeldItem } from '../domain/records.ts'
 import { heldTopics, prefixed } from '../domain/topics.ts'
-import { createKafka, withAdmin } from '../platform/kafka/client.ts'
+import { createKafka } from '../platform/kafka/client.ts'
 import { type FollowedRecord, followTopic, type TopicFollower } from '../platform/kafka/follow-topic.ts'
+import { offsetsAt } from '../platform/kafka/topic-bounds.ts'
 import type { Registry } from '../platform/registry.ts'
 import type { Settings } from '../platform/settings.ts'
 
@@ -57,14 +58,12 @@ export function watchFloods({
   async function follow(topic: (typeof heldTopics)[number]): Promise<TopicFollower | null> {
     const name = prefixed(settings.prefix, topic)
     const since = Date.now() - policy.flood.minutes * 60_000
-    const begins = await withAdmin(createKafka(settings, 'sluice-gate-flood'), (admin) =>
-      admin.fetchTopicOffsetsByTimestamp(name, since),
-    )
+    const from = await offsetsAt(createKafka(settings, 'sluice-gate-flood'), name, since)
     if (stopping.signal.aborted) return null
     return followTopic({
       kafka: createKafka(settings, 'sluice-gate-flood'),
       topic: name,
-      from: new Map(begins.map(({ partition, offset }) => [partition, Number(offset)])),
+      from,
       async onRecord({ value, timestamp }: FollowedRecord) {
         const held = value === null ? null : await read(topic, value)
         if (held !== null) window.add(timestamp, held.matches)

@@ -1,10 +1,12 @@
+import type { Reason } from '../domain/reasons.ts'
 import type { HeldItem, Match } from '../domain/records.ts'
 import { heldTopics, prefixed } from '../domain/topics.ts'
 import { createKafka } from '../platform/kafka/client.ts'
 import { readTopic } from '../platform/kafka/read-topic.ts'
+import { offsetsAt } from '../platform/kafka/topic-bounds.ts'
 import { createRegistry } from '../platform/registry.ts'
 import type { Settings } from '../platform/settings.ts'
-import { offsetsAt, readNewestVerdicts } from './newest-verdicts.ts'
+import { readNewestVerdicts } from './newest-verdicts.ts'
 
 /**
  * How many items each list has held since then.
@@ -19,7 +21,7 @@ export async function countHeld(settings: Settings, since: number): Promise<Read
       registry: createRegistry(settings),
       prefix: settings.prefix,
       topic,
-      from: await offsetsAt(settings, prefixed(settings.prefix, topic), since),
+      from: await offsetsAt(createKafka(settings, 'sluice-lists'), prefixed(settings.prefix, topic), since),
       isWanted: () => true,
       onValue: ({ matches }) => hits.add(matches),
     })
@@ -27,15 +29,21 @@ export async function countHeld(settings: Settings, since: number): Promise<Read
   return hits.byList
 }
 
-/** How many items each list would have held since then if it, or the entries that it found, had not been in shadow. */
+/** How many items each list would have held if it, or the entries that it found, had not been in shadow. */
 export type Marked = {
   byList: ReadonlyMap<string, number>
-  /** since when all are counted, in milliseconds since the epoch: later than was asked for where that are too many verdicts */
+  /** since when none is left out, in milliseconds since the epoch: later than was asked for where there are too many verdicts */
   since: number
 }
 
+/** So many verdicts take a few seconds. */
+const MARKED_VERDICTS = 200_000
+/** Stands in the bytes of each verdict with a match in shadow. */
+const SHADOW = Buffer.from('KNOWN_SHADOW' satisfies Reason)
+
 /**
- * Counts what lists have only marked, being in shadow: most of it was cleared, so that it stands on verdicts alone.
+ * Counts what lists have only marked, being in shadow, among the newest verdicts: most of it was cleared, so that it stands there alone.
+ * @param since milliseconds since the epoch
  * @throws {SluiceError} as `readTopic`
  */
 export async function countMarked(
@@ -44,7 +52,13 @@ export async function countMarked(
   onRead: (read: number, total: number) => void,
 ): Promise<Marked> {
   const { add, byList } = createCount(false)
-  const whole = await readNewestVerdicts(settings, { since, onVerdict: ({ matches }) => add(matches), onRead })
+  const whole = await readNewestVerdicts(settings, {
+    last: MARKED_VERDICTS,
+    since,
+    isWanted: ({ value }) => value?.includes(SHADOW) ?? false,
+    onVerdict: ({ matches }) => add(matches),
+    onRead,
+  })
   return { byList, since: whole }
 }
 

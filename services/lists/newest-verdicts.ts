@@ -1,20 +1,19 @@
 import type { VerdictRecord } from '../domain/records.ts'
 import { prefixed } from '../domain/topics.ts'
-import { createKafka, withAdmin } from '../platform/kafka/client.ts'
-import { topicFailure } from '../platform/kafka/kafka-failure.ts'
+import { createKafka } from '../platform/kafka/client.ts'
+import type { FollowedRecord } from '../platform/kafka/follow-topic.ts'
 import { readTopic } from '../platform/kafka/read-topic.ts'
-import { topicBounds } from '../platform/kafka/topic-bounds.ts'
+import { offsetsAt, topicBounds } from '../platform/kafka/topic-bounds.ts'
 import { createRegistry } from '../platform/registry.ts'
 import type { Settings } from '../platform/settings.ts'
 
-/** So many of the newest verdicts are looked at, if nothing else is said. */
-export const NEWEST_VERDICTS = 1_000_000
-
 export type NewestVerdicts = {
   /** how many, about: as many of each partition */
-  last?: number
-  /** none that came before, in milliseconds since the epoch */
+  last: number
+  /** none that came before, in milliseconds since the epoch; default: all */
   since?: number
+  /** whether a verdict is worth being decoded, by its bytes; default: all are */
+  isWanted?: (record: FollowedRecord) => boolean
   onVerdict: (verdict: VerdictRecord) => void
   /** told how many have been read, and of how many about */
   onRead: (read: number, total: number) => void
@@ -27,48 +26,39 @@ export type NewestVerdicts = {
  */
 export async function readNewestVerdicts(
   settings: Settings,
-  { last = NEWEST_VERDICTS, since = 0, onVerdict, onRead }: NewestVerdicts,
+  { last, since, isWanted = () => true, onVerdict, onRead }: NewestVerdicts,
 ): Promise<number> {
   const kafka = createKafka(settings, 'sluice-lists-verdicts')
   const topic = prefixed(settings.prefix, 'gate.verdicts')
+  const begun = Date.now()
   const { bounds } = await topicBounds(kafka, topic)
+  const young = since === undefined ? null : await offsetsAt(kafka, topic, since)
   const each = Math.ceil(last / Math.max(1, bounds.length))
-  const young = since === 0 ? new Map<number, number>() : await offsetsAt(settings, topic, since)
-  /** partitions of which older ones are left out */
-  const cut = new Set<number>()
-  let total = 0
-  const from = new Map<number, number>()
-  for (const { partition, low, high } of bounds) {
-    const first = Math.max(low, young.get(partition) ?? low)
-    from.set(partition, Math.max(first, high - each))
-    if (first < high - each) cut.add(partition)
-    total += high - Math.max(first, high - each)
-  }
+  const spans = bounds.map(({ partition, low, high }) => {
+    const first = Math.min(high, Math.max(low, young?.get(partition) ?? low))
+    return { partition, first, from: Math.max(first, high - each), high }
+  })
+  const total = spans.reduce((sum, { from, high }) => sum + high - from, 0)
+  /** those of which older ones are left out, until their first one has come */
+  const cut = new Set(spans.filter(({ first, from }) => first < from).map(({ partition }) => partition))
+  let whole = since ?? 0
   let read = 0
-  let whole = since
   await readTopic<VerdictRecord>({
     kafka,
     registry: createRegistry(settings),
     prefix: settings.prefix,
     topic: 'gate.verdicts',
-    from,
-    isWanted: () => true,
-    onValue(verdict, { partition, timestamp }) {
-      if (cut.delete(partition)) whole = Math.max(whole, timestamp)
-      onVerdict(verdict)
+    from: new Map(spans.map(({ partition, from }) => [partition, from])),
+    to: new Map(spans.map(({ partition, high }) => [partition, high])),
+    isWanted(record) {
       read += 1
       onRead(read, total)
+      // What was left out may have come at the same moment.
+      if (cut.delete(record.partition)) whole = Math.max(whole, record.timestamp + 1)
+      return isWanted(record)
     },
+    onValue: onVerdict,
   })
-  return whole
-}
-
-/** Of each partition the first offset that came then or later. */
-export async function offsetsAt(settings: Settings, topic: string, since: number): Promise<Map<number, number>> {
-  const found = await withAdmin(createKafka(settings, 'sluice-lists'), (admin) =>
-    admin.fetchTopicOffsetsByTimestamp(topic, since),
-  ).catch((cause: unknown) => {
-    throw topicFailure(cause, topic)
-  })
-  return new Map(found.map(({ partition, offset }) => [partition, Number(offset)]))
+  // Nothing but what a transaction leaves behind has come of it.
+  return cut.size === 0 ? whole : begun
 }

@@ -10,8 +10,7 @@ import { findExchange } from './exchanges/exchanges.ts'
 import { type FetchCounts, fetchExchange } from './fetch-exchange.ts'
 import { readChange } from './import.ts'
 import { checkListName, findListsPlace } from './lists-place.ts'
-import { NEWEST_VERDICTS } from './newest-verdicts.ts'
-import { planChange, planText } from './plan.ts'
+import { PLANNED_VERDICTS, planChange, planText } from './plan.ts'
 
 type Options = { list?: string; exchange?: string; last: number; json?: true }
 
@@ -26,7 +25,7 @@ export function planCommand(): Command {
     .argument('[file]', 'list file, as for `sluice lists import`')
     .option('--list <name>', 'name of the list that the file is for')
     .option('--exchange <name>', 'instead of a file: what the exchange has')
-    .addOption(new Option('--last <verdicts>', 'how many verdicts').default(NEWEST_VERDICTS).argParser(Number))
+    .addOption(new Option('--last <verdicts>', 'how many verdicts').default(PLANNED_VERDICTS).argParser(Number))
     .option('--json', 'print the plan as JSON')
     .addHelpText('after', '\nExample:\n  sluice lists plan known.csv --list stand-in')
     .action(async (file: string | undefined, { list: given, exchange, last, json }: Options) => {

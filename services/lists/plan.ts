@@ -4,8 +4,10 @@ import { createListPlan, type ListChange, type ListPlan } from '../domain/list-p
 import { readPolicy } from '../platform/read-policy.ts'
 import type { Settings } from '../platform/settings.ts'
 import { asTable } from '../platform/table.ts'
-import { NEWEST_VERDICTS, readNewestVerdicts } from './newest-verdicts.ts'
+import { readNewestVerdicts } from './newest-verdicts.ts'
 
+/** So many of the newest verdicts are looked at, if nothing else is said. */
+export const PLANNED_VERDICTS = 1_000_000
 const MOST_ENTRIES_SHOWN = 10
 
 /** What policy refuses unless a person says that it shall be. */
@@ -21,7 +23,7 @@ export async function planChange(
   settings: Settings,
   policy: Policy,
   change: ListChange,
-  { last = NEWEST_VERDICTS, onRead }: { last?: number; onRead: (read: number, total: number) => void },
+  { last = PLANNED_VERDICTS, onRead }: { last?: number; onRead: (read: number, total: number) => void },
 ): Promise<ListPlan> {
   const { add, plan } = createListPlan(change, policy)
   if (change.news.length === 0 && change.gone.size === 0) return plan()

@@ -1,8 +1,7 @@
 import { Command } from 'commander'
 import { SluiceError } from '../domain/errors.ts'
 import { ALL_ENTRIES } from '../domain/hash-list.ts'
-import { isEnforced } from '../domain/judge/judge.ts'
-import { doubtedStandings, type Policy } from '../domain/judge/policy.ts'
+import { isEnforced, isPartlyInShadow } from '../domain/judge/judge.ts'
 import { createKafka } from '../platform/kafka/client.ts'
 import { openLists } from '../platform/kafka/open-hash-lists.ts'
 import { showProgress } from '../platform/progress.ts'
@@ -37,14 +36,11 @@ export function statusCommand(): Command {
       const { policy } = readPolicy(settings.policy)
       const states = lists.collector.states().map((state) => listStatus(state, now))
       await lists.close()
-      const held = await countHeld(settings, since).catch((error: unknown) => {
-        // Whoever is on call may see what is in force, and nothing of what is held.
-        if (error instanceof SluiceError && error.code === 'ACCESS_DENIED') return null
-        throw error
-      })
-      const marked = states.some((state) => mayMark(policy, state)) ? await countMarkedAloud(settings, since) : null
+      const held = await countHeld(settings, since).catch(nullWhenDenied)
+      const isMarking = states.some((state) => isPartlyInShadow(policy, state))
+      const marked = isMarking ? await countMarkedAloud(settings, since).catch(nullWhenDenied) : null
       const found = states.map((state): ToldList => {
-        const marks = marked !== null && mayMark(policy, state) ? marked : null
+        const marks = marked !== null && isPartlyInShadow(policy, state) ? marked : null
         return {
           ...state,
           mode: isEnforced(policy, state.list) ? 'enforce' : 'shadow',
@@ -59,10 +55,10 @@ export function statusCommand(): Command {
     })
 }
 
-/** Whether a list, or some of its entries, match without effect: by policy, by what its members make of them, or by somebody's word. */
-function mayMark(policy: Policy, { list, shadowed, standings }: ListStatus): boolean {
-  const byStanding = doubtedStandings.some((each) => standings[each] > 0 && policy.standings[each] === 'shadow')
-  return !isEnforced(policy, list) || shadowed.length > 0 || byStanding
+/** Whoever is on call may see what is in force, and nothing of what is held. */
+function nullWhenDenied(error: unknown): null {
+  if (error instanceof SluiceError && error.code === 'ACCESS_DENIED') return null
+  throw error
 }
 
 async function countMarkedAloud(settings: Settings, since: number): Promise<Marked> {
@@ -81,9 +77,9 @@ type ToldList = ListStatus & {
   mode: 'enforce' | 'shadow'
   /** items held; null where this principal may not read what is held */
   hitsInLastDay: number | null
-  /** items that it would have held had it, or some of its entries, not been in shadow; null where nothing of it is */
+  /** items that it would have held had it, or some of its entries, not been in shadow; null where nothing of it is, or this principal may not know */
   marksInLastDay: number | null
-  /** since when these are counted: later than a day ago where there are too many verdicts */
+  /** since when none of these is left out: later than a day ago where there are too many verdicts */
   marksSince: string | null
 }
 
@@ -92,7 +88,7 @@ function tableOf(lists: readonly ToldList[], isCut: boolean): string {
   const rows = lists.map(({ complete, changing, ...list }) => {
     const state = `${complete ? 'complete' : 'not complete'}${changing ? ', being changed' : ''}`
     const { version, ageHours, entries, unmatchable, mode, hitsInLastDay, marksInLastDay, marksSince } = list
-    const marks = isCut && marksSince !== null ? `${marksInLastDay} since ${marksSince}` : marksInLastDay
+    const marks = isCut && marksSince !== null ? `${marksInLastDay}, complete since ${marksSince}` : marksInLastDay
     const counted = [countsText(list.signals), unmatchable.entries, countsText(list.standings)]
     const shadowed = list.shadowed.includes(ALL_ENTRIES) ? 'all' : list.shadowed.length
     return [list.list, version ?? 'none', ageHours, entries, ...counted, mode, shadowed, hitsInLastDay, marks, state]

@@ -9,11 +9,10 @@ import {
 import type { VerdictRecord } from '../domain/records.ts'
 import type { ReplayRuns } from '../domain/replay/replay-runs.ts'
 import { prefixed, type Topic } from '../domain/topics.ts'
-import { createKafka, withAdmin } from '../platform/kafka/client.ts'
+import { createKafka } from '../platform/kafka/client.ts'
 import type { FollowedRecord } from '../platform/kafka/follow-topic.ts'
-import { topicFailure } from '../platform/kafka/kafka-failure.ts'
 import { readTopic } from '../platform/kafka/read-topic.ts'
-import { type PartitionBounds, topicBounds } from '../platform/kafka/topic-bounds.ts'
+import { offsetsAt, type PartitionBounds, topicBounds } from '../platform/kafka/topic-bounds.ts'
 import type { Registry } from '../platform/registry.ts'
 import type { Settings } from '../platform/settings.ts'
 import { readWithdrawn } from './withdrawn.ts'
@@ -150,7 +149,8 @@ async function spanOf(
     const sentence = `${topic} has no partition ${missing.partition}: expected one of ${bounds.map(({ partition }) => partition).join(', ')}`
     throw new SluiceError('USAGE', sentence)
   }
-  const begins = since === undefined ? null : await offsetsAt(settings, topic, since - CLOCKS_APART_MS)
+  const begins =
+    since === undefined ? null : await offsetsAt(createKafka(settings, 'sluice-replay'), topic, since - CLOCKS_APART_MS)
   const spans = bounds.map(({ partition, low, high }) => {
     const isMeant = partitions?.some((meant) => meant.partition === partition) ?? true
     const begin = Math.min(high, Math.max(low, begins?.get(partition) ?? low))
@@ -159,18 +159,6 @@ async function spanOf(
   return {
     from: new Map(spans.map(({ partition, begin }) => [partition, begin])),
     to: new Map(spans.map(({ partition, high }) => [partition, high])),
-  }
-}
-
-/** The first offset of each partition that came at this moment or later; its end where there is none. */
-async function offsetsAt(settings: Settings, topic: string, moment: number): Promise<Map<number, number>> {
-  try {
-    const found = await withAdmin(createKafka(settings, 'sluice-replay'), (admin) =>
-      admin.fetchTopicOffsetsByTimestamp(topic, Math.max(0, moment)),
-    )
-    return new Map(found.map(({ partition, offset }) => [partition, Number(offset)]))
-  } catch (cause) {
-    throw topicFailure(cause, topic)
   }
 }
 

@@ -110,6 +110,10 @@ test('a bad version is refused by its plan; forced in, the gate waits before it 
   const verdicts = (await audit(bench)).map(({ verdict }) => verdict)
   const byBad = verdicts.filter(({ matches }) => matches.some(({ entry }) => entry.startsWith('bad-')))
   assert.ok(byBad.length > bounds.entryItems && byBad.length < Math.min(1000, heldThen), `${byBad.length} held`)
+  assert.deepEqual(
+    byBad.filter(({ itemId }) => itemId?.startsWith('rest-')),
+    [],
+  )
   for (const { listVersions } of byBad) assert.equal(listVersions[0]?.version, badVersion?.version)
   const isCommon = (id: string | null): boolean => Number(id?.split('-')[1]) % 5 < 2
   const judgedByBad = verdicts.filter(({ listVersions }) => listVersions[0]?.version === badVersion?.version)

@@ -10,11 +10,10 @@ import { keepSnapshot, LEAST_ENTRIES, type SnapshotEvent } from '../../services/
 import { followKnownLists, type KnownLists } from '../../services/gate/known-lists.ts'
 import { type ListsSnapshot, readSnapshot, writeSnapshot } from '../../services/gate/lists-snapshot.ts'
 import { createKafka, withAdmin } from '../../services/platform/kafka/client.ts'
-import { isPassing } from '../../services/platform/kafka/kafka-failure.ts'
 import { readKeptVersion } from '../../services/platform/kept-versions.ts'
 import { type Bench, openBench, openWriter } from '../integration/harness.ts'
 import { crawlItem, sha256, tinyPicture } from '../integration/items.ts'
-import { waitFor } from '../integration/waiting.ts'
+import { isSlowness, waitFor } from '../integration/waiting.ts'
 
 const topic = 'gate.hash-entries'
 const [a, b, c] = [entry('a', 1), entry('b', 2), entry('c', 3)]
@@ -56,7 +55,7 @@ type Reader = {
 function read(t: TestContext, bench: Bench, folder: string, writeEveryMs = 0): Reader {
   const [events, troubles]: [SnapshotEvent[], unknown[]] = [[], []]
   // A broker that was slow to answer is asked again.
-  const onTrouble = (error: unknown): void => void (isPassing(error) || troubles.push(error))
+  const onTrouble = (error: unknown): void => void (isSlowness(error) || troubles.push(error))
   const kafka = createKafka(bench.settings, 'keep-snapshot')
   const source = { kafka, registry: bench.registry, prefix: bench.settings.prefix }
   const onEvent = (event: SnapshotEvent): void => void events.push(event)

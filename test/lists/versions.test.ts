@@ -3,8 +3,6 @@ import { rename } from 'node:fs/promises'
 import { join } from 'node:path'
 import test from 'node:test'
 import { z } from 'zod'
-import type { VerdictRecord } from '../../services/domain/records.ts'
-import { readNewestVerdicts } from '../../services/lists/newest-verdicts.ts'
 import { audit, type Fate } from '../integration/audit.ts'
 import { startSluice } from '../integration/gate-process.ts'
 import { type Bench, type ListRow, openBench } from '../integration/harness.ts'
@@ -120,16 +118,6 @@ test('a version is rolled back, an entry or the list is put in shadow, and a run
     const ofNow = { ageHours: seen?.ageHours, marksSince: seen?.marksSince }
     assert.deepEqual(seen, { ...shadowed, hitsInLastDay: null, ...ofNow })
   }
-  // Of too many the oldest are left out, and it is said since when none is.
-  const [since, found]: [number, VerdictRecord[]] = [Date.now() - 86_400_000, []]
-  const onVerdict = (verdict: VerdictRecord): void => void found.push(verdict)
-  const whole = await readNewestVerdicts(bench.settings, { last: 5, since, onVerdict, onRead: () => undefined })
-  assert.ok(found.length > 0 && found.length <= 5)
-  assert.deepEqual(
-    found.map(({ itemId }) => itemId),
-    fates.slice(-found.length).map(({ verdict }) => verdict.itemId),
-  )
-  assert.ok(whole > since && whole >= (found[0]?.judgedAt ?? Number.NaN), `${whole}`)
   await bench.sluice(['lists', 'enforce', 'stand-in', ...asked])
   assert.deepEqual(await judged(bench, 'enforce'), { boats: held, cats: held })
 

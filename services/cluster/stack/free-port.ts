@@ -14,15 +14,15 @@ export function isFree(port: number): Promise<boolean> {
   })
 }
 
-/** Those that this process has chosen: until a server listens there, its port looks free. */
+/** Those that this process has looked at: until a server listens there, a port looks free. */
 const chosen = new Set<number>()
 
 /** A free port of 127.0.0.1, chosen by chance so that two who choose at once do not meet. */
 export async function freePort(): Promise<number> {
   for (;;) {
     const port = randomInt(FROM, BEFORE)
-    if (chosen.has(port) || !(await isFree(port))) continue
+    if (chosen.has(port)) continue
     chosen.add(port)
-    return port
+    if (await isFree(port)) return port
   }
 }

@@ -4,7 +4,7 @@ import { SluiceError } from '../../domain/errors.ts'
 import { isAlive } from './owned-process.ts'
 
 const POLL_MS = 200
-const PATIENCE_MS = 360_000
+const PATIENCE_MS = 480_000
 
 /** Runs `work` while nobody else who asks for the same lock file does. The lock of a process that is gone does not count. */
 export async function withLock<Result>(file: string, work: () => Promise<Result>): Promise<Result> {

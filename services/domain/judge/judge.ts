@@ -1,6 +1,7 @@
 import { type Finding, type ItemFault, type Outcome, outcomes, type Reason } from '../reasons.ts'
 import type { Envelope, Match, MissingFact } from '../records.ts'
-import type { Policy, StandingMode } from './policy.ts'
+import type { Standing } from '../standing.ts'
+import { doubtedStandings, type Policy, type StandingMode } from './policy.ts'
 import { lacks, missingFacts } from './provenance.ts'
 import { reservedRights } from './rights.ts'
 
@@ -77,6 +78,15 @@ export function judge(input: {
 function modeOf({ list, standing, enforced }: Match, policy: Pick<Policy, 'lists' | 'standings'>): StandingMode {
   const mode = new Map<string, StandingMode>(Object.entries(policy.standings)).get(standing) ?? 'enforce'
   return mode !== 'off' && !(enforced && isEnforced(policy, list)) ? 'shadow' : mode
+}
+
+/** Whether some of a list's entries match without effect: by policy, by what its members make of them, or by somebody's word. */
+export function isPartlyInShadow(
+  policy: Pick<Policy, 'lists' | 'standings'>,
+  { list, shadowed, standings }: { list: string; shadowed: readonly string[]; standings: Record<Standing, number> },
+): boolean {
+  const byStanding = doubtedStandings.some((each) => standings[each] > 0 && policy.standings[each] === 'shadow')
+  return !isEnforced(policy, list) || shadowed.length > 0 || byStanding
 }
 
 /** Whether policy lets what is found on a list have an effect. */

@@ -7,7 +7,7 @@ import { standings } from '../standing.ts'
 import { type FactName, facts, ruleModes, supplyKinds } from './provenance.ts'
 import { rightsSignals } from './rights.ts'
 
-/** Of which policy says what they do. */
+/** The standings for which policy sets what a match leads to. */
 export const doubtedStandings = standings.filter((standing) => standing !== 'positive')
 const positive = z.number().int().positive()
 const quality = z.number().int().min(0).max(100)

@@ -35,3 +35,19 @@ export async function topicBounds(
     await wait(AGAIN_MS)
   }
 }
+
+/**
+ * The first offset of each partition that came at this moment or later; its end where there is none.
+ * @param kafka an instance of its own
+ * @param topic full name, with prefix
+ * @param moment milliseconds since the epoch, by the brokers' clocks
+ * @throws {SluiceError} TOPICS_MISSING, ACCESS_DENIED, BROKER_UNREACHABLE
+ */
+export async function offsetsAt(kafka: Kafka, topic: string, moment: number): Promise<Map<number, number>> {
+  try {
+    const found = await withAdmin(kafka, (admin) => admin.fetchTopicOffsetsByTimestamp(topic, Math.max(0, moment)))
+    return new Map(found.map(({ partition, offset }) => [partition, Number(offset)]))
+  } catch (cause) {
+    throw topicFailure(cause, topic)
+  }
+}
