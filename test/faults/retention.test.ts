@@ -89,9 +89,10 @@ describe('what the door loses unjudged is never skipped', { concurrency: true },
       await deleteBy(admin, bench, { 0: 15 })
       return started
     })
+    // Again and again: it says that it stands still a moment before it does.
+    const waking = setInterval(() => gate.kill('SIGCONT'), 100)
+    t.after(() => clearInterval(waking))
     const halted = await waitFor('the lane halts', async () => {
-      // Each time: it says that it stands still a moment before it does.
-      gate.kill('SIGCONT')
       const jumped = await lanesWaiting(gate, 'POSITION_JUMPED')
       return jumped.size === 1 && jumped
     })

@@ -113,7 +113,7 @@ class Count:
             if time.monotonic() > deadline:
                 raise TimeoutError(f"partition {self.partition} is not read to its end in time: {', '.join(sorted(behind))}")
             messages = consumer.consume(1000, timeout=0.5)
-            if messages:
+            if any(message.error() is None for message in messages):
                 deadline = time.monotonic() + self.arguments.seconds
             for message in messages:
                 if message.error() is None:

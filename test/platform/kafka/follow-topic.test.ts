@@ -10,9 +10,8 @@ import {
   followTopic,
   type ReadMark,
 } from '../../../services/platform/kafka/follow-topic.ts'
-import { isPassing } from '../../../services/platform/kafka/kafka-failure.ts'
 import { type Bench, openBench, openWriter } from '../../integration/harness.ts'
-import { waitFor } from '../../integration/waiting.ts'
+import { isSlowness, waitFor } from '../../integration/waiting.ts'
 
 function follow(
   t: TestContext,
@@ -30,7 +29,7 @@ function follow(
       seen.push(record)
     },
     // A broker that was slow to answer is asked again.
-    onTrouble: (error) => isPassing(error) || troubles.push(error),
+    onTrouble: (error) => isSlowness(error) || troubles.push(error),
   })
   t.after(() => follower.stop())
   let atEnd = false
@@ -128,7 +127,7 @@ test('a follower goes on where another one stood, unless that is no longer there
       topic,
       after,
       onRecord: ({ key }) => void keys.push(key?.toString()),
-      onTrouble: (error) => isPassing(error) || lost.resolve(error),
+      onTrouble: (error) => isSlowness(error) || lost.resolve(error),
     })
     const trouble = await Promise.race([lost.promise, follower.reachedEnd])
     await follower.stop()
