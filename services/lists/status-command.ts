@@ -37,10 +37,10 @@ export function statusCommand(): Command {
       const states = lists.collector.states().map((state) => listStatus(state, now))
       await lists.close()
       const held = await countHeld(settings, since).catch(nullWhenDenied)
-      const isMarking = states.some((state) => isPartlyInShadow(policy, state))
-      const marked = isMarking ? await countMarkedAloud(settings, since).catch(nullWhenDenied) : null
+      const marking = states.filter((state) => isPartlyInShadow(policy, state))
+      const marked = marking.length > 0 ? await countMarkedAloud(settings, since).catch(nullWhenDenied) : null
       const found = states.map((state): ToldList => {
-        const marks = marked !== null && isPartlyInShadow(policy, state) ? marked : null
+        const marks = marking.includes(state) ? marked : null
         return {
           ...state,
           mode: isEnforced(policy, state.list) ? 'enforce' : 'shadow',
@@ -49,8 +49,7 @@ export function statusCommand(): Command {
           marksSince: marks && new Date(marks.since).toISOString(),
         }
       })
-      const isCut = marked !== null && marked.since > since
-      process.stdout.write(json ? `${JSON.stringify(found)}\n` : `${tableOf(found, isCut)}\n`)
+      process.stdout.write(json ? `${JSON.stringify(found)}\n` : `${tableOf(found, since)}\n`)
       if (found.some(({ complete }) => !complete)) process.exitCode = 1
     })
 }
@@ -83,12 +82,14 @@ type ToldList = ListStatus & {
   marksSince: string | null
 }
 
-function tableOf(lists: readonly ToldList[], isCut: boolean): string {
+/** @param since what was asked for, in milliseconds since the epoch: only a later moment is told */
+function tableOf(lists: readonly ToldList[], since: number): string {
   if (lists.length === 0) return 'There is no hash list yet. Import one with `sluice lists import FILE --list NAME`.'
   const rows = lists.map(({ complete, changing, ...list }) => {
     const state = `${complete ? 'complete' : 'not complete'}${changing ? ', being changed' : ''}`
     const { version, ageHours, entries, unmatchable, mode, hitsInLastDay, marksInLastDay, marksSince } = list
-    const marks = isCut && marksSince !== null ? `${marksInLastDay}, complete since ${marksSince}` : marksInLastDay
+    const isCut = marksSince !== null && Date.parse(marksSince) > since
+    const marks = isCut ? `${marksInLastDay}, complete since ${marksSince}` : marksInLastDay
     const counted = [countsText(list.signals), unmatchable.entries, countsText(list.standings)]
     const shadowed = list.shadowed.includes(ALL_ENTRIES) ? 'all' : list.shadowed.length
     return [list.list, version ?? 'none', ageHours, entries, ...counted, mode, shadowed, hitsInLastDay, marks, state]

@@ -124,10 +124,15 @@ export function startGateProcess(
     return answer === null ? null : { status: answer.status, ...readiness.parse(await answer.json()) }
   }
 
-  async function assertRunning(what: string): Promise<void> {
-    if (sluice.running()) return
+  function endedBefore(what: string): Error {
+    return new Error(`the gate ended before ${what}:\n${sluice.stderr()}`)
+  }
+
+  /** When it has ended, all that it said is here. */
+  async function isRunning(): Promise<boolean> {
+    if (sluice.running()) return true
     await sluice.ended
-    throw new Error(`the gate ended before ${what}:\n${sluice.stderr()}`)
+    return false
   }
 
   return {
@@ -136,10 +141,10 @@ export function startGateProcess(
       return await waitFor(
         what,
         async () => {
-          // It may have been the last that it said.
-          if (!sluice.running()) await sluice.ended
+          // Asked first: it may be the last that it says.
+          const goesOn = await isRunning()
           const found = sluice.events.find(matches)
-          if (found === undefined) await assertRunning(what)
+          if (found === undefined && !goesOn) throw endedBefore(what)
           return found
         },
         { everyMs: 10 },
@@ -148,7 +153,7 @@ export function startGateProcess(
     readiness: readinessNow,
     async untilReady() {
       await waitFor('the gate is ready', async () => {
-        await assertRunning('it was ready')
+        if (!(await isRunning())) throw endedBefore('it was ready')
         return (await readinessNow())?.status === 200
       })
     },
@@ -156,4 +161,13 @@ export function startGateProcess(
       return (await (await get('/metrics'))?.text()) ?? ''
     },
   }
+}
+
+/** Brings in a version of a list, and waits until the gate judges by it. @returns what bringing it in did */
+export async function untilInForce<Result>(gate: GateProcess, bring: () => Promise<Result>): Promise<Result> {
+  const versionsSeen = (): number => gate.events.filter(({ event }) => event === 'list').length
+  const before = versionsSeen()
+  const result = await bring()
+  await waitFor('the gate has the version', () => versionsSeen() > before)
+  return result
 }

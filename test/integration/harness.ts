@@ -323,7 +323,7 @@ async function storeMaker(stores: string, server: S3Server | undefined): Promise
 const ASK_AGAIN_MS = 200
 
 /** Asks servers until they answer: a broker that has just made a topic may not lead it yet, and a busy one takes its time. */
-async function patiently<Answer>(work: () => Promise<Answer>): Promise<Answer> {
+export async function patiently<Answer>(work: () => Promise<Answer>): Promise<Answer> {
   const deadline = performance.now() + PATIENCE_SECONDS * 1000
   for (;;) {
     try {

@@ -5,7 +5,7 @@ import { surroundings } from '../../services/domain/errors.ts'
 import { gateStatus } from '../../services/gate/status.ts'
 import { skipWithoutPython } from '../foreign/foreign.ts'
 import { audit } from './audit.ts'
-import { startSluice } from './gate-process.ts'
+import { type SluiceProcess, startSluice } from './gate-process.ts'
 import { openBench } from './harness.ts'
 import { crawlItem, sha256, tinyPicture } from './items.ts'
 import { waitFor } from './waiting.ts'
@@ -37,8 +37,8 @@ test('the status of a gate says what it waits for, since when and what to do; th
   const { port } = await gate.event('the gate listens', ({ event }) => event === 'listening')
   const url = `http://127.0.0.1:${z.number().parse(port)}`
   const words = ['gate', 'status', '--json', '--gate', url]
-  const status = async (expectedCode: number) => {
-    const [found] = z.array(gateStatus).parse(JSON.parse((await bench.sluice(words, expectedCode)).stdout()))
+  const statusIn = (command: SluiceProcess) => {
+    const [found] = z.array(gateStatus).parse(JSON.parse(command.stdout()))
     assert.ok(found)
     return found
   }
@@ -46,7 +46,7 @@ test('the status of a gate says what it waits for, since when and what to do; th
   await waitFor('the gate waits for a list', async () =>
     (await gate.readiness())?.waiting.some(({ sentence }) => sentence.startsWith('list stand-in has no')),
   )
-  const waits = await status(1)
+  const waits = statusIn(await bench.sluice(words, 1))
   const pause = waits.waiting.find(({ code }) => code === 'LISTS_INCOMPLETE')
   assert.ok(pause)
   assert.equal(pause.partition, null)
@@ -68,8 +68,8 @@ test('the status of a gate says what it waits for, since when and what to do; th
   const ready = await waitFor('the status knows that all is judged', async () => {
     const command = startSluice(words, bench.environment)
     if ((await command.ended).code !== 0) return null
-    const [found] = z.array(gateStatus).parse(JSON.parse(command.stdout()))
-    return found?.lanes.every(({ state }) => state === 'caught up') && found
+    const found = statusIn(command)
+    return found.lanes.every(({ state }) => state === 'caught up') && found
   })
   assert.deepEqual(ready.waiting, [])
   assert.doesNotMatch(await gate.metrics(), /^sluice_(gate_waiting|lane_paused)\{/m)

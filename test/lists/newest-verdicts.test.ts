@@ -6,7 +6,7 @@ import { createKafka } from '../../services/platform/kafka/client.ts'
 import { readTopic } from '../../services/platform/kafka/read-topic.ts'
 import type { Bench } from '../integration/harness.ts'
 import { waitFor } from '../integration/waiting.ts'
-import { clear, openRecallBench, verdictOf } from '../recall/cleared.ts'
+import { clear, matchOf, openRecallBench, verdictOf } from '../recall/cleared.ts'
 
 const DAY = 86_400_000
 const unheard = (): void => undefined
@@ -20,12 +20,12 @@ async function judge(bench: Bench, partition: number, count: number, more: Param
   }
 }
 
-async function newest(bench: Bench, last: number, since?: number) {
+async function newest(bench: Bench, last: number, since: number) {
   const found: string[] = []
   const told: number[][] = []
   const whole = await readNewestVerdicts(bench.settings, {
     last,
-    ...(since === undefined ? {} : { since }),
+    since,
     onVerdict: ({ itemId }) => void found.push(itemId ?? ''),
     onRead: (...counts) => void told.push(counts),
   })
@@ -65,24 +65,12 @@ test('of the newest verdicts as many of each partition are read, and it is told 
 
 test('what lists in shadow have marked is counted by item, and nothing that had an effect', async (t) => {
   const bench = await openRecallBench(t)
-  const match = {
-    list: 'stand-in',
-    listVersion: 'v',
-    entry: 'e',
-    signal: 'sha256',
-    distance: 0,
-    quality: null,
-    frame: 0,
-    transform: 'identity',
-    class: 'exact',
-    enforced: false,
-    classification: null,
-    standing: 'positive',
-  }
+  const held = matchOf('stand-in', 'e')
+  const marked = { ...held, enforced: false }
   await judge(bench, 0, 2)
-  const twice = [match, { ...match, entry: 'f' }, { ...match, list: 'other', enforced: true }]
+  const twice = [marked, { ...marked, entry: 'f' }, { ...held, list: 'other' }]
   await judge(bench, 0, 3, { reasons: ['KNOWN_EXACT', 'KNOWN_SHADOW'], matches: twice })
-  await judge(bench, 1, 2, { reasons: ['KNOWN_EXACT'], matches: [{ ...match, enforced: true }] })
+  await judge(bench, 1, 2, { reasons: ['KNOWN_EXACT'], matches: [held] })
   const since = Date.now() - DAY
   const { byList, since: whole } = await countMarked(bench.settings, since, unheard)
   assert.deepEqual([Object.fromEntries(byList), whole], [{ 'stand-in': 3 }, since])

@@ -14,6 +14,7 @@ import { createComparison } from '../../services/recall/compare.ts'
 import { type News, noNews } from '../../services/recall/news.ts'
 import { openProgress, type ProgressFile } from '../../services/recall/progress.ts'
 import { askNothing } from '../integration/harness.ts'
+import { matchOf } from './cleared.ts'
 
 const LIST = 'stand-in'
 /** Payloads there are; each has its number as its hash. */
@@ -210,20 +211,10 @@ class World {
 function entriesFor({ placed, known }: World['versions'][number], payload: number): Match[] {
   const { shadowed, version } = placed
   const ids = known.flatMap((each, at) => (each === payload ? [`e${at}`] : []))
-  return ids.map((entry) => ({
-    list: LIST,
-    listVersion: version,
-    entry,
-    signal: 'sha256',
-    distance: 0,
-    quality: null,
-    frame: 0,
-    transform: 'identity',
-    class: 'exact',
-    enforced: !shadowed.includes(entry) && !shadowed.includes(ALL_ENTRIES),
-    classification: null,
-    standing: 'positive',
-  }))
+  return ids.map((entry) => {
+    const enforced = !shadowed.includes(entry) && !shadowed.includes(ALL_ENTRIES)
+    return matchOf(LIST, entry, { listVersion: version, enforced })
+  })
 }
 
 function entryOf(id: string, payload: number): HashListEntry {

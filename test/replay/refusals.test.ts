@@ -21,7 +21,7 @@ import { followReplayRuns, readReplayRuns } from '../../services/replay/runs-top
 import { runReplayWorker } from '../../services/replay/worker.ts'
 import { produceForeign, readTopics, skipWithoutPython } from '../foreign/foreign.ts'
 import { audit } from '../integration/audit.ts'
-import type { GateProcess } from '../integration/gate-process.ts'
+import { type GateProcess, untilInForce } from '../integration/gate-process.ts'
 import { type Bench, openBench, openScope } from '../integration/harness.ts'
 import { crawlItem, sha256 } from '../integration/items.ts'
 import { waitFor } from '../integration/waiting.ts'
@@ -197,10 +197,7 @@ test('a canary that comes out otherwise than foretold waits and asks; stop ends 
 })
 
 async function importAnew(isWrong: boolean): Promise<void> {
-  const count = () => gate.events.filter(({ event }) => event === 'list').length
-  const known = count()
-  await importListed(bench, isWrong)
-  await waitFor('the gate has the new version', () => count() > known)
+  await untilInForce(gate, () => importListed(bench, isWrong))
 }
 
 test('what was replayed as often as it may is left out of a plan; a plan made before is refused item by item', {

@@ -1,6 +1,6 @@
 import { z } from 'zod'
 import { type ForeignRecord, produceForeign, type RawRecord } from '../foreign/foreign.ts'
-import { type GateProcess, type SluiceProcess, startSluice } from '../integration/gate-process.ts'
+import { type GateProcess, type SluiceProcess, startSluice, untilInForce } from '../integration/gate-process.ts'
 import type { Bench, Scope } from '../integration/harness.ts'
 import { crawlItem, sha256, tinyPicture } from '../integration/items.ts'
 import { waitFor } from '../integration/waiting.ts'
@@ -88,12 +88,8 @@ export async function holdThenMend(bench: Bench, items: number): Promise<GatePro
   await gate.untilReady()
   await sendHeld(bench, items)
   await waitFor('all are judged', () => bench.caughtUp())
-  await importListed(bench, false)
+  await untilInForce(gate, () => importListed(bench, false))
   await mendIntake(bench)
-  await waitFor(
-    'the gate has the version without it',
-    () => gate.events.filter(({ event }) => event === 'list').length >= 2,
-  )
   return gate
 }
 

@@ -15,7 +15,7 @@ import { shippedAccess } from '../cluster/access/shipped-file.ts'
 import { moveOffsets } from '../faults/door.ts'
 import { type OwnRegistry, startOwnRegistry } from '../faults/own-registry.ts'
 import type { GateProcess, SluiceProcess } from '../integration/gate-process.ts'
-import { startSluice } from '../integration/gate-process.ts'
+import { startSluice, untilInForce } from '../integration/gate-process.ts'
 import { askNothing, type Bench, openBench } from '../integration/harness.ts'
 import { crawlItem, sha256, tinyPicture } from '../integration/items.ts'
 import { sharedStack } from '../integration/shared-stack.ts'
@@ -70,13 +70,7 @@ async function badRows() {
 
 /** Imports a version, and waits until the gate judges by it. */
 async function bring({ bench, gate }: Pick<Scene, 'bench' | 'gate'>, rows: Parameters<Bench['importList']>[1]) {
-  const before = versionsSeen(gate)
-  await bench.importList(LIST, rows)
-  await waitFor('the gate has the version', () => versionsSeen(gate) > before)
-}
-
-function versionsSeen(gate: GateProcess): number {
-  return gate.events.filter(({ event }) => event === 'list').length
+  await untilInForce(gate, () => bench.importList(LIST, rows))
 }
 
 async function message(bench: Bench, n: number, item: CrawlItem): Promise<Message> {
@@ -184,9 +178,7 @@ const situations: Record<string, (scene: Scene, page: Page) => Promise<void>> = 
     await page.next('replay status')
     await page.next('replay stop')
     await page.next('lists versions')
-    const before = versionsSeen(gate)
-    await page.next('lists rollback')
-    await waitFor('the gate has the version', () => versionsSeen(gate) > before)
+    await untilInForce(gate, () => page.next('lists rollback'))
     await gate.untilReady()
     await page.next('gate status')
     await page.next('recall run')

@@ -2,10 +2,8 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import type { Producer } from 'kafkajs'
 import { createKafka } from '../../../services/platform/kafka/client.ts'
-import { isPassing } from '../../../services/platform/kafka/kafka-failure.ts'
 import { withPartitionReader } from '../../../services/platform/kafka/partition-reader.ts'
-import { openBench } from '../../integration/harness.ts'
-import { waitFor } from '../../integration/waiting.ts'
+import { openBench, patiently } from '../../integration/harness.ts'
 
 test('the last record that counts is found behind aborted, open and control records', async (t) => {
   const bench = await openBench(t, { partitions: 2 })
@@ -19,13 +17,7 @@ test('the last record that counts is found behind aborted, open and control reco
   const other = await connected(transactional('other'))
 
   // Its leader may hear of it a moment later.
-  await waitFor('the topic can be read', () =>
-    last().then(
-      () => true,
-      (error) => assert.ok(isPassing(error), error),
-    ),
-  )
-  assert.equal(await last(), null, 'nothing is there')
+  assert.equal(await patiently(last), null, 'nothing is there')
   await write(one, ['a', 'b'], 'abort')
   assert.equal(await last(), null, 'nothing is committed')
   await write(one, ['c', 'd', 'e'], 'commit')
