@@ -193,15 +193,16 @@ const situations: Record<string, (scene: Scene, page: Page) => Promise<void>> = 
   async 2(scene, page) {
     const { bench, gate } = scene
     const intake = bench.storeFolder('intake')
+    // Before it is out: once it is back, what waits for it is judged at once.
+    for (let n = 0; n < MISSING; n++) {
+      const picture = await missingPicture(n)
+      await bench.store('intake').write(sha256(picture), picture)
+    }
     await rename(intake, `${intake}-away`)
     await send(bench, 2, async (n) => crawlItem(`away-${n}`, { reference: sha256(await missingPicture(n)) }))
     await waitsFor(gate, 'STORE_UNREACHABLE')
     await page.next('gate status', 1)
     await rename(`${intake}-away`, intake)
-    for (let n = 0; n < MISSING; n++) {
-      const picture = await missingPicture(n)
-      await bench.store('intake').write(sha256(picture), picture)
-    }
     await judged(bench)
     await page.next('quarantine stats')
     await page.next('quarantine stats')
