@@ -35,6 +35,8 @@ export type BreakableCluster = {
   /** The broker that coordinates the transactions of this id. */
   transactionCoordinatorOf(transactionalId: string): Promise<BreakableBroker>
   leaderOf(topic: string, partition: number): Promise<BreakableBroker>
+  /** Makes this broker the leader of a partition; resolves when it is. */
+  lead(broker: BreakableBroker, topic: string, partition: number): Promise<void>
   /** Resolves when each broker says that all are there and that all partitions have all their copies in sync. */
   untilInSync(): Promise<void>
   /** Ends everything and removes the data. */
@@ -44,7 +46,7 @@ export type BreakableCluster = {
 /** What a breakable cluster knows of itself by asking its brokers; each question is answered by any broker that is up. */
 export type ClusterQuestions = Pick<
   BreakableCluster,
-  'coordinatorOf' | 'transactionCoordinatorOf' | 'leaderOf' | 'untilInSync'
+  'coordinatorOf' | 'transactionCoordinatorOf' | 'leaderOf' | 'lead' | 'untilInSync'
 > & {
   /** Resolves when this broker says itself that it belongs to the cluster. */
   untilMember(broker: BreakableBroker): Promise<void>
@@ -103,6 +105,19 @@ export function createClusterQuestions(
     leaderOf,
     coordinatorOf: (group) => leaderFor('__consumer_offsets', group),
     transactionCoordinatorOf: (transactionalId) => leaderFor('__transaction_state', transactionalId),
+    async lead(broker, topic, partition) {
+      const others = brokers.map(({ id }) => id).filter((id) => id !== broker.id)
+      await ask(`broker ${broker.id} is to lead partition ${partition} of ${topic}`, async (admin) => {
+        const partitionAssignment = [{ partition, replicas: [broker.id, ...others] }]
+        await admin.alterPartitionReassignments({ topics: [{ topic, partitionAssignment }] })
+        return true
+      })
+      // The controller gives a partition to the first of its brokers by itself, see EVERY_BROKER.
+      await waitFor(
+        `broker ${broker.id} leads partition ${partition} of ${topic}`,
+        async () => (await leaderOf(topic, partition)) === broker,
+      )
+    },
     async untilMember(broker) {
       // The others may still take one that died a moment ago for a member.
       await ask(

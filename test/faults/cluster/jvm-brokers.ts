@@ -120,6 +120,8 @@ export const EVERY_BROKER = [
   'broker.session.timeout.ms=4000',
   'broker.heartbeat.interval.ms=500',
   'controlled.shutdown.retry.backoff.ms=500',
+  // Who was down leads again soon what it is the first for.
+  'leader.imbalance.check.interval.seconds=1',
 ]
 
 /** The first compiler alone: up sooner, and a killed broker has not lived long enough for the second to pay. */
