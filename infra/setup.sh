@@ -211,6 +211,7 @@ kernels() {
 jars() {
   rm -rf .sluice/jars
   step 'getting Kafka and the schema registry' mvn -B -ntp -f infra/pom.xml initialize
+  step 'seeing what they load when they start' node_modules/.bin/node infra/archive-classes.ts
   echo "$jars_digest" >.sluice/jars/stamp
 }
 
@@ -261,7 +262,7 @@ if [ "${1:-}" = kernels ]; then
   exit
 fi
 
-jars_digest=$(digest infra/pom.xml)
+jars_digest=$(digest infra/pom.xml infra/archive-classes.ts)
 npm_digest=$(digest package.json package-lock.json infra/setup.sh)
 python_digest=$(digest infra/requirements.txt)
 

@@ -46,7 +46,7 @@ test('hostile files end with scanners, never with the gate, and only what was wh
   })
   await bench.produce('crawl.items', await Promise.all(messages))
 
-  const gate = bench.startGate({ words: ['--until-caught-up'] })
+  const gate = bench.startGate({ words: ['--until-caught-up'], environment: { SLUICE_SCANNERS: '2' } })
   let peak = 0
   const timer = setInterval(() => {
     peak = Math.max(peak, peakBytes(gate.pid))

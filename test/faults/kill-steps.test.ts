@@ -33,7 +33,7 @@ describe(`a gate is killed at each step of a transaction (SEED=${SEED})`, { conc
         const nth = step.endsWith('-fencing') ? chance.between(1, bench.partitions) : chance.between(1, 6)
         t.diagnostic(`${nth}:${step}`)
         const gate = bench.startGate({
-          environment: { SLUICE_CHUNK_ITEMS: '8', SLUICE_SCANNERS: '1', HOLD_TRANSACTION: `${nth}:${step}` },
+          environment: { SLUICE_CHUNK_ITEMS: '8', HOLD_TRANSACTION: `${nth}:${step}` },
           preload: [HOLD],
         })
         await gate.event('the step is reached', ({ event }) => event === 'transaction-held')

@@ -34,7 +34,7 @@ test('a list that is withdrawn, or whose topic is deleted or made anew, stops th
   const bench = await openBench(t, { partitions: 1 })
   const topic = bench.topic('gate.hash-entries')
   const kafka = createKafka(bench.settings, 'list-faults')
-  const gate = bench.startGate({ environment: { SLUICE_SCANNERS: '1' } })
+  const gate = bench.startGate()
   const goesOn = (): Promise<unknown> => waitFor('the gate has caught up by itself', () => bench.caughtUp())
   const deleteTopic = (): Promise<void> =>
     withAdmin(kafka, async (admin) => {
@@ -83,7 +83,7 @@ test('an import that ends half-way changes no verdict, neither of a gate that ru
 }, async (t) => {
   const bench = await openBench(t, { partitions: 1 })
   await bench.importList('stand-in', rows)
-  const running = bench.startGate({ environment: { SLUICE_SCANNERS: '1' } })
+  const running = bench.startGate()
   await running.untilReady()
   const written = await bench.endOf('gate.hash-entries')
 

@@ -112,7 +112,11 @@ async function open(t: TestContext, program: string) {
   await chmod(bench.folder, 0o755)
   await bench.importList('stand-in', [{ sha256: sha256(Buffer.from('known')) }])
   const gate = bench.startGate({
-    environment: { SLUICE_CHUNK_ITEMS: String(CHUNK), SCANNER_PROGRAM: resolve(bench.folder, program) },
+    environment: {
+      SLUICE_SCANNERS: '2',
+      SLUICE_CHUNK_ITEMS: String(CHUNK),
+      SCANNER_PROGRAM: resolve(bench.folder, program),
+    },
     preload: [new URL('other-scanner.ts', import.meta.url).href],
   })
   let published = 0

@@ -102,7 +102,7 @@ test('a disk that is full, read-only or gone holds the gate up for as long as it
   mountIntake()
   mounted.push(bench.storeFolder('intake'))
   await bench.store('intake').make()
-  const gate = bench.startGate({ environment: { SLUICE_SCANNERS: '1' } })
+  const gate = bench.startGate()
   const goesOn = (): Promise<unknown> => waitFor('the gate has caught up by itself', () => bench.caughtUp())
 
   const publish = async (kind: 'clean' | 'held'): Promise<void> =>
@@ -143,7 +143,7 @@ test('a store that is slow keeps the gate in its group; one that fails holds it 
     renameSync(`${file}.new`, file)
   }
   become('', { kind: 'well' })
-  const gate = bench.startGate({ environment: { SLUICE_SCANNERS: '1', SICK_DISK: file }, preload: [SICK_DISK] })
+  const gate = bench.startGate({ environment: { SICK_DISK: file }, preload: [SICK_DISK] })
   await gate.untilReady()
 
   // Longer than the group waits for a member that says nothing.

@@ -38,7 +38,7 @@ test(`two gates started and stopped at random judge everything once, in order (S
 /** A gate from its start to its end, at any moment after it has joined. */
 async function live(bench: Bench, chance: Chance): Promise<string> {
   const ending = chance.pick(endings)
-  const gate = bench.startGate({ environment: { SLUICE_CHUNK_ITEMS: '8', SLUICE_SCANNERS: '1' } })
+  const gate = bench.startGate({ environment: { SLUICE_CHUNK_ITEMS: '8' } })
   await gate.event('it has joined', ({ event }) => event === 'assigned')
   await wait(chance.between(0, 2000))
   gate.kill(ending === 'SIGKILL' ? 'SIGKILL' : 'SIGTERM')

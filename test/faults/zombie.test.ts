@@ -27,7 +27,7 @@ describe('a gate is frozen until its partitions are given away', { concurrency: 
       const bench = await openBench(t, { partitions: 2 })
       await bench.importList('stand-in', [{ id: 'known', sha256: sha256(Buffer.from('known')) }])
       await publish(bench, 'before', ITEMS / bench.partitions)
-      const environment = { SLUICE_CHUNK_ITEMS: '8', SLUICE_SCANNERS: '1' }
+      const environment = { SLUICE_CHUNK_ITEMS: '8' }
       const zombie = bench.startGate({
         environment: { ...environment, HOLD_TRANSACTION: `${step}:freeze` },
         preload: [HOLD],
@@ -56,7 +56,7 @@ describe('a gate is frozen until its partitions are given away', { concurrency: 
     await publish(bench, 'before', ITEMS / bench.partitions)
     const held = (step: string) =>
       bench.startGate({
-        environment: { SLUICE_CHUNK_ITEMS: '8', SLUICE_SCANNERS: '1', HOLD_TRANSACTION: `${step}:freeze` },
+        environment: { SLUICE_CHUNK_ITEMS: '8', HOLD_TRANSACTION: `${step}:freeze` },
         preload: [HOLD],
       })
     const zombie = held('3:before-commit')

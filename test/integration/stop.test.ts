@@ -18,7 +18,7 @@ test('SIGTERM finishes and commits the current chunk; the next gate goes on from
   const bench = await openBench(t, { partitions: 1 })
   await bench.importList('stand-in', KNOWN)
   await publishPhotographs(bench)
-  const gate = bench.startGate({ words: ['--json'], environment: { SLUICE_CHUNK_ITEMS: '8', SLUICE_SCANNERS: '1' } })
+  const gate = bench.startGate({ words: ['--json'], environment: { SLUICE_CHUNK_ITEMS: '8' } })
   await waitFor('some items are judged', async () => (await bench.endOf('gate.verdicts')) > 0, { everyMs: 20 })
   await bench.stopGate(gate)
 

@@ -67,7 +67,7 @@ describe('surroundings that fail hold everything back, and nothing is lost', { c
     test(`with ${name} nothing is judged; when it ends, everything is, by the same gate`, { skip }, async (t) => {
       const bench = await openBench(t)
       const { environment = {}, end } = await begin(bench)
-      const gate = bench.startGate({ environment: { SLUICE_SCANNERS: '1', ...environment } })
+      const gate = bench.startGate({ environment })
       await publish(bench, ITEMS)
       await waitFor(`the gate waits for ${code}`, () => waitsFor(gate, code))
       await watchFor(QUIET_SECONDS, async () => {
@@ -93,7 +93,7 @@ describe('surroundings that fail hold everything back, and nothing is lost', { c
     await bench.importList('stand-in', KNOWN)
     const gap = await bench.gapBefore('registry')
     const gate = bench.startGate({
-      environment: { SLUICE_SCANNERS: '1', SLUICE_REGISTRY: throughGap(bench, gap.port) },
+      environment: { SLUICE_REGISTRY: throughGap(bench, gap.port) },
     })
     await publish(bench, 10)
     await waitFor('the first items are judged', () => bench.caughtUp())

@@ -118,7 +118,7 @@ test('a gate that starts again goes on from its snapshot: it knows what it knew,
     sha256: sha256(Buffer.from(`${n}`)),
   }))
   await bench.importList('stand-in', [...rows.slice(0, 2), ...others])
-  const first = bench.startGate({ environment: { SLUICE_SCANNERS: '1' } })
+  const first = bench.startGate()
   await first.event('a snapshot is written', ({ event, what }) => event === 'lists-snapshot' && what === 'written')
   await bench.stopGate(first)
 
@@ -128,7 +128,7 @@ test('a gate that starts again goes on from its snapshot: it knows what it knew,
     return { key: `p${n}`, value: await bench.registry.encode('crawl.items', crawlItem(`p${n}`, { inline })) }
   })
   await bench.produce('crawl.items', await Promise.all(messages))
-  const second = bench.startGate({ words: ['--json', '--until-caught-up'], environment: { SLUICE_SCANNERS: '1' } })
+  const second = bench.startGate({ words: ['--json', '--until-caught-up'] })
   assert.equal((await second.ended).code, 0)
   const events = second.events.filter(({ event }) => event === 'lists-snapshot')
   assert.deepEqual([events[0]?.what, events[0]?.entries], ['used', LEAST_ENTRIES + 2])

@@ -2,6 +2,7 @@ import { spawnSync } from 'node:child_process'
 import { existsSync, readdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { SluiceError } from '../../domain/errors.ts'
+import type { ServerName } from './provider.ts'
 
 const LEAST_VERSION = 17
 const jars = join(import.meta.dirname, '../../../.sluice/jars')
@@ -39,6 +40,16 @@ export function assertInstalled(): void {
 }
 
 export const kafkaClasspath = join(jars, 'kafka', '*')
+
+/** Where the classes that a server loads at its start lie ready: `infra/archive-classes.ts` puts them there. */
+export function classArchive(server: ServerName): string {
+  return join(jars, `${server}.jsa`)
+}
+
+/** Makes Java take a server's classes from there, and load them as ever where they are not there, or of another Java or other jars. */
+export function sharedClasses(server: ServerName): string {
+  return `-XX:SharedArchiveFile=${classArchive(server)}`
+}
 
 /** The registry's jar; null where it is not installed. */
 export function registryJar(): string | null {

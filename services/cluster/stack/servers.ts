@@ -3,7 +3,7 @@ import { randomBytes } from 'node:crypto'
 import { existsSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
-import { javaCommand, kafkaClasspath, registryJar } from './java.ts'
+import { javaCommand, kafkaClasspath, registryJar, sharedClasses } from './java.ts'
 import type { ServerName } from './provider.ts'
 import { formatWords, newPassword, type Users } from './users.ts'
 
@@ -35,7 +35,10 @@ type Server = {
   log: string
 }
 
-export const kafkaLogging = `-Dlog4j2.configurationFile=${join(infra, 'kafka/log4j2.properties')}`
+const kafkaLogging = `-Dlog4j2.configurationFile=${join(infra, 'kafka/log4j2.properties')}`
+
+/** What each Java process needs that runs a class of Kafka's. */
+export const kafkaClasses: readonly string[] = [sharedClasses('kafka'), kafkaLogging, '-cp', kafkaClasspath]
 
 export const servers: Readonly<Record<ServerName, Server>> = {
   kafka: {
@@ -54,14 +57,19 @@ ${settings}
       writeFileSync(join(folder, 'server.properties'), lines, { mode: 0o600 })
       if (!existsSync(join(folder, 'data'))) await format(folder, lines, mark, clusterId, users)
     },
-    words: () => [...kafkaJava, kafkaLogging, '-cp', kafkaClasspath, 'kafka.Kafka', 'server.properties'],
+    words: () => [...kafkaJava, ...kafkaClasses, 'kafka.Kafka', 'server.properties'],
   },
 
   registry: {
     ports: ['registry', 'management'],
     log: 'console.log',
     async prepare() {},
-    words: (ports) => [...registryOptions('127.0.0.1', ports, '.'), '-jar', registryJar() ?? ''],
+    words: (ports) => [
+      sharedClasses('registry'),
+      ...registryOptions('127.0.0.1', ports, '.'),
+      '-jar',
+      registryJar() ?? '',
+    ],
   },
 }
 
@@ -116,7 +124,7 @@ async function format(
   mkdirSync(unfinished)
   writeFileSync(settingsFile, settings.replace(/^log\.dirs=.*$/m, 'log.dirs=data.new'), { mode: 0o600 })
   writeFileSync(wordsFile, formatWords({ clusterId, settingsFile, users }), { mode: 0o600 })
-  const java = [mark, kafkaLogging, ...lightJava, '-cp', kafkaClasspath, '@format.words']
+  const java = [mark, ...lightJava, ...kafkaClasses, '@format.words']
   await promisify(execFile)(javaCommand(), java, { cwd: folder })
   renameSync(unfinished, join(folder, 'data'))
   for (const file of [settingsFile, wordsFile]) rmSync(file)

@@ -4,7 +4,7 @@ import { rm } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
 import { answers } from '../../../services/cluster/stack/answering.ts'
 import { freePort } from '../../../services/cluster/stack/free-port.ts'
-import { assertInstalled, javaCommand, kafkaClasspath } from '../../../services/cluster/stack/java.ts'
+import { assertInstalled, javaCommand } from '../../../services/cluster/stack/java.ts'
 import {
   endMarked,
   findMarked,
@@ -13,7 +13,7 @@ import {
   signal,
   startDetached,
 } from '../../../services/cluster/stack/owned-process.ts'
-import { kafkaLogging, lightJava, newClusterId, type Ports, servers } from '../../../services/cluster/stack/servers.ts'
+import { kafkaClasses, lightJava, newClusterId, type Ports, servers } from '../../../services/cluster/stack/servers.ts'
 import { newPassword, usersOf } from '../../../services/cluster/stack/users.ts'
 import { readSettings } from '../../../services/platform/settings.ts'
 import { endWithThisProcess } from '../../integration/leftovers.ts'
@@ -160,7 +160,7 @@ function createBroker(parts: {
     },
     async start() {
       if (pids().length === 0) {
-        const words = [mark, ...JAVA_OPTIONS, kafkaLogging, '-cp', kafkaClasspath, 'kafka.Kafka', 'server.properties']
+        const words = [mark, ...JAVA_OPTIONS, ...kafkaClasses, 'kafka.Kafka', 'server.properties']
         startDetached(javaCommand(), words, home, join(home, 'console.log'), parts.environment)
       }
       await parts.untilMember(broker)
