@@ -135,7 +135,8 @@ const LOST_KEY = Buffer.from('__proto__')
 /** The library would silently drop an entry of that name. */
 function walkKey(bytes: Buffer, from: number): number {
   const end = walkLengthPrefixed(bytes, from)
-  if (bytes.subarray(end - LOST_KEY.length, end).equals(LOST_KEY) && end - from === LOST_KEY.length + 1) {
+  // However many bytes its length is written in.
+  if (bytes.subarray(varint(bytes, from)[1], end).equals(LOST_KEY)) {
     throw new RangeError('a map has a key that can not be kept')
   }
   return end

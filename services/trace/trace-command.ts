@@ -12,7 +12,8 @@ import { parseWanted } from './wanted.ts'
 const help = `
 An item that came through the door more than once is told each time, the newest last. The topics are read from their beginning to their end; nothing of
 them is kept. URLs, uploaders, addresses, titles, captions, header values and extra values are masked unless --reveal is given; to see them at all takes
-the right to read gate.envelopes. Exit code 1 when there is no such item, or gate.envelopes may not be read.
+the right to read gate.envelopes. An id that begins with a dash is given behind two: sluice trace -- -a1b2. Exit code 1 when there is no such item, or
+gate.envelopes may not be read.
 
 Example:
   sluice trace folder-9d4e1f0a --reveal

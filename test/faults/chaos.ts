@@ -48,7 +48,7 @@ export type ChaosReport = {
 
 const ATTEMPTS = 5
 const TELL_MS = 5000
-const CATCH_UP_SECONDS = 600
+const CATCH_UP_SECONDS = 1200
 
 /**
  * Two gates are killed and started again, a third is only frozen, brokers are broken one at a time, all under a mixed load; then the
@@ -71,7 +71,8 @@ export async function runChaos(options: ChaosOptions): Promise<ChaosReport> {
   let ending = false
 
   function start(given?: Parameters<Bench['startGate']>[0]): GateProcess {
-    const gate = bench.startGate({ ...given, environment: { ...given?.environment, SLUICE_REGISTRY: registry.href } })
+    const environment = { ...given?.environment, SLUICE_REGISTRY: registry.href, SLUICE_SCANNERS: '2' }
+    const gate = bench.startGate({ ...given, environment })
     running.add(gate)
     gate.ended.then(() => running.delete(gate))
     return gate

@@ -1,34 +1,51 @@
 import { randomInt } from 'node:crypto'
-import { createServer } from 'node:net'
+import { once } from 'node:events'
+import { createServer, type Server } from 'node:net'
 
 // Below the range from which the kernel takes ports for outgoing connections, which come and go while a server starts.
 const FROM = 20_000
 const BEFORE = 32_000
-/** Ports that processes started one after the other choose from, each its own. */
-const EACH = 200
+/** Ports of a block, of which the first one says whose it is. */
+const BLOCK = 200
 
 /** Whether somebody could listen on this port of 127.0.0.1 now. */
-export function isFree(port: number): Promise<boolean> {
+export async function isFree(port: number): Promise<boolean> {
+  const server = createServer()
+  if (!(await canListen(server, port))) return false
+  server.close()
+  await once(server, 'close')
+  return true
+}
+
+function canListen(server: Server, port: number): Promise<boolean> {
   return new Promise((resolve) => {
-    const server = createServer()
     server.once('error', () => resolve(false))
-    server.listen({ port, host: '127.0.0.1', exclusive: true }, () => server.close(() => resolve(true)))
+    server.listen({ port, host: '127.0.0.1', exclusive: true }, () => resolve(true))
   })
 }
 
-/** Those that this process has looked at: until a server listens there, a port looks free. */
-const chosen = new Set<number>()
+const offered = offer()
 
 /**
- * A free port of 127.0.0.1. By chance, and of a part of them that the process id names, so that those who choose at once do not meet; of all of them
- * once that part is used up.
+ * A free port of 127.0.0.1, which is offered once. Until a server listens there it looks free to others: so each process has a block of ports to
+ * itself for as long as it lives.
  */
 export async function freePort(): Promise<number> {
-  const first = FROM + (process.pid % Math.floor((BEFORE - FROM) / EACH)) * EACH
+  return (await offered.next()).value
+}
+
+async function* offer(): AsyncGenerator<number, never> {
   for (;;) {
-    const port = chosen.size < EACH / 2 ? randomInt(first, first + EACH) : randomInt(FROM, BEFORE)
-    if (chosen.has(port)) continue
-    chosen.add(port)
-    if (await isFree(port)) return port
+    const first = await takeBlock()
+    for (let port = first + 1; port < first + BLOCK; port++) if (await isFree(port)) yield port
+  }
+}
+
+/** Whoever listens on its first port has a block; the system ends that with the process. */
+async function takeBlock(): Promise<number> {
+  const blocks = Math.floor((BEFORE - FROM) / BLOCK)
+  for (let turn = randomInt(blocks); ; turn++) {
+    const first = FROM + (turn % blocks) * BLOCK
+    if (await canListen(createServer().unref(), first)) return first
   }
 }
