@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { spawn } from 'node:child_process'
 import { createHash } from 'node:crypto'
 import { once } from 'node:events'
-import { chmodSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { chmodSync, mkdtempSync, readFileSync, rmSync, statSync } from 'node:fs'
 import { type AddressInfo, createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -125,6 +125,21 @@ test('each scanner that really runs has a user of its own, no rights and no netw
       'no connection to be seen',
     )
   }
+})
+
+test('no scanner runs as a user whom a process runs as already, of another gate say', {
+  skip: isRoot ? false : 'a user for each scanner takes root on Linux',
+}, async (t) => {
+  const launcher = await best(t)
+  if (!launcher.isolation.uid) return t.skip(launcher.isolation.why ?? '')
+  const userOf = (words: readonly string[]) => words.find((word) => word.startsWith('--reuid='))
+  const words = launcher.wrap(['sleep', '600'])
+  const other = spawn(words[0] ?? '', words.slice(1), { stdio: 'ignore' })
+  t.after(() => other.kill('SIGKILL'))
+  await waitFor('it has its user', () => `--reuid=${statSync(`/proc/${other.pid}`).uid}` === userOf(words))
+  const users = new Set(Array.from({ length: 1000 }, () => userOf(launcher.wrap(['true']))))
+  assert.ok(!users.has(userOf(words)))
+  assert.ok(users.size > 400)
 })
 
 test('without root scanners run all the same, with what can be had, and say what is missing', {

@@ -1,5 +1,5 @@
 import { randomInt } from 'node:crypto'
-import { existsSync } from 'node:fs'
+import { existsSync, readdirSync, statSync } from 'node:fs'
 
 /** What keeps a scanner apart from the rest of the machine, beyond what Node does by itself. */
 export type Isolation = {
@@ -20,7 +20,7 @@ export type Launcher = {
   wrap(command: readonly string[]): string[]
 }
 
-/** Users that no distribution hands out (60706 to 61183, by systemd's table of them); another one each time. */
+/** Users that no distribution hands out (60706 to 61183, by systemd's table of them); another one each time, whom no process runs as. */
 const firstUser = 60_706
 const users = 478
 /** Most processes and threads of one such user: a scanner has about twelve. */
@@ -55,6 +55,15 @@ export function launchers(memoryBytes: number): Launcher[] {
   })
   let turn = randomInt(users)
 
+  function nextUser(): number {
+    const atWork = usersAtWork()
+    for (let tried = 0; ; tried++) {
+      const user = firstUser + (turn++ % users)
+      // More than there are users do not run on one machine.
+      if (!atWork.has(user) || tried === users) return user
+    }
+  }
+
   function launcher({ uid, network }: { uid: boolean; network: boolean }): Launcher {
     const memory = found.prlimit !== null
     const reasons = [
@@ -65,7 +74,6 @@ export function launchers(memoryBytes: number): Launcher[] {
     return {
       isolation: { uid, network, memory, why: reasons.length === 0 ? null : reasons.join('; ') },
       wrap(command) {
-        const user = firstUser + (turn++ % users)
         return [
           ...(found.prlimit === null ? [] : [found.prlimit, ...limits(memoryBytes, uid), '--']),
           // A user namespace can be had without root, takes no rights from the files and gives none; whoever is in it can't trace others.
@@ -74,7 +82,13 @@ export function launchers(memoryBytes: number): Launcher[] {
             : []),
           ...(found.setpriv === null
             ? []
-            : [found.setpriv, '--no-new-privs', '--pdeathsig=KILL', ...privileges(isRoot, uid ? user : null), '--']),
+            : [
+                found.setpriv,
+                '--no-new-privs',
+                '--pdeathsig=KILL',
+                ...privileges(isRoot, uid ? nextUser() : null),
+                '--',
+              ]),
           ...command,
         ]
       },
@@ -101,6 +115,13 @@ function limits(memoryBytes: number, uid: boolean): string[] {
 function privileges(isRoot: boolean, user: number | null): string[] {
   if (user !== null) return [`--reuid=${user}`, `--regid=${user}`, '--clear-groups', '--inh-caps=-all']
   return isRoot ? ['--clear-groups', '--inh-caps=-all', '--bounding-set=-all'] : []
+}
+
+/** Whom processes of this machine run as, scanners of other gates included. */
+function usersAtWork(): Set<number> {
+  const pids = readdirSync('/proc').filter((name) => /^\d+$/.test(name))
+  // A process may be gone by now.
+  return new Set(pids.flatMap((pid) => statSync(`/proc/${pid}`, { throwIfNoEntry: false })?.uid ?? []))
 }
 
 function plain(why: string): Launcher {
