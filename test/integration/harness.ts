@@ -165,11 +165,20 @@ export async function openBench(t: Scope, options: BenchOptions = {}): Promise<B
   const gaps: Gap[] = []
   const stores = new Map<StoreName, Store>()
   let producer: Producer | null = null
+  let isClosed = false
   // Of one that is broken meanwhile everything is asked anew.
   const isBreakable = options.cluster !== undefined && 'untilInSync' in options.cluster
   const asking = stack.users === null || isBreakable ? null : createAsking(kafka)
   const ask = <Answer>(work: (admin: Admin) => Promise<Answer>): Promise<Answer> =>
-    patiently(() => (asking === null ? withAdmin(kafka, work) : asking.ask(work)))
+    patiently(async () => {
+      assertOpen()
+      return await (asking === null ? withAdmin(kafka, work) : asking.ask(work))
+    })
+
+  /** What a test does over and over may go on for a moment longer: a connection made then would keep the process for as long as the broker does. */
+  function assertOpen(): void {
+    if (isClosed) throw new Error('this bench is closed')
+  }
 
   const makeStore = await storeMaker(environment.SLUICE_STORES, options.s3)
 
@@ -224,6 +233,7 @@ export async function openBench(t: Scope, options: BenchOptions = {}): Promise<B
     },
 
     async produce(topic, messages) {
+      assertOpen()
       if (producer === null) {
         producer = kafka.producer({ idempotent: true, maxInFlightRequests: 1, allowAutoTopicCreation: false })
         await producer.connect()
@@ -276,6 +286,7 @@ export async function openBench(t: Scope, options: BenchOptions = {}): Promise<B
   }
 
   t.after(async () => {
+    isClosed = true
     for (const gate of gates.filter((each) => each.running())) gate.kill('SIGKILL')
     for (const gate of gates) {
       await gate.ended
