@@ -5,10 +5,10 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as wait } from 'node:timers/promises'
 import { answers } from '../services/cluster/stack/answering.ts'
-import { freePort } from '../services/cluster/stack/free-port.ts'
+import { freePorts } from '../services/cluster/stack/free-port.ts'
 import { classArchive, javaCommand, sharedClasses } from '../services/cluster/stack/java.ts'
 import { type ServerName, serverNames } from '../services/cluster/stack/provider.ts'
-import { type Ports, servers } from '../services/cluster/stack/servers.ts'
+import { servers } from '../services/cluster/stack/servers.ts'
 import { readSettings } from '../services/platform/settings.ts'
 
 /*
@@ -23,12 +23,7 @@ async function archive(server: ServerName): Promise<void> {
   const folder = mkdtempSync(join(tmpdir(), 'sluice-classes-'))
   const unfinished = `${classArchive(server)}.new`
   try {
-    const ports: Ports = {
-      kafka: await freePort(),
-      controller: await freePort(),
-      registry: await freePort(),
-      management: await freePort(),
-    }
+    const ports = await freePorts()
     await servers[server].prepare(folder, ports, `-Dsluice.archive=${server}`)
     const words = servers[server].words(ports).filter((word) => word !== sharedClasses(server))
     const java = spawn(javaCommand(), [`-XX:ArchiveClassesAtExit=${unfinished}`, ...words], {
@@ -42,7 +37,8 @@ async function archive(server: ServerName): Promise<void> {
       SLUICE_BROKERS: `127.0.0.1:${ports.kafka}`,
       SLUICE_REGISTRY: `http://127.0.0.1:${ports.registry}/apis/ccompat/v7`,
     })
-    while (java.exitCode === null && !(await answers[server](settings))) await wait(POLL_MS)
+    const isRunning = (): boolean => java.exitCode === null && java.signalCode === null
+    while (isRunning() && !(await answers[server](settings))) await wait(POLL_MS)
     java.kill()
     await ended
     // Some Javas have nothing that such an archive could be put upon.

@@ -7,7 +7,7 @@ import { join } from 'node:path'
 import type { TestContext } from 'node:test'
 import { setTimeout as wait } from 'node:timers/promises'
 import { answers } from '../../services/cluster/stack/answering.ts'
-import { freePort } from '../../services/cluster/stack/free-port.ts'
+import { freePorts } from '../../services/cluster/stack/free-port.ts'
 import { javaCommand } from '../../services/cluster/stack/java.ts'
 import { endMarked, markOf, startDetached } from '../../services/cluster/stack/owned-process.ts'
 import { servers } from '../../services/cluster/stack/servers.ts'
@@ -29,7 +29,7 @@ export async function startOwnRegistry(t: TestContext): Promise<OwnRegistry> {
   const folder = await mkdtemp(join(tmpdir(), 'sluice-registry-'))
   const data = join(folder, 'data')
   const mark = markOf(folder, 'registry')
-  const ports = { kafka: 0, controller: 0, registry: await freePort(), management: await freePort() }
+  const ports = await freePorts()
   const url = `http://127.0.0.1:${ports.registry}/apis/ccompat/v7`
   const settings = readSettings({ SLUICE_BROKERS: 'none:1', SLUICE_REGISTRY: url })
 

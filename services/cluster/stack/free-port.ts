@@ -1,6 +1,7 @@
 import { randomInt } from 'node:crypto'
 import { once } from 'node:events'
 import { createServer, type Server } from 'node:net'
+import type { Ports } from './servers.ts'
 
 // Below the range from which the kernel takes ports for outgoing connections, which come and go while a server starts.
 const FROM = 20_000
@@ -32,6 +33,16 @@ const offered = offer()
  */
 export async function freePort(): Promise<number> {
   return (await offered.next()).value
+}
+
+/** One for each server of a stack, and for what each listens on beside it. */
+export async function freePorts(): Promise<Ports> {
+  return {
+    kafka: await freePort(),
+    controller: await freePort(),
+    registry: await freePort(),
+    management: await freePort(),
+  }
 }
 
 async function* offer(): AsyncGenerator<number, never> {

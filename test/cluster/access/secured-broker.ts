@@ -2,7 +2,7 @@ import { mkdirSync, mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { answers } from '../../../services/cluster/stack/answering.ts'
-import { freePort } from '../../../services/cluster/stack/free-port.ts'
+import { freePorts } from '../../../services/cluster/stack/free-port.ts'
 import { javaCommand } from '../../../services/cluster/stack/java.ts'
 import { endMarked, markOf, startDetached } from '../../../services/cluster/stack/owned-process.ts'
 import { servers } from '../../../services/cluster/stack/servers.ts'
@@ -31,7 +31,7 @@ export async function openSecuredBroker(
 ): Promise<SecuredBroker> {
   const folder = mkdtempSync(join(tmpdir(), 'sluice-secured-'))
   const [mark, preparing] = [markOf(folder, 'broker'), markOf(folder, 'prepare')]
-  const ports = { kafka: await freePort(), controller: await freePort(), registry: 0, management: 0 }
+  const ports = await freePorts()
   const address = `127.0.0.1:${ports.kafka}`
   const usersFolder = join(folder, 'users')
   const users = usersOf(usersFolder)

@@ -3,7 +3,7 @@ import { existsSync, mkdirSync, readdirSync } from 'node:fs'
 import { rm } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
 import { answers } from '../../../services/cluster/stack/answering.ts'
-import { freePort } from '../../../services/cluster/stack/free-port.ts'
+import { freePorts } from '../../../services/cluster/stack/free-port.ts'
 import { assertInstalled, javaCommand } from '../../../services/cluster/stack/java.ts'
 import {
   endMarked,
@@ -13,7 +13,7 @@ import {
   signal,
   startDetached,
 } from '../../../services/cluster/stack/owned-process.ts'
-import { kafkaClasses, lightJava, newClusterId, type Ports, servers } from '../../../services/cluster/stack/servers.ts'
+import { kafkaClasses, lightJava, newClusterId, servers } from '../../../services/cluster/stack/servers.ts'
 import { newPassword, usersOf } from '../../../services/cluster/stack/users.ts'
 import { readSettings } from '../../../services/platform/settings.ts'
 import { endWithThisProcess } from '../../integration/leftovers.ts'
@@ -190,16 +190,6 @@ async function startRegistry(folder: string): Promise<string> {
   const settings = readSettings({ SLUICE_BROKERS: '127.0.0.1:1', SLUICE_REGISTRY: url })
   await waitFor('the registry answers', () => answers.registry(settings), { everyMs: 200 })
   return url
-}
-
-async function freePorts(): Promise<Ports> {
-  const [kafka, controller, registry, management] = [
-    await freePort(),
-    await freePort(),
-    await freePort(),
-    await freePort(),
-  ]
-  return { kafka, controller, registry, management }
 }
 
 function marksOf(folder: string): string[] {
