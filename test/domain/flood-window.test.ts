@@ -3,6 +3,7 @@ import { test } from 'node:test'
 import fc from 'fast-check'
 import { createFloodWindow, type WatchedVersion } from '../../services/domain/flood-window.ts'
 import type { Match } from '../../services/domain/records.ts'
+import { exactMatch } from './exact-match.ts'
 
 const MINUTE = 60_000
 const bounds = { entryItems: 3, versionItems: 5, minutes: 10 }
@@ -11,21 +12,7 @@ const V1_AGAIN = '2026-01-01T01:00:00.000Z-aaaaaaaaaaaa'
 const V2 = '2026-01-02T00:00:00.000Z-bbbbbbbbbbbb'
 
 function match(entry: string, more: Partial<Match> = {}): Match {
-  return {
-    list: 'known',
-    listVersion: V1,
-    entry,
-    signal: 'md5',
-    distance: 0,
-    quality: null,
-    frame: 0,
-    transform: 'identity',
-    class: 'exact',
-    enforced: true,
-    classification: null,
-    standing: 'positive',
-    ...more,
-  }
+  return exactMatch('known', entry, { listVersion: V1, signal: 'md5', ...more })
 }
 
 function version(name = V1, shadowed: string[] = []): WatchedVersion {

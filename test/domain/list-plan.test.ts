@@ -3,8 +3,9 @@ import { test } from 'node:test'
 import type { Policy } from '../../services/domain/judge/policy.ts'
 import { createListPlan, type ListChange } from '../../services/domain/list-plan.ts'
 import { packEntries } from '../../services/domain/packed-entries.ts'
-import type { HashListEntry, Match, Signal, VerdictRecord } from '../../services/domain/records.ts'
+import type { HashListEntry, Signal, VerdictRecord } from '../../services/domain/records.ts'
 import { askNothing } from '../integration/harness.ts'
+import { exactMatch } from './exact-match.ts'
 
 const policy: Policy = {
   version: 1,
@@ -59,20 +60,7 @@ function verdict(fill: number, more: Partial<VerdictRecord> = {}): VerdictRecord
 }
 
 function heldBy(entryId: string, fill: number, more: Partial<VerdictRecord> = {}): VerdictRecord {
-  const match: Match = {
-    list: 'known',
-    listVersion: 'v1',
-    entry: entryId,
-    signal: 'md5',
-    distance: 0,
-    quality: null,
-    frame: 0,
-    transform: 'identity',
-    class: 'exact',
-    enforced: true,
-    classification: null,
-    standing: 'positive',
-  }
+  const match = exactMatch('known', entryId, { signal: 'md5' })
   return verdict(fill, { outcome: 'quarantine', reasons: ['KNOWN_EXACT'], matches: [match], ...more })
 }
 

@@ -4,9 +4,10 @@ import { countMarked } from '../../services/lists/count-hits.ts'
 import { readNewestVerdicts } from '../../services/lists/newest-verdicts.ts'
 import { createKafka } from '../../services/platform/kafka/client.ts'
 import { readTopic } from '../../services/platform/kafka/read-topic.ts'
+import { exactMatch } from '../domain/exact-match.ts'
 import type { Bench } from '../integration/harness.ts'
 import { waitFor } from '../integration/waiting.ts'
-import { clear, matchOf, openRecallBench, verdictOf } from '../recall/cleared.ts'
+import { clear, openRecallBench, verdictOf } from '../recall/cleared.ts'
 
 const DAY = 86_400_000
 const unheard = (): void => undefined
@@ -65,7 +66,7 @@ test('of the newest verdicts as many of each partition are read, and it is told 
 
 test('what lists in shadow have marked is counted by item, and nothing that had an effect', async (t) => {
   const bench = await openRecallBench(t)
-  const held = matchOf('stand-in', 'e')
+  const held = exactMatch('stand-in', 'e')
   const marked = { ...held, enforced: false }
   await judge(bench, 0, 2)
   const twice = [marked, { ...marked, entry: 'f' }, { ...held, list: 'other' }]

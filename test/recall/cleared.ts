@@ -1,7 +1,7 @@
 import { hash } from 'node:crypto'
 import { readdir } from 'node:fs/promises'
 import { join } from 'node:path'
-import type { Match, RecallRecord, Signal, VerdictRecord } from '../../services/domain/records.ts'
+import type { RecallRecord, Signal, VerdictRecord } from '../../services/domain/records.ts'
 import { createKafka } from '../../services/platform/kafka/client.ts'
 import { readTopic } from '../../services/platform/kafka/read-topic.ts'
 import { type Bench, type BenchOptions, openBench, type Scope } from '../integration/harness.ts'
@@ -68,25 +68,6 @@ export function verdictOf(
     ],
     heldReference: null,
     replay: null,
-    ...more,
-  }
-}
-
-/** That an item's sha256 is that of an entry, with effect. */
-export function matchOf(list: string, entry: string, more: Partial<Match> = {}): Match {
-  return {
-    list,
-    listVersion: 'v',
-    entry,
-    signal: 'sha256',
-    distance: 0,
-    quality: null,
-    frame: 0,
-    transform: 'identity',
-    class: 'exact',
-    enforced: true,
-    classification: null,
-    standing: 'positive',
     ...more,
   }
 }

@@ -13,8 +13,8 @@ import type { HashListEntry, Match, RecallRecord, VerdictRecord } from '../../se
 import { createComparison } from '../../services/recall/compare.ts'
 import { type News, noNews } from '../../services/recall/news.ts'
 import { openProgress, type ProgressFile } from '../../services/recall/progress.ts'
+import { exactMatch } from '../domain/exact-match.ts'
 import { askNothing } from '../integration/harness.ts'
-import { matchOf } from './cleared.ts'
 
 const LIST = 'stand-in'
 /** Payloads there are; each has its number as its hash. */
@@ -213,7 +213,7 @@ function entriesFor({ placed, known }: World['versions'][number], payload: numbe
   const ids = known.flatMap((each, at) => (each === payload ? [`e${at}`] : []))
   return ids.map((entry) => {
     const enforced = !shadowed.includes(entry) && !shadowed.includes(ALL_ENTRIES)
-    return matchOf(LIST, entry, { listVersion: version, enforced })
+    return exactMatch(LIST, entry, { listVersion: version, enforced })
   })
 }
 

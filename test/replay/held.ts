@@ -1,28 +1,16 @@
 import { hash } from 'node:crypto'
 import { orientations } from '../../services/domain/pdq.ts'
 import type { Match, Signal, VerdictRecord } from '../../services/domain/records.ts'
+import { exactMatch } from '../domain/exact-match.ts'
 import type { Bench } from '../integration/harness.ts'
 
 const AT_ONCE = 2000
 export const FIRST_JUDGED = Date.UTC(2026, 0, 1)
 
-/** A match on an entry of a list, which holds its item. */
-export function matchOf(list: string, entry: string, more: Partial<Match> = {}): Match {
-  return {
-    list,
-    listVersion: `${list}-v1`,
-    entry,
-    signal: 'pdq',
-    distance: 4,
-    quality: 100,
-    frame: 0,
-    transform: 'identity',
-    class: 'near',
-    enforced: true,
-    classification: null,
-    standing: 'positive',
-    ...more,
-  }
+/** A picture near an entry of a list, which holds it. */
+export function nearMatch(list: string, entry: string, more: Partial<Match> = {}): Match {
+  const near = { listVersion: `${list}-v1`, signal: 'pdq', distance: 4, quality: 100, class: 'near' } as const
+  return exactMatch(list, entry, { ...near, ...more })
 }
 
 /** As a picture has it: three digests, and a hash for each orientation, derived and sampled. */

@@ -17,7 +17,7 @@ import { audit } from '../integration/audit.ts'
 import { type Bench, openBench } from '../integration/harness.ts'
 import { crawlItem, sha256, tinyPicture } from '../integration/items.ts'
 import { waitFor } from '../integration/waiting.ts'
-import { FIRST_JUDGED, heldVerdict, matchOf, produceVerdicts } from './held.ts'
+import { FIRST_JUDGED, heldVerdict, nearMatch, produceVerdicts } from './held.ts'
 
 const skip = skipWithoutPython()
 const POLICY = 'ab'.repeat(32)
@@ -93,10 +93,10 @@ function mixed(bench: Bench, n: number): VerdictRecord {
     { outcome: 'clean', heldReference: null, reasons: [], supplier: HOSTILE, dataset: 'quarantine' },
     {
       reasons: ['KNOWN_NEAR'],
-      matches: [matchOf('stand-in', `e${n % 13}`), matchOf('trial', 't', { enforced: false })],
+      matches: [nearMatch('stand-in', `e${n % 13}`), nearMatch('trial', 't', { enforced: false })],
     },
-    { outcome: 'review', reasons: ['KNOWN_DOUBTED', 'PROVENANCE_INCOMPLETE'], matches: [matchOf('other', 'a/b')] },
-    { outcome: 'clean', heldReference: null, reasons: ['KNOWN_SHADOW'], matches: [matchOf('stand-in', 'e1')] },
+    { outcome: 'review', reasons: ['KNOWN_DOUBTED', 'PROVENANCE_INCOMPLETE'], matches: [nearMatch('other', 'a/b')] },
+    { outcome: 'clean', heldReference: null, reasons: ['KNOWN_SHADOW'], matches: [nearMatch('stand-in', 'e1')] },
     { itemId: null, reasons: ['MESSAGE_UNDECODABLE'], size: null, sha256: null, supplyKind: null, fingerprint: [] },
     // What a crawler's headers claim.
     { supplier: HOSTILE, dataset: 'clean', supplyKind: 'licensed', attempt: 3 },

@@ -10,7 +10,7 @@ import { type ItemFault, itemFaults } from '../../../services/domain/reasons.ts'
 import type { VerdictRecord } from '../../../services/domain/records.ts'
 import { createDryRun, type Forecast } from '../../../services/domain/replay/dry-run.ts'
 import { askNothing } from '../../integration/harness.ts'
-import { matchOf } from '../../replay/held.ts'
+import { nearMatch } from '../../replay/held.ts'
 
 const POLICY = '1'.repeat(64)
 const OTHER = '2'.repeat(64)
@@ -124,7 +124,7 @@ for (const fault of Object.keys(itemFaults) as ItemFault[]) {
   })
 }
 
-const known = { reasons: ['KNOWN_EXACT'], matches: [matchOf('stand-in', 'e')] }
+const known = { reasons: ['KNOWN_EXACT'], matches: [nearMatch('stand-in', 'e')] }
 const shadowed: Policy = { ...policy, lists: { 'stand-in': { mode: 'shadow', maxAgeHours: 1, leastMatchable: 0 } } }
 const cases: ReadonlyArray<readonly [string, Forecast, Forecast]> = [
   ['an entry that is no longer there', forecastOf(known), clean],
@@ -139,7 +139,7 @@ const cases: ReadonlyArray<readonly [string, Forecast, Forecast]> = [
   ],
   [
     'a digest of the bytes as they were fetched, which the verdict does not tell',
-    forecastOf({ ...known, matches: [matchOf('stand-in', 'e', { transform: AS_FETCHED })] }),
+    forecastOf({ ...known, matches: [nearMatch('stand-in', 'e', { transform: AS_FETCHED })] }),
     open,
   ],
   ['missing provenance, under the same policy', forecastOf({ reasons: ['PROVENANCE_INCOMPLETE'] }), again],
