@@ -16,6 +16,6 @@ const read = createQuestionReader(async ({ id, payload, limits }) => {
   process.stdout.write(answerLines(id, await inspectPayload(payload, limits)))
 })
 
-preparePictures()
+await preparePictures()
 process.stdin.on('data', read)
 process.stdout.write(READY_LINE)

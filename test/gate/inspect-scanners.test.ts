@@ -228,7 +228,7 @@ test('a scanner makes room for a fresh one after some items, and works on until 
 test('a scanner has no environment, and no right to read, write or run anything else', async (t) => {
   const { inspect } = pool(t, { entry: hostile })
   const { mediaType } = await inspect(Buffer.from('rights'), impatient)
-  assert.equal(mediaType, 'x/can.MALLOC_ARENA_MAX.VIPS_DISC_THRESHOLD')
+  assert.equal(mediaType, 'x/can.GLIBC_TUNABLES.MALLOC_ARENA_MAX.VIPS_DISC_THRESHOLD')
 })
 
 test('scanners that can not be started are a fault of the surroundings', async (t) => {

@@ -6,7 +6,7 @@ import { apngFrames } from './apng.ts'
 import type { Container } from './containers/container.ts'
 import { readContainer } from './containers/read-container.ts'
 import { singlePages } from './containers/tiff.ts'
-import { decode, formats, groupPixels, type Header, type Raw, readHeader, release } from './decode.ts'
+import { decode, decodeJpeg, formats, groupPixels, type Header, type Raw, readHeader, release } from './decode.ts'
 import { type Embedded, findEmbedded } from './embedded.ts'
 import { hashAsItStands, hashFrame } from './hash-frame.ts'
 import { exifTurns, withGamma } from './pixels.ts'
@@ -147,7 +147,9 @@ async function* framesShown({ payload, header }: Picture, count: number, sight: 
   for (let first = 0; first < count; first += step) {
     for (const ignoreIcc of colourWays(header)) {
       const group = { first, count: Math.min(step, count - first) }
-      const { frames, damaged } = await decode(payload, group, sight.limits, { ignoreIcc })
+      const asStored = header.format === 'jpeg' && (ignoreIcc || !header.hasProfile)
+      const { frames, damaged } =
+        (asStored ? decodeJpeg(payload) : null) ?? (await decode(payload, group, sight.limits, { ignoreIcc }))
       if (damaged) sight.faults.add('MEDIA_INCOMPLETE')
       for (const { index, raw } of frames) yield { index, raw, orientation: header.orientation, ignoreIcc }
       release(frames)

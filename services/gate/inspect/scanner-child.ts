@@ -46,6 +46,9 @@ const heapMegabytes = 512
 /** The decoder would lay large pictures down in a temporary file, which scanners may not write and nobody should find. */
 const neverToDisc = '100g'
 
+/** Pictures are megabytes that are gone over from end to end: large pages save a twentieth of a scanner's time. */
+const largePages = 'glibc.malloc.hugetlb=1'
+
 const root = new URL('../../../', import.meta.url)
 /** Where packages are looked for: installed as one itself, ours lie beside it, or further up. */
 const packages = (createRequire(import.meta.url).resolve.paths('sharp') ?? []).filter(
@@ -79,7 +82,7 @@ export async function startScanner({
   ])
   const spawned = spawn(command, words, {
     cwd: '/',
-    env: { MALLOC_ARENA_MAX: '2', VIPS_DISC_THRESHOLD: neverToDisc },
+    env: { MALLOC_ARENA_MAX: '2', GLIBC_TUNABLES: largePages, VIPS_DISC_THRESHOLD: neverToDisc },
     stdio: ['pipe', 'pipe', 'ignore'],
   })
   const { child, ready } = wrap(spawned, memoryBytes)

@@ -6,7 +6,7 @@ import { createQuestionReader } from './question.ts'
 // Entry of a scanner process: one question at a time on stdin, one answer each on stdout. It has no environment and no rights
 // but to read its own code, of which there is as little as can be: it is ready sooner. Whatever goes wrong kills it, and the pool
 // draws the conclusions.
-preparePictures()
+await preparePictures()
 
 const read = createQuestionReader(async ({ id, payload, limits }) => {
   process.stdout.write(answerLines(id, await inspectPayload(payload, limits)))

@@ -44,7 +44,8 @@ export function readJpeg(bytes: Buffer): Container {
   return container(false, Math.min(at, bytes.length))
 }
 
-function isFrameHeader(marker: number): boolean {
+/** Whether a marker begins a frame, of whatever kind. */
+export function isFrameHeader(marker: number): boolean {
   return marker >= 0xc0 && marker <= 0xcf && marker !== 0xc4 && marker !== 0xc8 && marker !== 0xcc
 }
 
