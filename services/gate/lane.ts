@@ -31,6 +31,8 @@ export type LaneParts = {
   keep: (routed: readonly Routed[]) => Promise<void>
   /** First offset that the broker still has. */
   lowWatermark: (partition: number) => Promise<number>
+  /** What all lanes have read and not committed; each keeps its share up to date. */
+  backlog: { bytes: number }
   /** Called when a transaction failed: the lane must be built anew before it goes on. */
   onTransactionFailed: (lane: Lane) => void
   onCommitted: (routed: readonly Routed[], partition: number) => void
@@ -49,12 +51,18 @@ const FIRST_CHUNK_ITEMS = 4
 const TRANSACTION_BYTES = 4_000_000
 /** Then its coordinator ends a transaction of its own accord. */
 export const TRANSACTION_MS = 20_000
+/** With more than this read and not committed, by all lanes, one that is still at work has nothing more fetched. */
+const BACKLOG_BYTES = 67_108_864
 const HEARTBEAT_MS = 1000
 const FIRST_WAIT_MS = 500
 const LONGEST_WAIT_MS = 5000
 
+/** A chunk that is taken up, and what it leads to. */
+type Taken = { chunk: readonly KafkaMessage[]; examined: Promise<Routed[] | SluiceError> }
+
 /**
- * One input partition's exactly-once loop, from the moment its producer has fenced the owner before it.
+ * One input partition's exactly-once loop, from the moment its producer has fenced the owner before it. What is read waits in the lane, which works
+ * on while the next is fetched.
  * @param position first offset to judge: the one that was committed, asked for after fencing
  * @param isCurrent false as soon as the partition may be somebody else's
  */
@@ -65,104 +73,172 @@ export function createLane(
   start: number,
   isCurrent: () => boolean,
 ) {
-  const { consumer, topic, log, metrics } = parts
+  const { consumer, topic, log, metrics, backlog } = parts
   const place = { topic, partition }
+  /** first offset that is not committed */
   let position = start
-  /** end of what has been read, control records included; never before `position` */
+  /** first offset that is not read; what lies between is waiting, or under way */
+  let read = start
+  /** end of what has been committed, control records included; never before `position` */
   let seen = start
+  /** the last batch that was read: where it ends without control records and with them */
+  let batchEnd = { position: start, seen: start }
+  /** control records alone that the client library has passed over, before it was known that they follow what is seen */
+  let passed = { first: start, end: start }
   let usable = true
   let waiting: Waiting | null = null
   let waitMs = FIRST_WAIT_MS
+  /** nothing is taken from the client library until it has been told where to read on */
+  let isPaused = false
+  let isFinishing = false
   /** batches that were handed to this lane */
   let handled = 0
   let chunkItems = Math.min(FIRST_CHUNK_ITEMS, parts.chunkItems)
-  /** a jump from `position` to here has been explained: the low watermark is not beyond the position */
+  /** a jump from `read` to here has been explained: the low watermark is not beyond the position */
   let explained: number | null = null
+  /** read, and not taken up */
+  let queue: readonly KafkaMessage[] = []
+  /** what this lane has of the backlog */
+  let bytes = 0
+  /** ends what is read and not committed, when it has to be read anew or is somebody else's */
+  let course = new AbortController()
+  /** the loop that examines, keeps and commits, and what abandons it; null when there is nothing left to do */
+  let working: { ended: Promise<void>; signal: AbortSignal } | null = null
+  /** told whenever the loop has got on, or ends */
+  let progress = Promise.withResolvers<void>()
 
   async function handle(payload: EachBatchPayload): Promise<void> {
-    const { batch, heartbeat, isStale, isRunning, resolveOffset } = payload
-    if (!usable || !isCurrent() || isStale()) return
+    const { batch, heartbeat, isStale, resolveOffset } = payload
+    const isVoid = (): boolean => !usable || isPaused || isFinishing || !isCurrent() || isStale()
+    if (isVoid()) return
     handled += 1
-    const high = Number(batch.highWatermark)
-    if (high < position) return halt(`the partition ends at ${high}, before the lane's position ${position}`)
-    const ahead = batch.messages.filter(({ offset }) => Number(offset) >= position)
-    const damaged = ahead.findIndex((message) => unreadable(message) !== null)
-    const messages = damaged < 0 ? ahead : ahead.slice(0, damaged)
-    const first = messages[0]
-    if (first === undefined) {
-      const fault = ahead[0] && unreadable(ahead[0])
-      return fault ? waitForSurroundings(fault) : resolveOffset(batch.lastOffset())
-    }
-    if (Number(first.offset) !== position && Number(first.offset) !== explained)
-      return explainJump(Number(first.offset))
-
     // Rejects with what the group answered: then its members wait for this one, which must not finish its chunk first.
     const membership = Promise.withResolvers<never>()
     membership.promise.catch(() => undefined)
-    const given = new AbortController()
-    const beat = setInterval(() => {
-      heartbeat().catch((error: unknown) => {
-        membership.reject(error)
-        given.abort()
-      })
-    }, HEARTBEAT_MS)
-    const mayCommit = (): boolean => usable && isCurrent() && !isStale() && !given.signal.aborted
+    const beat = setInterval(() => heartbeat().catch(membership.reject), HEARTBEAT_MS)
     try {
-      await runChunks(messages, {
-        examine: (chunk) => Promise.race([examineChunk(chunk, given.signal), membership.promise]),
-        keep: (routed) => Promise.race([keepChunk(routed), membership.promise]),
-        mayCommit,
-        isRunning,
-        resolveOffset,
-      })
-      if (usable && position === Number(ahead.at(-1)?.offset) + 1) seen = Number(batch.lastOffset()) + 1
+      const first = batch.messages.find(({ offset }) => Number(offset) >= read)
+      // Whatever is not simply the next is looked at when nothing is under way. What was abandoned may still be committed.
+      if (Number(first?.offset) !== read || (first && unreadable(first) !== null) || working?.signal.aborted) {
+        while (working !== null) await Promise.race([progress.promise, membership.promise])
+        if (isVoid()) return
+      }
+      const taken = takeIn(batch)
+      if (taken === null) return
+      while (mustWait()) await Promise.race([progress.promise, membership.promise])
+      if (!isVoid()) resolveOffset(taken)
+    } catch (error) {
+      abandon()
+      // It may have been told before that all was read.
+      if (usable && isCurrent()) consumer.seek({ topic, partition, offset: String(position) })
+      throw error
     } finally {
       clearInterval(beat)
-      given.abort()
     }
   }
 
-  /**
-   * While one chunk is kept and committed, the next is examined. Told to stop, the lane still finishes the chunk that it is at.
-   * @throws what a heartbeat met, between two transactions
-   */
-  async function runChunks(
-    messages: readonly KafkaMessage[],
-    batch: Pick<EachBatchPayload, 'isRunning' | 'resolveOffset'> & {
-      examine: (chunk: readonly KafkaMessage[]) => Promise<Routed[] | SluiceError>
-      keep: (routed: readonly Routed[]) => Promise<SluiceError | null>
-      mayCommit: () => boolean
-    },
-  ): Promise<void> {
-    let taken = 0
-    const takeUp = (): { chunk: readonly KafkaMessage[]; examined: Promise<Routed[] | SluiceError> } | null => {
-      const rest = messages.slice(taken)
-      const chunk = rest.slice(
-        0,
-        leading(rest, chunkItems, parts.chunkBytes, ({ value }) => value?.length ?? 0),
-      )
-      if (chunk.length === 0) return null
-      taken += chunk.length
-      const examined = batch.examine(chunk)
-      // It may fail before this loop comes to wait for it.
-      examined.catch(() => undefined)
-      return { chunk, examined }
+  /** Looks at what the client library hands out, and has the lane work on it. @returns the last offset of it; null where there is no going on */
+  function takeIn(batch: EachBatchPayload['batch']): string | null {
+    const high = Number(batch.highWatermark)
+    if (high < read) {
+      halt(`the partition ends at ${high}, before the lane's position ${read}`)
+      return null
     }
-    for (let current = takeUp(); current !== null; ) {
-      const { chunk } = current
+    const ahead = batch.messages.filter(({ offset }) => Number(offset) >= read)
+    const damaged = ahead.findIndex((message) => unreadable(message) !== null)
+    const messages = damaged < 0 ? ahead : ahead.slice(0, damaged)
+    const [first] = messages
+    if (first === undefined) {
+      const fault = ahead[0] && unreadable(ahead[0])
+      if (!fault) return batch.lastOffset()
+      waitForSurroundings(fault)
+      return null
+    }
+    const begin = Number(first.offset)
+    if (begin !== read && begin !== explained) {
+      explainJump(begin)
+      return null
+    }
+    const last = messages.at(-1)?.offset ?? first.offset
+    read = Number(last) + 1
+    batchEnd = { position: read, seen: damaged < 0 ? Number(batch.lastOffset()) + 1 : read }
+    queue = [...queue, ...messages]
+    weigh(messages, 1)
+    if (working === null) {
+      const { signal } = course
+      const ended = work(signal).finally(() => {
+        working = null
+        moveOn()
+      })
+      working = { ended, signal }
+    }
+    return last
+  }
+
+  /** Whether the client library is to fetch nothing more yet: what a chunk takes lies ready, or all lanes together have too much. */
+  function mustWait(): boolean {
+    if (working === null || isPaused || isFinishing || !usable) return false
+    return queue.length >= chunkItems || backlog.bytes > BACKLOG_BYTES
+  }
+
+  function moveOn(): void {
+    const before = progress
+    progress = Promise.withResolvers()
+    before.resolve()
+  }
+
+  function weigh(messages: readonly KafkaMessage[], sign: 1 | -1): void {
+    const change = sign * messages.reduce((sum, message) => sum + lengthOf(message), 0)
+    bytes += change
+    backlog.bytes += change
+  }
+
+  /** Lets go of what was read and is not committed. */
+  function abandon(): void {
+    course.abort()
+    course = new AbortController()
+    queue = []
+    read = position
+    backlog.bytes -= bytes
+    bytes = 0
+    moveOn()
+  }
+
+  /**
+   * Works until nothing is left: while one chunk is kept and committed, the next is examined. Told to stop, the lane still finishes the chunk that it is at.
+   * @param signal given when what is under way is abandoned
+   */
+  async function work(signal: AbortSignal): Promise<void> {
+    let next: Taken | null = null
+    for (;;) {
+      const current: Taken | null = next ?? takeUp(signal)
+      if (current === null) return
       const routed = await current.examined
+      if (signal.aborted) return
       if (routed instanceof SluiceError) return waitForSurroundings(routed)
-      taken -= chunk.length - routed.length
+      queue = [...current.chunk.slice(routed.length), ...queue]
       chunkItems = Math.min(2 * chunkItems, parts.chunkItems)
-      current = batch.isRunning() ? takeUp() : null
-      const fault = await batch.keep(routed)
+      next = takeUp(signal)
+      const fault = await keepChunk(routed)
+      if (signal.aborted) return
       if (fault !== null) return waitForSurroundings(fault)
       recovered()
       for (const group of grouped(routed, TRANSACTION_BYTES)) {
-        if (!batch.mayCommit() || !(await commit(group)) || !isCurrent()) return
-        batch.resolveOffset(String(position - 1))
+        if (!usable || !isCurrent() || signal.aborted || !(await commit(group))) return
       }
+      if (signal.aborted) return
+      weigh(current.chunk.slice(0, routed.length), -1)
+      moveOn()
     }
+  }
+
+  function takeUp(signal: AbortSignal): Taken | null {
+    if (isFinishing || !usable || !isCurrent()) return null
+    const chunk = queue.slice(0, leading(queue, chunkItems, parts.chunkBytes, lengthOf))
+    if (chunk.length === 0) return null
+    queue = queue.slice(chunk.length)
+    moveOn()
+    return { chunk, examined: examineChunk(chunk, signal) }
   }
 
   /** A fault of the surroundings is an answer: what to do about it is decided in the order of the chunks. */
@@ -209,6 +285,7 @@ export function createLane(
       await inTime(transact(routed, last.offset + 1), TRANSACTION_MS, late)
     } catch (error) {
       usable = false
+      abandon()
       if (isCurrent()) consumer.pause([{ topic, partitions: [partition] }])
       metrics.transactionFailures.inc()
       log.warn({ event: 'transaction-failed', ...place, position, err: error })
@@ -218,7 +295,9 @@ export function createLane(
       end()
     }
     position = last.offset + 1
-    seen = position
+    read = Math.max(read, position)
+    seen = position === batchEnd.position ? batchEnd.seen : position
+    if (passed.first <= seen) seen = Math.max(seen, passed.end)
     explained = null
     parts.onCommitted(routed, partition)
     return true
@@ -250,6 +329,8 @@ export function createLane(
   function waitForSurroundings(fault: SluiceError): void {
     if (!usable || !isCurrent()) return
     note(fault)
+    abandon()
+    isPaused = true
     consumer.pause([{ topic, partitions: [partition] }])
     void resumeAfter(waitMs)
     waitMs = Math.min(waitMs * 2, LONGEST_WAIT_MS)
@@ -279,6 +360,7 @@ export function createLane(
 
   function resume(): void {
     if (!usable || !isCurrent()) return
+    isPaused = false
     consumer.seek({ topic, partition, offset: String(position) })
     consumer.resume([{ topic, partitions: [partition] }])
   }
@@ -299,7 +381,10 @@ export function createLane(
     waiting = null
     waitMs = FIRST_WAIT_MS
     // It may have been told to halt while what it has just examined was still on its way to it.
-    if (usable && isCurrent()) consumer.resume([{ topic, partitions: [partition] }])
+    if (usable && isCurrent()) {
+      isPaused = false
+      consumer.resume([{ topic, partitions: [partition] }])
+    }
   }
 
   /**
@@ -307,6 +392,7 @@ export function createLane(
    * there begins at the same offset: what lies between are control and aborted records. Else records are missing.
    */
   function explainJump(to: number): void {
+    isPaused = true
     consumer.pause([{ topic, partitions: [partition] }])
     parts.lowWatermark(partition).then(
       (low) => {
@@ -338,9 +424,17 @@ export function createLane(
     /** A batch of nothing but control records was passed over by the client library. */
     passedOver: (first: number, last: number): void => {
       if (first <= seen) seen = Math.max(seen, last + 1)
+      else passed = { first: passed.end === first ? passed.first : first, end: last + 1 }
+    },
+    /** Takes up nothing more; settles when the chunk that the lane is at is committed. */
+    finish: async (): Promise<void> => {
+      isFinishing = true
+      moveOn()
+      await working?.ended
     },
     retire: (): void => {
       usable = false
+      abandon()
       recovered()
     },
   }
@@ -355,6 +449,10 @@ function ofSurroundings(error: unknown): SluiceError {
 
 function late(): SluiceError {
   return new SluiceError('BROKER_UNREACHABLE', `a transaction did not end within ${TRANSACTION_MS / 1000} s`)
+}
+
+function lengthOf({ value }: KafkaMessage): number {
+  return value?.length ?? 0
 }
 
 /** Cuts routed items so that no topic's share is more than so many bytes; a single item may be. */

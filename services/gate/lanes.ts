@@ -34,7 +34,7 @@ const SILENCE_MS = 7000
  */
 export async function startLanes(
   settings: Settings,
-  parts: Omit<LaneParts, 'consumer' | 'groupId' | 'prefix' | 'lowWatermark' | 'onTransactionFailed'>,
+  parts: Omit<LaneParts, 'consumer' | 'groupId' | 'prefix' | 'lowWatermark' | 'backlog' | 'onTransactionFailed'>,
   onCrash: (error: Error) => void,
 ): Promise<Lanes> {
   keepHeaderOrder()
@@ -59,8 +59,8 @@ export async function startLanes(
     maxWaitTimeInMs: 200,
     // A leader that is gone is not asked after: a fetch that finds nobody there only tries again, until what is known of the cluster is this old.
     metadataMaxAge: 3000,
-    // While a fetch is on its way nothing is examined: the lanes have come to the end of the one before.
-    maxBytes: 33_554_432,
+    // Lanes work on while the next is fetched; memory for more than this at once would be got from the system each time, page by page.
+    maxBytes: 16_777_216,
     maxBytesPerPartition: 8_388_608,
     allowAutoTopicCreation: false,
     // Few: only a member that gives up and starts anew asks who coordinates the group now, when it finds nobody where the coordinator was.
@@ -69,6 +69,7 @@ export async function startLanes(
 
   /** Goes up with every assignment; whatever belongs to an earlier one is void. */
   let generation = 0
+  let stopping = false
   let stopped = false
   let heartbeats = 0
   /** when the group last answered, performance.now() */
@@ -91,6 +92,7 @@ export async function startLanes(
       if (lanes.has(partition)) troubles.delete(partition)
       parts.onCommitted(routed, partition)
     },
+    backlog: { bytes: 0 },
     lowWatermark: async (partition) => (await endsOf(admin, topic, partition)).low,
     onTransactionFailed(lane) {
       void discard(lane.producer)
@@ -199,6 +201,9 @@ export async function startLanes(
   })
 
   async function stop(): Promise<void> {
+    stopping = true
+    // Before it leaves the group: then others take the partitions over.
+    await Promise.all([...lanes.values()].map((lane) => lane.finish()))
     await consumer.disconnect()
     stopped = true
     await Promise.all(builds.values())
@@ -216,7 +221,7 @@ export async function startLanes(
       partitionsConsumedConcurrently: LANES_AT_WORK,
       async eachBatch(batch) {
         await batch.heartbeat()
-        await lanes.get(batch.batch.partition)?.handle(batch)
+        if (!stopping) await lanes.get(batch.batch.partition)?.handle(batch)
       },
     })
   } catch (error) {
