@@ -2,6 +2,7 @@ import { parentPort } from 'node:worker_threads'
 import { buildMatchTables } from '../domain/match/match-index.ts'
 import { createKafka } from '../platform/kafka/client.ts'
 import { readKeptVersion } from '../platform/kept-versions.ts'
+import { useLargePages } from '../platform/large-pages.ts'
 import { createRegistry } from '../platform/registry.ts'
 import { releaseMemory } from '../platform/release-memory.ts'
 import type { Settings } from '../platform/settings.ts'
@@ -47,8 +48,11 @@ async function collect(settings: Settings): Promise<void> {
         : keepSnapshot({ ...source, folder, onEvent: (event) => say({ kind: 'snapshot', event }) }),
     onNews({ unbuilt, ...news }) {
       say({ kind: 'news', news, unbuilt: unbuilt && packError(unbuilt) })
+      if (news.tables === undefined) return
       // The index before, and what was needed to build this one.
-      if (news.tables !== undefined) setTimeout(releaseMemory, RELEASE_MS).unref()
+      setTimeout(releaseMemory, RELEASE_MS).unref()
+      // It is searched by now.
+      for (const { table } of news.tables.bySignal) if ('memory' in table) useLargePages(table.memory.buffer)
     },
     build(known) {
       // A small one is built sooner than others are cleared away.

@@ -2,6 +2,7 @@ import { z } from 'zod'
 import { type Fingerprint, type Inspection, isTransform } from '../../domain/fingerprint.ts'
 import { PDQ_BYTES, PDQ_VERSION } from '../../domain/pdq.ts'
 import type { ItemFault } from '../../domain/reasons.ts'
+import type { Signal } from '../../domain/records.ts'
 import { READY_LINE } from './answer.ts'
 import type { Question } from './question.ts'
 
@@ -20,18 +21,7 @@ const inspectionFaults = [
   'FRAMES_OVER_LIMIT',
 ] as const satisfies ItemFault[]
 
-const signal = z.strictObject({
-  signal: z.literal('pdq'),
-  version: z.literal(PDQ_VERSION),
-  value: z
-    .string()
-    .regex(/^[0-9a-f]*$/)
-    .length(PDQ_BYTES * 2)
-    .transform((value) => Buffer.from(value, 'hex')),
-  quality: z.int().min(0).max(100),
-  frame: z.int().min(0),
-  transform: z.string().refine(isTransform),
-})
+const HEX = /^[0-9a-f]*$/
 
 const end = z.strictObject({
   id: z.int(),
@@ -67,15 +57,30 @@ export function createAnswerReader({
 
   return (line) => {
     const value = parseJson(line)
-    const one = signal.safeParse(value)
-    if (one.success) {
-      if (one.data.frame >= limits.frames || fingerprint.length >= limits.frames * signalsPerFrame) return 'garbage'
-      fingerprint.push(one.data)
+    const one = signalOf(value)
+    if (one !== null) {
+      if (one.frame >= limits.frames || fingerprint.length >= limits.frames * signalsPerFrame) return 'garbage'
+      fingerprint.push(one)
       return null
     }
     const last = end.safeParse(value)
     return last.success ? finish(last.data) : 'garbage'
   }
+}
+
+/** A signal with nothing else about it; null for whatever is none. By hand: there are some twenty for each item, and a schema takes ten times as long. */
+function signalOf(found: unknown): Signal | null {
+  if (typeof found !== 'object' || found === null || Object.keys(found).length !== 6) return null
+  const { signal, version, value, quality, frame, transform }: { [Name in keyof Signal]?: unknown } = found
+  if (signal !== 'pdq' || version !== PDQ_VERSION) return null
+  if (typeof value !== 'string' || value.length !== PDQ_BYTES * 2 || !HEX.test(value)) return null
+  if (!isCount(quality) || quality > 100 || !isCount(frame)) return null
+  if (typeof transform !== 'string' || !isTransform(transform)) return null
+  return { signal, version, value: Buffer.from(value, 'hex'), quality, frame, transform }
+}
+
+function isCount(found: unknown): found is number {
+  return Number.isSafeInteger(found) && Number(found) >= 0
 }
 
 /**
@@ -88,11 +93,11 @@ export function createLineReader(onLine: (line: string) => void): (piece: Buffer
     let rest = piece
     for (let at = rest.indexOf(NEWLINE); at >= 0; at = rest.indexOf(NEWLINE)) {
       if (kept.length + at > LINE_BYTES) return false
-      onLine(Buffer.concat([kept, rest.subarray(0, at)]).toString())
+      onLine(kept.length === 0 ? rest.toString('utf8', 0, at) : Buffer.concat([kept, rest.subarray(0, at)]).toString())
       kept = Buffer.alloc(0)
       rest = rest.subarray(at + 1)
     }
-    kept = Buffer.concat([kept, rest])
+    if (rest.length > 0) kept = Buffer.concat([kept, rest])
     return kept.length <= LINE_BYTES
   }
 }

@@ -56,26 +56,22 @@ function linesFrom(first: number, rgb: Uint8Array, count: number, line: (index: 
   if (isUneven(rgb, line(first))) return first
   const colour = medianColour(rgb, line(first))
   let lines = first
-  let before = 0
-  for (; lines < count; lines++) {
-    const { mean, far, mostlyLuma } = difference(rgb, line(lines), colour)
-    if (mean > flatLevel || far > farShare) break
-    before = mostlyLuma
-  }
+  while (lines < count && isFlat(rgb, line(lines), colour)) lines++
   if (lines === first || lines === count) return lines
 
   // The true edge is the steepest step within reach of the coder's blur, which is wider in colour than in luma.
+  let before = mostlyLuma(rgb, line(lines - 1), colour)
   let edge = lines
   let steepest = 0
   let highest = 0
   for (let i = lines; i < Math.min(count, lines + blurred); i++) {
-    const { mostlyLuma } = difference(rgb, line(i), colour)
-    if (mostlyLuma - before > steepest && highest <= mostlyLuma * blurredShare) {
+    const level = mostlyLuma(rgb, line(i), colour)
+    if (level - before > steepest && highest <= level * blurredShare) {
       edge = i
-      steepest = mostlyLuma - before
+      steepest = level - before
     }
-    highest = Math.max(highest, mostlyLuma)
-    before = mostlyLuma
+    highest = Math.max(highest, level)
+    before = level
   }
   return edge
 }
@@ -111,19 +107,32 @@ function medianColour(rgb: Uint8Array, { start, step, count }: Line): [number, n
   return [median(0), median(1), median(2)]
 }
 
-/** How a line differs from a colour: in the mean, mostly in luma, and in the share of pixels far from it. */
-function difference(rgb: Uint8Array, { start, step, count }: Line, [r, g, b]: [number, number, number]) {
+/** Whether a line is of a colour, but for a few pixels. */
+function isFlat(rgb: Uint8Array, { start, step, count }: Line, [r, g, b]: [number, number, number]): boolean {
+  const most = flatLevel * 3 * count
+  let sum = 0
+  let far = 0
+  for (let i = 0, at = start; i < count; i++, at += step) {
+    const red = Math.abs((rgb[at] ?? 0) - r)
+    const green = Math.abs((rgb[at + 1] ?? 0) - g)
+    const blue = Math.abs((rgb[at + 2] ?? 0) - b)
+    sum += red + green + blue
+    if (sum > most) return false
+    if (red > farLevel || green > farLevel || blue > farLevel) far++
+  }
+  return far / count <= farShare
+}
+
+/** How far a line is from a colour in the mean, mostly in luma. */
+function mostlyLuma(rgb: Uint8Array, { start, step, count }: Line, [r, g, b]: [number, number, number]): number {
   let sum = 0
   let luma = 0
-  let far = 0
   for (let i = 0, at = start; i < count; i++, at += step) {
     const red = (rgb[at] ?? 0) - r
     const green = (rgb[at + 1] ?? 0) - g
     const blue = (rgb[at + 2] ?? 0) - b
-    const most = Math.max(Math.abs(red), Math.abs(green), Math.abs(blue))
     sum += Math.abs(red) + Math.abs(green) + Math.abs(blue)
     luma += Math.abs(red * 0.299 + green * 0.587 + blue * 0.114)
-    if (most > farLevel) far++
   }
-  return { mean: sum / count / 3, mostlyLuma: (luma * 3 + sum / 3) / count, far: far / count }
+  return (luma * 3 + sum / 3) / count
 }
