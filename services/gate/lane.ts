@@ -120,7 +120,7 @@ export function createLane(
       const first = batch.messages.find(({ offset }) => Number(offset) >= read)
       // Whatever is not simply the next is looked at when nothing is under way. What was abandoned may still be committed.
       if (Number(first?.offset) !== read || (first && unreadable(first) !== null) || working?.signal.aborted) {
-        while (working !== null) await Promise.race([progress.promise, membership.promise])
+        while (working !== null && !isVoid()) await Promise.race([progress.promise, membership.promise])
         if (isVoid()) return
       }
       const taken = takeIn(batch)
@@ -130,7 +130,7 @@ export function createLane(
     } catch (error) {
       abandon()
       // It may have been told before that all was read.
-      if (usable && isCurrent()) consumer.seek({ topic, partition, offset: String(position) })
+      tellConsumer(() => consumer.seek({ topic, partition, offset: String(position) }))
       throw error
     } finally {
       clearInterval(beat)
@@ -150,13 +150,16 @@ export function createLane(
     const [first] = messages
     if (first === undefined) {
       const fault = ahead[0] && unreadable(ahead[0])
-      if (!fault) return batch.lastOffset()
-      waitForSurroundings(fault)
-      return null
+      if (fault) {
+        waitForSurroundings(fault)
+        return null
+      }
+      seen = Math.max(seen, Number(batch.lastOffset()) + 1)
+      return batch.lastOffset()
     }
-    const begin = Number(first.offset)
-    if (begin !== read && begin !== explained) {
-      explainJump(begin)
+    const from = Number(first.offset)
+    if (from !== read && from !== explained) {
+      explainJump(from)
       return null
     }
     const last = messages.at(-1)?.offset ?? first.offset
@@ -164,15 +167,23 @@ export function createLane(
     batchEnd = { position: read, seen: damaged < 0 ? Number(batch.lastOffset()) + 1 : read }
     queue = [...queue, ...messages]
     weigh(messages, 1)
-    if (working === null) {
-      const { signal } = course
-      const ended = work(signal).finally(() => {
+    if (working === null) setToWork()
+    return last
+  }
+
+  function setToWork(): void {
+    const { signal } = course
+    const ended = work(signal)
+      .catch((error: unknown) => {
+        // What was under way is not known to be committed: it is read anew, and nothing goes on behind it.
+        if (!signal.aborted) waitForSurroundings(ofSurroundings(error))
+      })
+      .finally(() => {
         working = null
+        if (queue.length > 0 && !isPaused && mayTakeUp()) setToWork()
         moveOn()
       })
-      working = { ended, signal }
-    }
-    return last
+    working = { ended, signal }
   }
 
   /** Whether the client library is to fetch nothing more yet: what a chunk takes lies ready, or all lanes together have too much. */
@@ -232,8 +243,12 @@ export function createLane(
     }
   }
 
+  function mayTakeUp(): boolean {
+    return usable && !isFinishing && isCurrent()
+  }
+
   function takeUp(signal: AbortSignal): Taken | null {
-    if (isFinishing || !usable || !isCurrent()) return null
+    if (!mayTakeUp()) return null
     const chunk = queue.slice(0, leading(queue, chunkItems, parts.chunkBytes, lengthOf))
     if (chunk.length === 0) return null
     queue = queue.slice(chunk.length)
@@ -284,9 +299,11 @@ export function createLane(
       // taken over. What was given up may still go through: whoever fences it learns from the offsets.
       await inTime(transact(routed, last.offset + 1), TRANSACTION_MS, late)
     } catch (error) {
+      tellConsumer(() => consumer.pause([{ topic, partitions: [partition] }]))
       usable = false
       abandon()
-      if (isCurrent()) consumer.pause([{ topic, partitions: [partition] }])
+      // Whoever has taken over has fenced it, which is no failure.
+      if (!isCurrent()) return false
       metrics.transactionFailures.inc()
       log.warn({ event: 'transaction-failed', ...place, position, err: error })
       parts.onTransactionFailed(lane)
@@ -331,7 +348,7 @@ export function createLane(
     note(fault)
     abandon()
     isPaused = true
-    consumer.pause([{ topic, partitions: [partition] }])
+    tellConsumer(() => consumer.pause([{ topic, partitions: [partition] }]))
     void resumeAfter(waitMs)
     waitMs = Math.min(waitMs * 2, LONGEST_WAIT_MS)
   }
@@ -349,7 +366,6 @@ export function createLane(
         const low = waiting === null ? position : await parts.lowWatermark(partition).catch(() => position)
         if (handled !== handledBefore) return
         if (low > position) return halt(`the partition begins at ${low}, beyond the lane's position ${position}`)
-        // The consumer may be between two lives; its next assignment sees to the partition anew.
         if (looked === 0) resume()
         if (waiting === null) return
       }
@@ -361,8 +377,20 @@ export function createLane(
   function resume(): void {
     if (!usable || !isCurrent()) return
     isPaused = false
-    consumer.seek({ topic, partition, offset: String(position) })
-    consumer.resume([{ topic, partitions: [partition] }])
+    tellConsumer(() => {
+      consumer.seek({ topic, partition, offset: String(position) })
+      consumer.resume([{ topic, partitions: [partition] }])
+    })
+  }
+
+  /** Between two lives of the client library's consumer there is nobody to tell; its next assignment sees to the partition anew. */
+  function tellConsumer(tell: () => void): void {
+    if (!usable || !isCurrent()) return
+    try {
+      tell()
+    } catch (error) {
+      log.debug({ event: 'consumer-away', ...place, err: error })
+    }
   }
 
   function note({ code, message, cause }: SluiceError): void {
@@ -381,10 +409,8 @@ export function createLane(
     waiting = null
     waitMs = FIRST_WAIT_MS
     // It may have been told to halt while what it has just examined was still on its way to it.
-    if (usable && isCurrent()) {
-      isPaused = false
-      consumer.resume([{ topic, partitions: [partition] }])
-    }
+    isPaused = false
+    tellConsumer(() => consumer.resume([{ topic, partitions: [partition] }]))
   }
 
   /**
@@ -393,7 +419,7 @@ export function createLane(
    */
   function explainJump(to: number): void {
     isPaused = true
-    consumer.pause([{ topic, partitions: [partition] }])
+    tellConsumer(() => consumer.pause([{ topic, partitions: [partition] }]))
     parts.lowWatermark(partition).then(
       (low) => {
         if (!usable || !isCurrent()) return

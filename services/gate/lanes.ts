@@ -176,7 +176,8 @@ export async function startLanes(
     answeredAt = performance.now()
     for (const lane of lanes.values()) {
       lane.retire()
-      void discard(lane.producer)
+      // Not while it commits: the connection that is closed then would be opened once more, by nobody who closes it.
+      void lane.finish().then(() => discard(lane.producer))
     }
     lanes.clear()
     assigned.clear()
@@ -193,7 +194,8 @@ export async function startLanes(
     answeredAt = performance.now()
   })
   consumer.on(consumer.events.END_BATCH_PROCESS, ({ payload }) => {
-    if (payload.batchSize !== 0) return
+    // Without an offset it holds nothing of what was asked for.
+    if (payload.batchSize !== 0 || payload.firstOffset === null) return
     lanes.get(payload.partition)?.passedOver(Number(payload.firstOffset), Number(payload.lastOffset))
   })
   consumer.on(consumer.events.CRASH, ({ payload }) => {
@@ -202,6 +204,12 @@ export async function startLanes(
 
   async function stop(): Promise<void> {
     stopping = true
+    try {
+      // Else it would be handed what lies there over and over.
+      consumer.pause([{ topic }])
+    } catch (error) {
+      log.debug({ event: 'consumer-away', err: error })
+    }
     // Before it leaves the group: then others take the partitions over.
     await Promise.all([...lanes.values()].map((lane) => lane.finish()))
     await consumer.disconnect()

@@ -1,4 +1,4 @@
-import koffi from 'koffi'
+import { createRequire } from 'node:module'
 
 // Of Linux's mman-common.h: these pages may be large ones; make them so now.
 const MADV_HUGEPAGE = 14
@@ -19,6 +19,8 @@ export function useLargePages(memory: SharedArrayBuffer): void {
 function openAdvise(): typeof advise {
   if (process.platform !== 'linux') return null
   try {
+    // Not before it is needed: where it has nothing built for a system, it can't be loaded at all.
+    const koffi: typeof import('koffi') = createRequire(import.meta.url)('koffi')
     return koffi.load('libc.so.6').func('int madvise(uint8_t *memory, size_t length, int advice)')
   } catch {
     return null

@@ -39,11 +39,12 @@ const jpegs = fc.record({
 })
 
 suite('libjpeg-turbo beside sharp', { skip: turbo === null && missing }, () => {
-  let decode: TurboJpeg['decode']
+  let decode: (payload: Buffer) => ReturnType<TurboJpeg['decode']>
   let size: TurboJpeg['size']
   before(() => {
     assert.ok(turbo)
-    decode = turbo.decode
+    const { decode: decodeUpTo } = turbo
+    decode = (payload) => decodeUpTo(payload, generous.pixels)
     size = turbo.size
   })
 
@@ -90,8 +91,18 @@ suite('libjpeg-turbo beside sharp', { skip: turbo === null && missing }, () => {
     assert.ok(decoded > 0, 'no damage left it whole')
   })
 
+  test('nothing is decoded that has more pixels than it may', async () => {
+    const jpeg = await drawn(2, 40, 30).jpeg().toBuffer()
+    assert.equal(turbo?.decode(jpeg, 1199), null)
+    assert.equal(turbo?.decode(jpeg, 1200)?.width, 40)
+  })
+
   test('what is out of the ordinary is left to sharp', async () => {
     const picture = () => drawn(5, 64, 48)
+    const odd = await picture().jpeg({ chromaSubsampling: '4:4:4' }).toBuffer()
+    // The first component's sampling: one that is 4:4:4 in all but name.
+    odd[odd.indexOf(Buffer.from([0xff, 0xc0])) + 11] = 0x12
+    assert.equal(decode(odd), null)
     const left: Record<string, Sharp> = {
       progressive: picture().jpeg({ progressive: true }),
       grey: picture().toColourspace('b-w').jpeg(),

@@ -149,7 +149,8 @@ async function* framesShown({ payload, header }: Picture, count: number, sight: 
       const group = { first, count: Math.min(step, count - first) }
       const asStored = header.format === 'jpeg' && (ignoreIcc || !header.hasProfile)
       const { frames, damaged } =
-        (asStored ? decodeJpeg(payload) : null) ?? (await decode(payload, group, sight.limits, { ignoreIcc }))
+        (asStored ? decodeJpeg(payload, sight.limits) : null) ??
+        (await decode(payload, group, sight.limits, { ignoreIcc }))
       if (damaged) sight.faults.add('MEDIA_INCOMPLETE')
       for (const { index, raw } of frames) yield { index, raw, orientation: header.orientation, ignoreIcc }
       release(frames)

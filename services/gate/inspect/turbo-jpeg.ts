@@ -16,8 +16,6 @@ const LIBRARIES: Partial<Record<NodeJS.Platform, string>> = {
 // As turbojpeg.h has them.
 const TJPF_RGB = 0
 const TJCS_YCBCR = 1
-const TJSAMP_444 = 0
-const TJSAMP_420 = 2
 const TJFLAG_ACCURATEDCT = 4096
 const TJFLAG_STOPONWARNING = 8192
 
@@ -29,15 +27,17 @@ const RST0 = 0xd0
 const SOS = 0xda
 const APP1 = 0xe1
 const APP2 = 0xe2
+/** How a frame's three components are sampled, as its header has it: 4:2:0 and 4:4:4. */
+const SAMPLINGS = ['22,11,11', '11,11,11']
 
 export type TurboJpeg = {
   /** The size of a JPEG in pixels; null where something might ask for more than its pixels as they are stored: Exif data, a colour profile. */
   size(payload: Uint8Array): { width: number; height: number } | null
   /**
-   * The pixels of a JPEG, whatever its colour profile says; null where it is damaged, or out of the ordinary: progressive (where scans are missing, decoders
-   * smooth as their version does), other colours than cameras store, other sampling than {@link preparePictures} has tried.
+   * The pixels of a JPEG, whatever its colour profile says; null where it is damaged, has more of them than `most`, or is out of the ordinary: progressive
+   * (where scans are missing, decoders smooth as their version does), other colours than cameras store, other sampling than `preparePictures` tries.
    */
-  decode(payload: Uint8Array): Raw | null
+  decode(payload: Uint8Array, most: number): Raw | null
 }
 
 /** Opens the library. @returns null where there is none on this system that can be used */
@@ -74,23 +74,25 @@ export async function openTurboJpeg(): Promise<TurboJpeg | null> {
       const { width, height, sampling, colours } = told
       if (readHeader(handle, payload, payload.length, width, height, sampling, colours) !== 0) return null
       const size = { width: width[0] ?? 0, height: height[0] ?? 0 }
-      const isOrdinary = colours[0] === TJCS_YCBCR && (sampling[0] === TJSAMP_420 || sampling[0] === TJSAMP_444)
       // Nought would have the library write as much as it sees fit.
-      return isOrdinary && size.width > 0 && size.height > 0 ? size : null
+      return colours[0] === TJCS_YCBCR && size.width > 0 && size.height > 0 ? size : null
     }
 
     return {
       size: (payload) => (isSequential(payload, true) ? withDecoder((handle) => headerOf(handle, payload)) : null),
-      decode(payload) {
+      decode(payload, most) {
         if (!isSequential(payload, false)) return null
         return withDecoder((handle) => {
           const size = headerOf(handle, payload)
-          if (size === null) return null
+          if (size === null || size.width * size.height > most) return null
           const { width, height } = size
           const data = Buffer.allocUnsafeSlow(width * height * 3)
           const flags = TJFLAG_ACCURATEDCT | TJFLAG_STOPONWARNING
           const code: unknown = decompress(handle, payload, payload.length, data, width, 0, height, TJPF_RGB, flags)
-          return code === 0 ? { data, width, height, channels: 3 } : null
+          if (code === 0) return { data, width, height, channels: 3 }
+          // sharp needs as much for it now.
+          data.buffer.transfer(0)
+          return null
         })
       },
     }
@@ -107,7 +109,8 @@ function isSequential(bytes: Uint8Array, bare: boolean): boolean {
     const length = (bytes[at + 2] ?? 0) * 256 + (bytes[at + 3] ?? 0)
     if (marker === SOS) return frames === 1
     if (isFrameHeader(marker)) {
-      if (marker !== SOF_BASELINE && marker !== SOF_EXTENDED) return false
+      const isSimple = marker === SOF_BASELINE || marker === SOF_EXTENDED
+      if (!isSimple || !isOrdinaryFrame(bytes.subarray(at + 4, at + 2 + length))) return false
       frames++
     } else if (bare && (marker === APP1 || marker === APP2)) return false
     // Padding, and markers without a length, do not stand here in what is ordinary.
@@ -115,4 +118,11 @@ function isSequential(bytes: Uint8Array, bare: boolean): boolean {
     at += 2 + length
   }
   return false
+}
+
+/** Whether a frame's header says 8 bits and three components, sampled in one of the two usual ways. */
+function isOrdinaryFrame(header: Uint8Array): boolean {
+  const [precision, , , , , components] = header
+  const sampling = [7, 10, 13].map((at) => header[at]?.toString(16)).join()
+  return precision === 8 && components === 3 && SAMPLINGS.includes(sampling)
 }
