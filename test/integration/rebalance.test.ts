@@ -91,6 +91,67 @@ test('a gate that others wait for gives up an endless chunk at once, and what it
   assert.deepEqual(found, wanted)
 })
 
+test('a partition whose chunk takes long holds up no other', { skip: skipWithoutPython() }, async (t) => {
+  const bench = await openBench(t, { partitions: 2 })
+  const produce = (partition: number, count: number) =>
+    bench.produce(
+      'crawl.items',
+      Array.from({ length: count }, (_, n) => ({ key: `${n}`, value: 'x', partition })),
+    )
+  const released = Promise.withResolvers<void>()
+  // Should the test fail, the chunk must not keep the gate from stopping.
+  t.after(() => released.resolve())
+  let begun = 0
+  const lanes = await lanesWith(t, bench, async (records, signal) => {
+    if (records[0]?.input.partition === 0) {
+      begun += 1
+      await released.promise
+    }
+    return judged(records, signal)
+  })
+  await produce(0, 3)
+  await waitFor('the first partition is at work', () => begun > 0)
+  await produce(1, 200)
+  await waitFor('the second partition is judged', () => lanes.ends().get(1) === 200)
+  assert.equal(lanes.ends().get(0), 0)
+  await produce(0, 200)
+  released.resolve()
+  await waitFor('all is judged', () => bench.caughtUp())
+  const wanted = [3 + 200, 200].flatMap((count, partition) => Array.from({ length: count }, () => partition))
+  assert.deepEqual((await verdictKeys(bench)).map((key) => Number(key.split('/')[0])).sort(), wanted)
+})
+
+test('a lane that is told to stop commits the chunk that it is at, and takes up nothing more', {
+  skip: skipWithoutPython(),
+}, async (t) => {
+  const bench = await openBench(t, { partitions: 1 })
+  const released = Promise.withResolvers<void>()
+  t.after(() => released.resolve())
+  let begun = 0
+  const lanes = await lanesWith(t, bench, async (records, signal) => {
+    begun += 1
+    await released.promise
+    return judged(records, signal)
+  })
+  await bench.produce(
+    'crawl.items',
+    Array.from({ length: 200 }, (_, n) => ({ key: `${n}`, value: 'x', partition: 0 })),
+  )
+  await waitFor('the lane is at work', () => begun === 1)
+  const stopped = lanes.stop()
+  released.resolve()
+  await stopped
+  assert.equal(begun, 1)
+  const judgedOnce = await verdictKeys(bench)
+  assert.ok(judgedOnce.length > 0 && judgedOnce.length < 200, `${judgedOnce.length} are judged`)
+  await lanesWith(t, bench, judged)
+  await waitFor('the next one judges the rest', () => bench.caughtUp())
+  assert.deepEqual(
+    await verdictKeys(bench),
+    Array.from({ length: 200 }, (_, n) => `0/${n}`),
+  )
+})
+
 test('a chunk that is examined in parts is committed in parts, each item once', {
   skip: skipWithoutPython(),
 }, async (t) => {
