@@ -72,12 +72,12 @@ async function turnOf(run: Run, time: number, way: Way): Promise<Against & { rou
   )
   const after = await decodeBoth(run)
   const mean = (decoding: Decoding): number => (before[decoding] + after[decoding]) / 2
-  return { round, turn, alone: { plain: mean('plain'), released: mean('released') } }
+  return { round, turn, alone: { plain: mean('plain'), own: mean('own') } }
 }
 
 async function decodeBoth({ files, layouts }: Run): Promise<Record<Decoding, number>> {
   const plain = await decodeAlone(files, 'plain', layouts.plain)
-  return { plain, released: await decodeAlone(files, 'released', layouts.released) }
+  return { plain, own: await decodeAlone(files, 'own', layouts.own) }
 }
 
 async function askPython(python: PythonGate, round: Round): Promise<Record<PythonWay, number>> {
@@ -161,8 +161,8 @@ function keepFigures(run: Run, known: number, repetitions: readonly Repetition[]
     {
       [`gateVsDecode${millions}`]: toDecode('inline', 'plain'),
       [`gateVsDecode${millions}ByReference`]: toDecode('by reference', 'plain'),
-      [`gateVsDecodeReleased${millions}`]: toDecode('inline', 'released'),
-      [`gateVsDecodeReleased${millions}ByReference`]: toDecode('by reference', 'released'),
+      [`gateVsOwnDecode${millions}`]: toDecode('inline', 'own'),
+      [`gateVsOwnDecode${millions}ByReference`]: toDecode('by reference', 'own'),
       ...(withPython
         ? { [`gateVsPython${millions}`]: toPython('full'), [`gateVsPythonShrunk${millions}`]: toPython('shrunk') }
         : {}),

@@ -1,4 +1,5 @@
 import { hash } from 'node:crypto'
+import { ENGINE_VERSION } from '../../services/domain/engine.ts'
 import { orientations } from '../../services/domain/pdq.ts'
 import type { Match, Signal, VerdictRecord } from '../../services/domain/records.ts'
 import { exactMatch } from '../domain/exact-match.ts'
@@ -41,7 +42,7 @@ export function heldVerdict(bench: Bench, n: number, more: Partial<VerdictRecord
     missing: ['lastSeen', 'remoteAddress', 'uploader'].map((fact) => ({ fact, enforced: false })),
     policyHash: '0'.repeat(64),
     listVersions: [{ list: 'stand-in', version: 'stand-in-v1' }],
-    engineVersion: '3',
+    engineVersion: ENGINE_VERSION,
     mediaType: 'image/jpeg',
     size: 100_000 + n,
     sha256: hash('sha256', `${n}`),

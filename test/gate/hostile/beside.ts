@@ -108,6 +108,8 @@ export async function besidePictures({ known, innocent }: Pair): Promise<Hostile
       ),
     ],
     ['two frames in one jpeg', Buffer.concat([jpeg.subarray(0, -2), bad.subarray(2)])],
+    ['a second scan of what was in the first', Buffer.concat([jpeg.subarray(0, -2), bad.subarray(scanOf(bad))])],
+    ['a jpeg that says how high it is after its scan', withLinesAfter(jpeg)],
     ['png with a chunk that must be known', withChunks(png, pngChunk('KNOW', bad))],
   ]
   return [
@@ -143,4 +145,18 @@ export async function besidePictures({ known, innocent }: Pair): Promise<Hostile
       ),
     ),
   ]
+}
+
+function scanOf(jpeg: Buffer): number {
+  return jpeg.indexOf(Buffer.from([0xff, 0xda]))
+}
+
+/** The same JPEG, whose frame is less high than what its scan holds: the true height follows. */
+function withLinesAfter(jpeg: Buffer): Buffer {
+  const changed = Buffer.from(jpeg)
+  const height = changed.indexOf(Buffer.from([0xff, 0xc0])) + 5
+  const lines = changed.subarray(height, height + 2)
+  const after = jpegSegment(0xdc, Buffer.from(lines))
+  lines.writeUInt16BE(16)
+  return Buffer.concat([changed.subarray(0, -2), after, changed.subarray(-2)])
 }

@@ -4,6 +4,10 @@ import { hasOddThumbnail } from './tiff.ts'
 const SOS = 0xda
 const EOI = 0xd9
 const COMMENT = 0xfe
+/** Says after the first scan how many lines there are; some decoders heed it, others what the frame says. */
+const DEFINE_LINES = 0xdc
+/** Frames whose components come in several scans, bit by bit; in others each comes in one only. */
+const progressive = [0xc2, 0xc6, 0xca, 0xce]
 /** A long XMP block is cut into segments, each behind a name of 35 bytes and a header of 40. */
 const extendedXmp = 'http://ns.adobe.com/xmp/extension/\0'
 
@@ -13,10 +17,14 @@ export function readJpeg(bytes: Buffer): Container {
   const longXmp: Buffer[] = []
   let frames = 0
   let thumbnail = false
+  /** what one decoder shows and another does not: lines or whole scans more */
+  let ambiguous = false
+  let isProgressive = false
+  const scanned = new Set<number>()
   let at = 2
   const container = (whole: boolean, end: number): Container => ({
     frames,
-    whole: whole && frames === 1 && !thumbnail,
+    whole: whole && frames === 1 && !thumbnail && !ambiguous,
     metadata: [...metadata, Buffer.concat(longXmp)],
     rest: [bytes.subarray(end)],
     end,
@@ -33,7 +41,17 @@ export function readJpeg(bytes: Buffer): Container {
     if (at + 4 > bytes.length) break
     const next = at + 2 + bytes.readUInt16BE(at + 2)
     const segment = bytes.subarray(at + 4, next)
-    if (isFrameHeader(marker)) frames++
+    if (isFrameHeader(marker)) {
+      frames++
+      isProgressive = progressive.includes(marker)
+    }
+    if (marker === DEFINE_LINES) ambiguous = true
+    if (marker === SOS && !isProgressive) {
+      for (const component of componentsOf(segment)) {
+        ambiguous ||= scanned.has(component)
+        scanned.add(component)
+      }
+    }
     if (isApplication(marker) || marker === COMMENT) {
       if (segment.toString('latin1', 0, extendedXmp.length) === extendedXmp) longXmp.push(segment.subarray(75))
       else metadata.push(segment)
@@ -47,6 +65,11 @@ export function readJpeg(bytes: Buffer): Container {
 /** Whether a marker begins a frame, of whatever kind. */
 export function isFrameHeader(marker: number): boolean {
   return marker >= 0xc0 && marker <= 0xcf && marker !== 0xc4 && marker !== 0xc8 && marker !== 0xcc
+}
+
+/** The ids of the components in a scan, by its header. */
+function componentsOf(header: Buffer): number[] {
+  return Array.from({ length: header[0] ?? 0 }, (_, at) => header[1 + 2 * at] ?? 0)
 }
 
 function isApplication(marker: number): boolean {
