@@ -359,18 +359,14 @@ export function createLane(
    */
   async function resumeAfter(milliseconds: number): Promise<void> {
     const handledBefore = handled
-    try {
-      for (let looked = 0; ; looked++) {
-        await sleep(looked === 0 ? milliseconds : LONGEST_WAIT_MS, undefined, { ref: false })
-        if (!usable || !isCurrent() || handled !== handledBefore) return
-        const low = waiting === null ? position : await parts.lowWatermark(partition).catch(() => position)
-        if (handled !== handledBefore) return
-        if (low > position) return halt(`the partition begins at ${low}, beyond the lane's position ${position}`)
-        if (looked === 0) resume()
-        if (waiting === null) return
-      }
-    } catch (error) {
-      log.debug({ event: 'resume-failed', ...place, err: error })
+    for (let looked = 0; ; looked++) {
+      await sleep(looked === 0 ? milliseconds : LONGEST_WAIT_MS, undefined, { ref: false })
+      if (!usable || !isCurrent() || handled !== handledBefore) return
+      const low = waiting === null ? position : await parts.lowWatermark(partition).catch(() => position)
+      if (handled !== handledBefore) return
+      if (low > position) return halt(`the partition begins at ${low}, beyond the lane's position ${position}`)
+      if (looked === 0) resume()
+      if (waiting === null) return
     }
   }
 
