@@ -109,7 +109,7 @@ export function createLane(
 
   async function handle(payload: EachBatchPayload): Promise<void> {
     const { batch, heartbeat, isStale, resolveOffset } = payload
-    const isVoid = (): boolean => !usable || isPaused || isFinishing || !isCurrent() || isStale()
+    const isVoid = (): boolean => isPaused || !mayTakeUp() || isStale()
     if (isVoid()) return
     handled += 1
     // Rejects with what the group answered: then its members wait for this one, which must not finish its chunk first.
@@ -188,7 +188,7 @@ export function createLane(
 
   /** Whether the client library is to fetch nothing more yet: what a chunk takes lies ready, or all lanes together have too much. */
   function mustWait(): boolean {
-    if (working === null || isPaused || isFinishing || !usable) return false
+    if (working === null || isPaused || !mayTakeUp()) return false
     return queue.length >= chunkItems || backlog.bytes > BACKLOG_BYTES
   }
 
@@ -235,7 +235,7 @@ export function createLane(
       if (fault !== null) return waitForSurroundings(fault)
       recovered()
       for (const group of grouped(routed, TRANSACTION_BYTES)) {
-        if (!usable || !isCurrent() || signal.aborted || !(await commit(group))) return
+        if (signal.aborted || !isCurrent() || !(await commit(group))) return
       }
       if (signal.aborted) return
       weigh(current.chunk.slice(0, routed.length), -1)
@@ -299,7 +299,7 @@ export function createLane(
       // taken over. What was given up may still go through: whoever fences it learns from the offsets.
       await inTime(transact(routed, last.offset + 1), TRANSACTION_MS, late)
     } catch (error) {
-      tellConsumer(() => consumer.pause([{ topic, partitions: [partition] }]))
+      pause()
       usable = false
       abandon()
       // Whoever has taken over has fenced it, which is no failure.
@@ -347,8 +347,7 @@ export function createLane(
     if (!usable || !isCurrent()) return
     note(fault)
     abandon()
-    isPaused = true
-    tellConsumer(() => consumer.pause([{ topic, partitions: [partition] }]))
+    pause()
     void resumeAfter(waitMs)
     waitMs = Math.min(waitMs * 2, LONGEST_WAIT_MS)
   }
@@ -370,8 +369,12 @@ export function createLane(
     }
   }
 
+  function pause(): void {
+    isPaused = true
+    tellConsumer(() => consumer.pause([{ topic, partitions: [partition] }]))
+  }
+
   function resume(): void {
-    if (!usable || !isCurrent()) return
     isPaused = false
     tellConsumer(() => {
       consumer.seek({ topic, partition, offset: String(position) })
@@ -404,9 +407,6 @@ export function createLane(
     log.info({ event: 'lane-goes-on', ...place, position, code: waiting.code })
     waiting = null
     waitMs = FIRST_WAIT_MS
-    // It may have been told to halt while what it has just examined was still on its way to it.
-    isPaused = false
-    tellConsumer(() => consumer.resume([{ topic, partitions: [partition] }]))
   }
 
   /**
@@ -414,8 +414,7 @@ export function createLane(
    * there begins at the same offset: what lies between are control and aborted records. Else records are missing.
    */
   function explainJump(to: number): void {
-    isPaused = true
-    tellConsumer(() => consumer.pause([{ topic, partitions: [partition] }]))
+    pause()
     parts.lowWatermark(partition).then(
       (low) => {
         if (!usable || !isCurrent()) return

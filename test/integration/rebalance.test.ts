@@ -31,6 +31,12 @@ async function lanesWith(t: TestContext, bench: Bench, process: LaneParts['proce
   return lanes
 }
 
+/** So many messages onto a partition of the door. */
+function produce(bench: Bench, partition: number, count: number): Promise<void> {
+  const messages = Array.from({ length: count }, (_, n) => ({ key: `${n}`, value: 'x', partition }))
+  return bench.produce('crawl.items', messages)
+}
+
 const judged: LaneParts['process'] = (records) =>
   Promise.resolve(
     records.map(({ input, timestamp }) => ({
@@ -57,10 +63,7 @@ test('a gate that others wait for gives up an endless chunk at once, and what it
 }, async (t) => {
   const bench = await openBench(t, { partitions: 2 })
   for (const partition of [0, 1]) {
-    await bench.produce(
-      'crawl.items',
-      Array.from({ length: 10 }, (_, n) => ({ key: `${n}`, value: 'x', partition })),
-    )
+    await produce(bench, partition, 10)
   }
   const end = new AbortController()
   // Should the test fail, the endless chunk must not keep the gate from stopping.
@@ -93,11 +96,6 @@ test('a gate that others wait for gives up an endless chunk at once, and what it
 
 test('a partition whose chunk takes long holds up no other', { skip: skipWithoutPython() }, async (t) => {
   const bench = await openBench(t, { partitions: 2 })
-  const produce = (partition: number, count: number) =>
-    bench.produce(
-      'crawl.items',
-      Array.from({ length: count }, (_, n) => ({ key: `${n}`, value: 'x', partition })),
-    )
   const released = Promise.withResolvers<void>()
   // Should the test fail, the chunk must not keep the gate from stopping.
   t.after(() => released.resolve())
@@ -109,12 +107,12 @@ test('a partition whose chunk takes long holds up no other', { skip: skipWithout
     }
     return judged(records, signal)
   })
-  await produce(0, 3)
+  await produce(bench, 0, 3)
   await waitFor('the first partition is at work', () => begun > 0)
-  await produce(1, 200)
+  await produce(bench, 1, 200)
   await waitFor('the second partition is judged', () => lanes.ends().get(1) === 200)
   assert.equal(lanes.ends().get(0), 0)
-  await produce(0, 200)
+  await produce(bench, 0, 200)
   released.resolve()
   await waitFor('all is judged', () => bench.caughtUp())
   const wanted = [3 + 200, 200].flatMap((count, partition) => Array.from({ length: count }, () => partition))
@@ -133,10 +131,7 @@ test('a lane that is told to stop commits the chunk that it is at, and takes up 
     await released.promise
     return judged(records, signal)
   })
-  await bench.produce(
-    'crawl.items',
-    Array.from({ length: 200 }, (_, n) => ({ key: `${n}`, value: 'x', partition: 0 })),
-  )
+  await produce(bench, 0, 200)
   await waitFor('the lane is at work', () => begun === 1)
   const stopped = lanes.stop()
   released.resolve()
@@ -156,10 +151,7 @@ test('a chunk that is examined in parts is committed in parts, each item once', 
   skip: skipWithoutPython(),
 }, async (t) => {
   const bench = await openBench(t, { partitions: 1 })
-  await bench.produce(
-    'crawl.items',
-    Array.from({ length: 200 }, (_, n) => ({ key: `${n}`, value: 'x', partition: 0 })),
-  )
+  await produce(bench, 0, 200)
   let calls = 0
   await lanesWith(t, bench, (records, signal) => {
     calls += 1
@@ -174,10 +166,7 @@ test('a chunk that is examined in parts is committed in parts, each item once', 
 
 test('results that are not the records that were read are never committed', async (t) => {
   const bench = await openBench(t, { partitions: 1 })
-  await bench.produce(
-    'crawl.items',
-    Array.from({ length: 4 }, (_, n) => ({ key: `${n}`, value: 'x', partition: 0 })),
-  )
+  await produce(bench, 0, 4)
   let wrong = 0
   let isRight = false
   const lanes = await lanesWith(t, bench, (records, signal) => {
