@@ -108,14 +108,9 @@ why_not() {
   else echo 'only root may install it'; fi
 }
 
-# What steps the clocks of the tests' processes, on systems where it could be installed.
-libfaketime_is_missing() {
-  may_install && ! compgen -G '/usr/lib/*/faketime/libfaketime.so.1' >/dev/null
-}
-
-# Decodes JPEGs in little more than half of sharp's time; without it sharp does.
-turbojpeg_is_missing() {
-  may_install && ! compgen -G '/usr/lib/*/libturbojpeg.so.0' >/dev/null
+# Whether a library is not there that could be installed: nobody is told to get those that all works without.
+library_is_missing() {
+  may_install && ! compgen -G "/usr/lib/*/$1" >/dev/null
 }
 
 is_package() {
@@ -157,8 +152,10 @@ system_packages() {
     ! go_package_is_missing; then
     wanted+=(golang-go)
   fi
-  if turbojpeg_is_missing; then wanted+=(libturbojpeg); fi
-  if [ "$with_tests" = yes ] && libfaketime_is_missing; then wanted+=(libfaketime); fi
+  # Decodes JPEGs in little more than half of sharp's time; without it sharp does.
+  if library_is_missing libturbojpeg.so.0; then wanted+=(libturbojpeg); fi
+  # Steps the clocks of the tests' processes.
+  if [ "$with_tests" = yes ] && library_is_missing faketime/libfaketime.so.1; then wanted+=(libfaketime); fi
   if [ $((${#needed[@]} + ${#wanted[@]})) -eq 0 ]; then return; fi
   if may_install; then
     apt_install ${needed[@]+"${needed[@]}"} ${wanted[@]+"${wanted[@]}"}
