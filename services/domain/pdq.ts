@@ -1,4 +1,4 @@
-import { type KernelMemory, type KernelNumber, loadKernel } from './load-kernel.ts'
+import { type KernelMemory, type KernelNumber, kernelMemory, loadKernel } from './load-kernel.ts'
 
 /*
  * PDQ, the perceptual hash, as its specification describes it and as the reference implementation rounds it. The kernel works out what a
@@ -20,6 +20,8 @@ const slackEach = 5e-6
 const leastSlack = 0.005
 /** A kernel that a huge picture has made this large, in bytes, is left to the garbage collector when a small one comes. */
 const largest = 67_108_864
+/** The room for a picture takes no more than this, in bytes. */
+const largestHeld = largest / 2
 
 /**
  * What was done to the picture before hashing. Coefficients follow from those of the picture as it stands: a flip changes
@@ -71,24 +73,54 @@ export type PdqHashes = {
 }
 
 /** What `kernels/pdq.ts` exports. */
-type Kernel = {
-  memory: KernelMemory
+type Exports = {
   HASHES: KernelNumber
   PLACES: KernelNumber
   gap: KernelNumber
   quality: KernelNumber
   highestQuality: KernelNumber
-  begin(width: number, height: number): number
-  rows(i: number): void
+  hold(bytes: number): number
+  begin(width: number, height: number, rowBytes: number): number
+  rows(i: number, first: number): void
   finish(slack: number): void
   beginReference(): void
-  rowsReference(count: number): void
+  rowsReference(count: number, first: number): void
   finishReference(): void
 }
+/** `held`: the room for a picture, while it is taken */
+type Kernel = Exports & { memory: KernelMemory; held: Uint8Array | null }
 
 type Picture = { rgb: Uint8Array; width: number; height: number; rowBytes: number }
 
 let kernel: Kernel | null = null
+
+/**
+ * Room for a picture of so many bytes, which `pdqHashes` then hashes where it lies instead of copying it, its parts too. There is one, which must be left before it is taken
+ * again.
+ * @returns null while it is taken, and for a picture too large to keep room for
+ */
+export function takePictureRoom(bytes: number): Uint8Array | null {
+  const own = kernelFor(bytes)
+  if (own.held !== null || bytes > largestHeld) return null
+  const at = own.hold(bytes) >>> 0
+  own.held = new Uint8Array(own.memory.buffer, at, bytes)
+  return own.held
+}
+
+/** Leaves the room for a picture, if this is its buffer; what is in it may change from now on. */
+export function leavePictureRoom(buffer: ArrayBufferLike): void {
+  if (kernel?.held?.buffer === buffer) kernel.held = null
+}
+
+/** The kernel, or a new one instead of one that has grown large for nothing. */
+function kernelFor(bytes: number): Kernel {
+  if (kernel?.held === null && kernel.memory.buffer.byteLength > largest && bytes < largest / 8) kernel = null
+  if (kernel === null) {
+    const memory = kernelMemory()
+    kernel = { ...loadKernel<Exports>('pdq', memory), memory, held: null }
+  }
+  return kernel
+}
 
 /**
  * PDQ hashes of a picture in its 8 orientations.
@@ -107,17 +139,16 @@ export function pdqHashes(rgb: Uint8Array, width: number, height: number, rowByt
     const none = hashEach(() => new Uint8Array(PDQ_BYTES))
     return { quality: 0, hashes: none, turned: none }
   }
-  if (kernel !== null && kernel.memory.buffer.byteLength > largest && rgb.length < largest / 8) kernel = null
-  kernel ??= loadKernel<Kernel>('pdq')
-  const { memory, HASHES, quality } = kernel
+  const own = kernelFor(rgb.length)
+  const { memory, HASHES, quality } = own
   const picture = { rgb, width, height, rowBytes }
-  hashQuickly(kernel, picture)
-  if (!isCertain(kernel, slackFor(picture))) hashAsTheReference(kernel, picture)
+  hashQuickly(own, picture)
+  if (!isCertain(own, slackFor(picture))) hashAsTheReference(own, picture)
   const hashesAt = (at: number) =>
     hashEach((orientation) => {
       const { flipped, mirrored, transposed } = turns[orientation]
       const from = at + PDQ_BYTES * (Number(flipped) * 4 + Number(mirrored) * 2 + Number(transposed))
-      return new Uint8Array(memory.buffer.slice(from, from + PDQ_BYTES))
+      return new Uint8Array(memory.buffer, from, PDQ_BYTES).slice()
     })
   const found = {
     quality: quality.value,
@@ -139,27 +170,37 @@ function isCertain({ gap, quality, highestQuality }: Kernel, slack: number): boo
 }
 
 function hashQuickly(kernel: Kernel, picture: Picture): void {
-  const strip = kernel.begin(picture.width, picture.height) >>> 0
+  const rowsAt = begin(kernel, picture)
   const places = new Int32Array(kernel.memory.buffer, kernel.PLACES.value, 2 * grid)
-  for (let i = 0; i < grid; i++) {
-    copyRows(kernel, strip, picture, places[2 * i] ?? 0, places[2 * i + 1] ?? 0)
-    kernel.rows(i)
-  }
+  for (let i = 0; i < grid; i++) kernel.rows(i, rowsAt(places[2 * i] ?? 0, places[2 * i + 1] ?? 0))
   kernel.finish(slackFor(picture))
 }
 
 function hashAsTheReference(kernel: Kernel, picture: Picture): void {
-  const strip = kernel.begin(picture.width, picture.height) >>> 0
+  const rowsAt = begin(kernel, picture)
   kernel.beginReference()
   for (let y = 0; y < picture.height; y += rowsAtOnce) {
     const count = Math.min(rowsAtOnce, picture.height - y)
-    copyRows(kernel, strip, picture, y, count)
-    kernel.rowsReference(count)
+    kernel.rowsReference(count, rowsAt(y, count))
   }
   kernel.finishReference()
 }
 
-/** Copies rows to where the kernel wants them, one behind the other. */
+/** @returns where in the kernel's memory some rows are: where they lie, or where they were copied to just now, one behind the other */
+function begin(kernel: Kernel, picture: Picture): (first: number, count: number) => number {
+  const { rgb, width, height, rowBytes } = picture
+  if (rgb.buffer === kernel.held?.buffer) {
+    kernel.begin(width, height, rowBytes)
+    return (first) => rgb.byteOffset + first * rowBytes
+  }
+  const strip = kernel.begin(width, height, width * 3) >>> 0
+  return (first, count) => {
+    copyRows(kernel, strip, picture, first, count)
+    return strip
+  }
+}
+
+/** Copies rows to where the kernel wants them, one behind the other. `set` copies to shared memory word by word: three times slower. */
 function copyRows(
   { memory }: Kernel,
   strip: number,
@@ -167,13 +208,14 @@ function copyRows(
   first: number,
   count: number,
 ): void {
-  const target = new Uint8Array(memory.buffer, strip)
+  const source = Buffer.from(rgb.buffer, rgb.byteOffset, rgb.length)
+  const target = Buffer.from(memory.buffer, strip)
   const used = width * 3
   // Rows without gaps are one piece.
   const [pieces, length] = rowBytes === used ? [1, count * used] : [count, used]
   for (let piece = 0; piece < pieces; piece++) {
     const from = (first + piece) * rowBytes
-    target.set(rgb.subarray(from, from + length), piece * used)
+    source.copy(target, piece * used, from, from + length)
   }
 }
 

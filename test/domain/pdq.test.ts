@@ -3,7 +3,14 @@ import { readFileSync } from 'node:fs'
 import { test } from 'node:test'
 import fc from 'fast-check'
 import { z } from 'zod'
-import { type Orientation, orientations, PDQ_BYTES, pdqHashes } from '../../services/domain/pdq.ts'
+import {
+  leavePictureRoom,
+  type Orientation,
+  orientations,
+  PDQ_BYTES,
+  pdqHashes,
+  takePictureRoom,
+} from '../../services/domain/pdq.ts'
 import { distance } from '../gate/inspect-made.ts'
 import { drawPicture } from './pdq-pictures.ts'
 
@@ -129,4 +136,70 @@ test('any picture gets 8 hashes, a quality within 0..100, and keeps its pixels',
     }),
     { numRuns: 25 },
   )
+})
+
+/** Puts a picture into the room for one. */
+function held(rgb: Uint8Array): Uint8Array {
+  const room = takePictureRoom(rgb.length)
+  assert.ok(room !== null)
+  room.set(rgb)
+  return room
+}
+
+test('where a picture lies makes no difference, nor that it is a part of another; larger ones are hashed in between', () => {
+  const sides = fc.record({ width: fc.integer({ min: 5, max: 1500 }), height: fc.integer({ min: 5, max: 700 }) })
+  const part = fc.record({ x: fc.nat(), y: fc.nat(), right: fc.nat(), below: fc.nat() })
+  fc.assert(
+    fc.property(
+      sides,
+      part,
+      fc.constantFrom('clouds', 'noise', 'flat', 'checker'),
+      fc.nat(99),
+      (whole, cut, kind, seed) => {
+        const { width, height } = whole
+        const picture = drawPicture(kind, width, height, seed)
+        const left = cut.x % (width - 4)
+        const top = cut.y % (height - 4)
+        const box = { width: 5 + (cut.right % (width - left - 4)), height: 5 + (cut.below % (height - top - 4)) }
+        const partOf = (rgb: Uint8Array): Uint8Array => {
+          const from = (top * width + left) * 3
+          return rgb.subarray(from, from + ((box.height - 1) * width + box.width) * 3)
+        }
+        const hashPart = (rgb: Uint8Array) => pdqHashes(partOf(rgb), box.width, box.height, width * 3)
+        const expected = [pdqHashes(picture, width, height), hashPart(picture)]
+
+        const room = held(picture)
+        try {
+          assert.equal(takePictureRoom(1), null, 'it is taken')
+          assert.deepEqual(pdqHashes(room, width, height), expected[0])
+          // Takes more of the kernel's memory than this one needs.
+          const large = drawPicture('flat', 1600, 1200, 1)
+          pdqHashes(large, 1600, 1200)
+          assert.deepEqual([pdqHashes(room, width, height), hashPart(room)], expected)
+          assert.deepEqual(Buffer.compare(room, picture), 0)
+        } finally {
+          leavePictureRoom(room.buffer)
+        }
+        assert.deepEqual(pdqHashes(room, width, height), expected[0], 'left, and not taken again')
+      },
+    ),
+    { numRuns: 60 },
+  )
+})
+
+test('there is no room for what is huge; what has grown huge is left, but not under a picture that lies in it', () => {
+  assert.equal(takePictureRoom(64 * 2 ** 20), null)
+  const picture = drawPicture('clouds', 300, 200, 3)
+  const expected = pdqHashes(picture, 300, 200)
+  const room = held(picture)
+  const huge = new Uint8Array(3 * 1_200_000 * 5)
+  pdqHashes(huge, 1_200_000, 5)
+  assert.deepEqual(pdqHashes(room, 300, 200), expected)
+  leavePictureRoom(room.buffer)
+  const next = held(picture)
+  assert.notEqual(next.buffer.byteLength, room.buffer.byteLength)
+  assert.deepEqual(pdqHashes(next, 300, 200), expected)
+  leavePictureRoom(room.buffer)
+  assert.equal(takePictureRoom(1), null, 'another buffer than that of the room leaves nothing')
+  leavePictureRoom(next.buffer)
 })

@@ -8,8 +8,9 @@
  * The reference's: running sums of 32-bit floats, added and taken away in its order, with its roundings. Where a coefficient lies so near
  * to the median that those roundings decide a bit, this one must.
  *
- * Rows come in strips: first `begin`, then for each i of 64 the rows that `PLACES` names into the strip and `rows(i)`, then `finish`; for
- * the reference's way `beginReference` after that, all rows by fours into the strip and `rowsReference`, then `finishReference`.
+ * First `begin`, then for each i of 64 `rows` with where the rows lie that `PLACES` names, then `finish`; for the reference's way
+ * `beginReference` after that, `rowsReference` with all rows by fours, then `finishReference`. Rows lie in a picture that `hold` made room for, or are copied
+ * into the strip that `begin` names.
  */
 
 const GRID: i32 = 64
@@ -49,8 +50,11 @@ let width: i32 = 0
 let height: i32 = 0
 let windowAcross: i32 = 0
 let windowDown: i32 = 0
-/** from one row of the strip to the next, in bytes */
+/** bytes of a row, and from one row to the next */
+let used: usize = 0
 let pitch: usize = 0
+/** where the room for a picture ends, and all other room begins */
+let heldEnd: usize = __heap_base
 /** behind everything that depends on the picture's size */
 let end: usize = 0
 /** a place for weights: f64 each */
@@ -59,7 +63,6 @@ let rowWeights: usize = 0
 let luma: usize = 0
 let sums: usize = 0
 let movedSums: usize = 0
-let strip: usize = 0
 
 /** 0..100; it lies between the two, which differ where rounding decides */
 export let quality: i32 = 0
@@ -135,16 +138,30 @@ function tent(length: i32, window: i32, place: i32, weights: usize): i32 {
   return count
 }
 
-/** Takes the size of a picture, of 5 x 5 pixels at least. @returns where strips of its rows go, one behind the other */
-export function begin(pixelsAcross: i32, pixelsDown: i32): usize {
+/** Makes room for a picture of so many bytes that stays until the next one is held, and gives up the last. @returns where it is */
+export function hold(bytes: usize): usize {
+  end = __heap_base
+  const at = room(bytes)
+  heldEnd = end
+  return at
+}
+
+/**
+ * Takes the size of a picture, of 5 x 5 pixels at least.
+ * @param rowBytes from the beginning of a row to that of the next
+ * @returns where rows go that lie elsewhere, one behind the other
+ */
+export function begin(pixelsAcross: i32, pixelsDown: i32, rowBytes: usize): usize {
   width = pixelsAcross
   height = pixelsDown
+  used = 3 * usize(width)
+  pitch = rowBytes
   windowAcross = (width + 127) / 128
   windowDown = (height + 127) / 128
   sample(width, windowAcross, columns)
   sample(height, windowDown, lines)
 
-  end = __heap_base
+  end = heldEnd
   scratch = room(8 * 2 * usize(max<i32>(windowAcross, windowDown) + 1))
   for (let c = 0; c < SAMPLES; c++) {
     const weights = room(FLOAT * 2 * windowAcross)
@@ -158,10 +175,9 @@ export function begin(pixelsAcross: i32, pixelsDown: i32): usize {
   luma = room(FLOAT * usize(width + 8))
   // Weights that are noughts meet what is here, which must be a number.
   v128.store(luma + FLOAT * width, f32x4.splat(0))
-  pitch = 3 * usize(width)
-  sums = room(FLOAT * (pitch + VECTOR))
-  movedSums = room(2 * (pitch + VECTOR))
-  strip = room(pitch * max<i32>(4, 2 * windowDown + STEPS))
+  sums = room(FLOAT * (used + VECTOR))
+  movedSums = room(2 * (used + VECTOR))
+  const strip = room(used * max<i32>(4, 2 * windowDown + STEPS))
 
   for (let i = 0; i < GRID; i++) {
     const high = load<i32>(lines + FLOAT * i)
@@ -180,8 +196,8 @@ function mirrored(i: i32): i32 {
   return load<i32>(lines + FLOAT * (2 * GRID - 1 - i))
 }
 
-/** Takes the i-th pair of rows: what they need lies in the strip. */
-export function rows(i: i32): void {
+/** Takes the i-th pair of rows: the first row that they need is at `first`. */
+export function rows(i: i32, first: usize): void {
   const own = load<i32>(lines + FLOAT * i)
   const other = mirrored(i)
   const from = load<i32>(PLACES + 8 * i)
@@ -190,7 +206,7 @@ export function rows(i: i32): void {
   const steps = own - other
   const isInside = other >= 2 * behind(windowDown) && own + 2 * ahead(windowDown) < height
   if (isInside && steps >= 0 && steps <= STEPS && windowDown <= WIDEST_TENT) {
-    sumTents(strip + pitch * (other - 2 * behind(windowDown) - from), steps)
+    sumTents(first + pitch * (other - 2 * behind(windowDown) - from), steps)
     toLuma(sums)
     across(otherSamples)
     if (steps > 0) {
@@ -198,10 +214,10 @@ export function rows(i: i32): void {
       across(ownSamples)
     }
   } else {
-    sumWeighted(other, from)
+    sumWeighted(other, first - pitch * from)
     across(otherSamples)
     if (steps != 0) {
-      sumWeighted(own, from)
+      sumWeighted(own, first - pitch * from)
       across(ownSamples)
     }
   }
@@ -211,7 +227,7 @@ export function rows(i: i32): void {
 /** Two box filters over the rows that begin at `top`, into `sums`, and over those `steps` rows further down, into `movedSums`; 16 bits each. */
 function sumTents(top: usize, steps: i32): void {
   const window = windowDown
-  for (let x: usize = 0; x < pitch; x += VECTOR) {
+  for (let x: usize = 0; x < used; x += VECTOR) {
     // Sums of sums: the row next to the middle is in all of them, the outermost in one.
     let upper0 = i16x8.splat(0)
     let upper1 = i16x8.splat(0)
@@ -299,11 +315,11 @@ function toLuma(from: usize): void {
   }
 }
 
-/** A row of luma as a sum of rows with weights of any size: at the edges, and where windows are wide. */
-function sumWeighted(place: i32, from: i32): void {
+/** A row of luma as a sum of rows with weights of any size: at the edges, and where windows are wide. @param picture where its first row would be */
+function sumWeighted(place: i32, picture: usize): void {
   const count = tent(height, windowDown, place, rowWeights)
-  const top = strip + pitch * (firstOfTent - from)
-  for (let x: usize = 0; x < pitch; x += VECTOR) {
+  const top = picture + pitch * firstOfTent
+  for (let x: usize = 0; x < used; x += VECTOR) {
     let sum0 = f32x4.splat(0)
     let sum1 = f32x4.splat(0)
     let sum2 = f32x4.splat(0)
@@ -375,31 +391,39 @@ function derive(): void {
 
 /** Sum of the significant steps between neighbours, scaled to 0..100: the least and the most that it can be. */
 function rate(slack: f32): void {
-  let least = 0
-  let most = 0
+  let least = i32x4.splat(0)
+  let most = i32x4.splat(0)
   for (let y = 0; y < GRID; y++) {
-    for (let x = 0; x < GRID; x++) {
+    for (let x = 0; x < GRID; x += 4) {
       const at = small + FLOAT * (y * SAMPLES + x)
-      const here = load<f32>(at)
+      const here = v128.load(at)
       if (y + 1 < GRID) {
-        const difference = abs<f32>(here - load<f32>(at + FLOAT * SAMPLES))
-        least += step(difference - slack)
-        most += step(difference + slack)
+        const difference = f32x4.abs(f32x4.sub(here, v128.load(at + FLOAT * SAMPLES)))
+        least = i32x4.add(least, steps(difference, -slack))
+        most = i32x4.add(most, steps(difference, slack))
       }
-      if (x + 1 < GRID) {
-        const difference = abs<f32>(here - load<f32>(at, 4))
-        least += step(difference - slack)
-        most += step(difference + slack)
-      }
+      // What is right of the last sample belongs to the mirror image.
+      const counted = x + 4 < GRID ? i32x4.splat(-1) : i32x4(-1, -1, -1, 0)
+      const difference = f32x4.abs(f32x4.sub(here, v128.load(at, 4)))
+      least = i32x4.add(least, v128.and(counted, steps(difference, -slack)))
+      most = i32x4.add(most, v128.and(counted, steps(difference, slack)))
     }
   }
-  quality = min<i32>(100, least / 90)
-  highestQuality = min<i32>(100, most / 90)
+  quality = min<i32>(100, sumOf(least) / 90)
+  highestQuality = min<i32>(100, sumOf(most) / 90)
 }
 
 @inline
-function step(difference: f32): i32 {
-  return i32((max<f32>(0, difference) * 100) / 255)
+function steps(differences: v128, more: f32): v128 {
+  const levels = f32x4.max(f32x4.splat(0), f32x4.add(differences, f32x4.splat(more)))
+  return i32x4.trunc_sat_f32x4_s(f32x4.div(f32x4.mul(levels, f32x4.splat(100)), f32x4.splat(255)))
+}
+
+@inline
+function sumOf(four: v128): i32 {
+  return (
+    i32x4.extract_lane(four, 0) + i32x4.extract_lane(four, 1) + i32x4.extract_lane(four, 2) + i32x4.extract_lane(four, 3)
+  )
 }
 
 /** The 16 x 16 lowest frequencies but the constant ones, of each of the 4 pictures, added in the reference's order. */
@@ -580,16 +604,17 @@ export function beginReference(): void {
   nextSample = 0
 }
 
-/** Takes the next rows from the strip: four, or what is left at the end. */
-export function rowsReference(count: i32): void {
+/** Takes the next rows, which begin at `first`: four, or what is left at the end. */
+export function rowsReference(count: i32, first: usize): void {
   for (let x = 0; x < width; x++) {
-    let at = strip + 3 * x
+    let at = first + 3 * x
     for (let k = 0; k < ROWS; k++) {
       const red = load<f64>(levels + 8 * usize(load<u8>(at)))
       const green = load<f64>(levels + 8 * usize(load<u8>(at, 1)), 2048)
       const blue = load<f64>(levels + 8 * usize(load<u8>(at, 2)), 4096)
       store<f32>(sharp + VECTOR * x + FLOAT * k, f32(red + green + blue))
-      at += pitch
+      // Behind the last row may be nothing.
+      if (k + 1 < count) at += pitch
     }
   }
   if (width == GRID && height == GRID) return takeAsItIs()

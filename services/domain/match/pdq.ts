@@ -1,5 +1,5 @@
 import { AS_IT_STANDS } from '../fingerprint.ts'
-import { type KernelNumber, loadKernel, makeRoom, type SharedMemory, sharedMemory } from '../load-kernel.ts'
+import { type KernelMemory, type KernelNumber, kernelMemory, loadKernel, makeRoom } from '../load-kernel.ts'
 import { type Found, type KnownValues, type Matcher, type Neighbour, sharedNumbers } from './matcher.ts'
 
 const BYTES = 32
@@ -19,11 +19,11 @@ type Kernel = {
 }
 
 /** What the kernel has built: its memory, and the index's number for each hash there. */
-export type PdqTable = { refs: Uint32Array; memory: SharedMemory }
+export type PdqTable = { refs: Uint32Array; memory: KernelMemory }
 
 /** Room for so many PDQ hashes of 32 bytes, big-endian as the reference prints them. Each takes 132 bytes. */
 export function pdqValues(count: number): KnownValues<PdqTable> {
-  const memory = sharedMemory()
+  const memory = kernelMemory()
   const kernel = loadKernel<Kernel>('pdq-index', memory)
   makeRoom(memory, kernel.open(count, CAPACITY))
   const refs = sharedNumbers(count)

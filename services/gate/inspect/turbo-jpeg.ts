@@ -1,5 +1,6 @@
 import { isFrameHeader } from './containers/jpeg.ts'
 import type { Raw } from './decode.ts'
+import { giveBack, takeMemory } from './picture-memory.ts'
 
 /*
  * Decodes ordinary JPEGs by libjpeg-turbo itself, where the system has it. sharp decodes with the same code, to the same pixels, but what it does around
@@ -86,12 +87,12 @@ export async function openTurboJpeg(): Promise<TurboJpeg | null> {
           const size = headerOf(handle, payload)
           if (size === null || size.width * size.height > most) return null
           const { width, height } = size
-          const data = Buffer.allocUnsafeSlow(width * height * 3)
+          const data = takeMemory(width * height * 3)
           const flags = TJFLAG_ACCURATEDCT | TJFLAG_STOPONWARNING
           const code: unknown = decompress(handle, payload, payload.length, data, width, 0, height, TJPF_RGB, flags)
           if (code === 0) return { data, width, height, channels: 3 }
           // sharp needs as much for it now.
-          data.buffer.transfer(0)
+          giveBack(data)
           return null
         })
       },
