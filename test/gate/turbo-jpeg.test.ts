@@ -2,8 +2,10 @@ import assert from 'node:assert/strict'
 import { before, suite, test } from 'node:test'
 import fc from 'fast-check'
 import sharp, { type JpegOptions, type Sharp } from 'sharp'
+import { endOfScan } from '../../services/gate/inspect/containers/jpeg.ts'
 import { preparePictures } from '../../services/gate/inspect/decode.ts'
 import { inspectPayload } from '../../services/gate/inspect/inspect.ts'
+import { giveBack } from '../../services/gate/inspect/picture-memory.ts'
 import { openTurboJpeg, type TurboJpeg } from '../../services/gate/inspect/turbo-jpeg.ts'
 import { photograph, photographs } from '../integration/items.ts'
 import { generous } from './inspect-made.ts'
@@ -35,8 +37,27 @@ const jpegs = fc.record({
   height: side,
   quality: fc.integer({ min: 1, max: 100 }),
   chromaSubsampling: fc.constantFrom('4:2:0', '4:4:4'),
+  progressive: fc.boolean(),
   optimiseCoding: fc.boolean(),
 })
+
+/** Where each scan of a JPEG begins and ends, the tables before it not included. */
+function scansOf(jpeg: Buffer): { begin: number; end: number }[] {
+  const scans: { begin: number; end: number }[] = []
+  for (let at = 2; at < jpeg.length && jpeg[at + 1] !== 0xd9; ) {
+    const next = at + 2 + jpeg.readUInt16BE(at + 2)
+    const end = jpeg[at + 1] === 0xda ? endOfScan(jpeg, next) : next
+    if (end > next) scans.push({ begin: at, end })
+    at = end
+  }
+  return scans
+}
+
+/** The segment that says a picture's size and components. */
+function frameOf(jpeg: Buffer): Buffer {
+  const at = jpeg.indexOf(Buffer.from([0xff, 0xc2]))
+  return jpeg.subarray(at, at + 2 + jpeg.readUInt16BE(at + 2))
+}
 
 suite('libjpeg-turbo beside sharp', { skip: turbo === null && missing }, () => {
   let decode: (payload: Buffer) => ReturnType<TurboJpeg['decode']>
@@ -44,7 +65,14 @@ suite('libjpeg-turbo beside sharp', { skip: turbo === null && missing }, () => {
   before(() => {
     assert.ok(turbo)
     const { decode: decodeUpTo } = turbo
-    decode = (payload) => decodeUpTo(payload, generous.pixels)
+    decode = (payload) => {
+      const raw = decodeUpTo(payload, generous.pixels)
+      if (raw === null) return null
+      // Copied, so that the next one lies there again.
+      const data = Uint8Array.from(raw.data)
+      giveBack(raw.data)
+      return { ...raw, data }
+    }
     size = turbo.size
   })
 
@@ -65,30 +93,47 @@ suite('libjpeg-turbo beside sharp', { skip: turbo === null && missing }, () => {
     await one({ seed: 1, width: 6000, height: 4000, quality: 80, chromaSubsampling: '4:2:0' })
   })
 
-  test('what is damaged is either seen as damaged, or has the same pixels', async () => {
-    const jpeg = await drawn(3, 90, 70).jpeg({ quality: 70 }).toBuffer()
-    const whole = await sharp(jpeg).raw().toBuffer()
-    const damage = fc.oneof(
-      fc.nat(jpeg.length - 1).map((length) => jpeg.subarray(0, length)),
-      fc.array(fc.tuple(fc.nat(jpeg.length - 1), fc.nat(255)), { minLength: 1, maxLength: 3 }).map((changes) => {
-        const changed = Buffer.from(jpeg)
-        for (const [at, value] of changes) changed[at] = value
-        return changed
-      }),
-    )
-    let decoded = 0
-    await fc.assert(
-      fc.asyncProperty(damage, async (bytes) => {
-        const raw = decode(bytes)
-        // What it has met leaves no traces.
-        assert.ok(whole.equals(decode(jpeg)?.data ?? new Uint8Array()))
-        if (raw === null) return
-        decoded += 1
-        assert.ok((await strictly(bytes))?.equals(raw.data), 'sharp sees something else')
-      }),
-      { numRuns: 2000 },
-    )
-    assert.ok(decoded > 0, 'no damage left it whole')
+  for (const progressive of [false, true]) {
+    test(`what is damaged is either seen as damaged, or has the same pixels; progressive: ${progressive}`, async () => {
+      const jpeg = await drawn(3, 90, 70).jpeg({ quality: 70, progressive }).toBuffer()
+      const whole = await sharp(jpeg).raw().toBuffer()
+      const damage = fc.oneof(
+        fc.nat(jpeg.length - 1).map((length) => jpeg.subarray(0, length)),
+        fc.array(fc.tuple(fc.nat(jpeg.length - 1), fc.nat(255)), { minLength: 1, maxLength: 3 }).map((changes) => {
+          const changed = Buffer.from(jpeg)
+          for (const [at, value] of changes) changed[at] = value
+          return changed
+        }),
+      )
+      let decoded = 0
+      await fc.assert(
+        fc.asyncProperty(damage, async (bytes) => {
+          const raw = decode(bytes)
+          // What it has met leaves no traces.
+          assert.ok(whole.equals(decode(jpeg)?.data ?? new Uint8Array()))
+          if (raw === null) return
+          decoded += 1
+          assert.ok((await strictly(bytes))?.equals(raw.data), 'sharp sees something else')
+        }),
+        { numRuns: 2000 },
+      )
+      assert.ok(decoded > 0, 'no damage left it whole')
+    })
+  }
+
+  test('a progressive picture that lacks scans, or bits of them, is left to sharp', async () => {
+    for (const chromaSubsampling of ['4:2:0', '4:4:4']) {
+      const jpeg = await drawn(4, 90, 70).jpeg({ progressive: true, chromaSubsampling }).toBuffer()
+      const scans = scansOf(jpeg)
+      assert.ok(scans.length > 5)
+      assert.ok(decode(jpeg) !== null)
+      for (const { begin, end } of scans) {
+        const without = Buffer.concat([jpeg.subarray(0, begin), jpeg.subarray(end)])
+        assert.equal(decode(without), null)
+      }
+      const twoFrames = Buffer.concat([jpeg.subarray(0, -2), frameOf(jpeg), jpeg.subarray(-2)])
+      assert.equal(decode(twoFrames), null)
+    }
   })
 
   test('nothing is decoded that has more pixels than it may', async () => {
@@ -104,7 +149,6 @@ suite('libjpeg-turbo beside sharp', { skip: turbo === null && missing }, () => {
     odd[odd.indexOf(Buffer.from([0xff, 0xc0])) + 11] = 0x12
     assert.equal(decode(odd), null)
     const left: Record<string, Sharp> = {
-      progressive: picture().jpeg({ progressive: true }),
       grey: picture().toColourspace('b-w').jpeg(),
       CMYK: picture().toColourspace('cmyk').jpeg(),
       'no JPEG': picture().png(),

@@ -36,7 +36,7 @@ export async function preparePictures(): Promise<void> {
 }
 
 /**
- * Pictures that tell libraries apart: each sampling; coefficients far out of range, which a library without vector instructions makes something else of; and
+ * Pictures that tell libraries apart: each sampling, in one scan and in many; coefficients far out of range, which a library without vector instructions makes something else of; and
  * two that are damaged.
  */
 async function decodesAsSharp({ decode }: TurboJpeg): Promise<boolean> {
@@ -44,15 +44,19 @@ async function decodesAsSharp({ decode }: TurboJpeg): Promise<boolean> {
   const noise = Uint8Array.from({ length: width * height * 3 }, (_, at) => Math.imul(at + 1, 0x9e3779b1) >>> 24)
   const drawn = sharp(noise, { raw: { width, height, channels: 3 } })
   for (const chromaSubsampling of ['4:2:0', '4:4:4']) {
-    const jpeg = await drawn.clone().jpeg({ chromaSubsampling }).toBuffer()
-    for (const each of [jpeg, withCoarsestTables(jpeg)]) {
-      const expected = await sharp(each).raw().toBuffer()
-      const { data = new Uint8Array() } = decode(each, width * height) ?? {}
-      const isSame = expected.equals(data)
-      giveBack(data)
-      if (!isSame) return false
+    for (const progressive of [false, true]) {
+      const jpeg = await drawn.clone().jpeg({ chromaSubsampling, progressive }).toBuffer()
+      for (const each of [jpeg, withCoarsestTables(jpeg)]) {
+        const expected = await sharp(each).raw().toBuffer()
+        const { data = new Uint8Array() } = decode(each, width * height) ?? {}
+        const isSame = expected.equals(data)
+        giveBack(data)
+        if (!isSame) return false
+      }
+      for (const cut of [2, jpeg.length >> 2]) {
+        if (decode(jpeg.subarray(0, -cut), width * height) !== null) return false
+      }
     }
-    for (const cut of [2, jpeg.length >> 2]) if (decode(jpeg.subarray(0, -cut), width * height) !== null) return false
   }
   return true
 }

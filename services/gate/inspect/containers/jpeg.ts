@@ -84,7 +84,8 @@ function hasRawThumbnail(segment: Buffer): boolean {
   return name === 'Exif\0\0' && hasOddThumbnail(segment.subarray(6))
 }
 
-function endOfScan(bytes: Buffer, from: number): number {
+/** Where the coded data that begin somewhere end: at the next marker, or where the bytes do. */
+export function endOfScan(bytes: Uint8Array, from: number): number {
   for (let at = bytes.indexOf(0xff, from); at >= 0; at = bytes.indexOf(0xff, at)) {
     const marker = bytes[at + 1]
     if (marker === undefined) break
