@@ -58,7 +58,7 @@ const held = schemaType('held-original')
 
 /**
  * Makes the function that writes what items lead to into the stores: the bytes that were checked to clean, or the original record and the
- * payload to held.
+ * payload to held. They are given to the store: whoever comes to these items again reads them anew.
  */
 export function createKeep(stores: Readonly<Record<LaneStore, Pick<Store, 'writeAll'>>>) {
   return async function keep(routed: readonly Routed[]): Promise<void> {
@@ -66,7 +66,7 @@ export function createKeep(stores: Readonly<Record<LaneStore, Pick<Store, 'write
     await Promise.all(
       laneStores.map(async (name) => {
         const some = objects.filter(({ store }) => store === name)
-        if (some.length > 0) await stores[name].writeAll(some)
+        if (some.length > 0) await stores[name].writeAll(some, true)
       }),
     )
   }

@@ -80,5 +80,10 @@ const behaviours: Record<string, (id: number) => string> = {
 const read = createQuestionReader(({ id, payload }) => {
   process.stdout.write(behaviours[Buffer.from(payload).toString()]?.(id) ?? '')
 })
-process.stdin.on('data', read)
+process.stdin.on('data', (piece) => {
+  const [head = ''] = piece.toString('latin1', 0, 1000).split('\n')
+  if (!piece.includes('too early')) return read(piece)
+  process.stdin.pause()
+  process.stdout.write(behaviours.fine?.(JSON.parse(head).id) ?? '')
+})
 process.stdout.write(READY_LINE)

@@ -164,6 +164,20 @@ test('answers are not believed', async (t) => {
   assert.deepEqual(restarts, Array(2 * lies.length).fill('garbage'))
 })
 
+test('an answer is none before all has been heard: what is still being read of the payload is not given back', async (t) => {
+  const { inspect, restarts } = pool(t, { entry: hostile })
+  const large = Buffer.alloc(8_000_000, 'too early')
+  assert.deepEqual((await inspect(large, impatient)).faults, ['SCANNER_CRASHED'])
+  assert.deepEqual(restarts, ['garbage', 'garbage'])
+  // What it said was right but for that, and what is long is heard to its end.
+  assert.deepEqual((await inspect(Buffer.from('fine'), impatient)).faults, [])
+  const picture = await clouds(1, 1500).png({ compressionLevel: 0 }).toBuffer()
+  assert.ok(picture.length > 4_000_000)
+  const honest = pool(t)
+  assert.deepEqual((await honest.inspect(picture, generous)).faults, [])
+  assert.deepEqual(honest.restarts, [])
+})
+
 test('an answer may come in pieces; who says more than the answer is not asked again', async (t) => {
   const { inspect, pids } = pool(t, { entry: hostile })
   assert.deepEqual((await inspect(Buffer.from('in pieces'), impatient)).faults, [])

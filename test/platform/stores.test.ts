@@ -83,6 +83,21 @@ for (const { kind, skip, open } of kinds) {
       assert.deepEqual(await listed(store), objects.map(({ sha256 }) => sha256).sort())
     })
 
+    test('what is given is kept, a part of something larger too, of which the rest stays', async (t) => {
+      const store = await open(t)
+      const slab = Buffer.from('before-part-after')
+      const given = [Buffer.from(new Uint8Array(200_000).fill(7).buffer), slab.subarray(7, 11), Buffer.alloc(0)]
+      const expected = given.map((each) => Buffer.from(each))
+      const objects = given.map((each) => ({ sha256: hash('sha256', each), bytes: each }))
+      await store.writeAll(objects, true)
+      for (const [at, { sha256 }] of objects.entries()) {
+        assert.ok((await store.read(sha256, 1_000_000)).equals(expected[at] ?? slab))
+      }
+      assert.equal(slab.toString(), 'before-part-after')
+      await store.writeAll(objects.slice(1, 2), true)
+      if (kind === 'in a folder') assert.throws(() => store.writeAll(objects.slice(0, 1), true), TypeError)
+    })
+
     test('a reference that climbs, is upper case, too short or empty names nothing', async (t) => {
       const store = await open(t)
       for (const reference of ['../../etc/passwd', name.toUpperCase(), name.slice(1), '', `${name}/`, `${name}\n`]) {

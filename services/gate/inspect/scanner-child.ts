@@ -23,7 +23,8 @@ export type ScannerChild = {
   /** how many questions it was asked */
   asked(): number
   /**
-   * Asks a question, which the process comes to after those that it was asked before. Anything but an inspection means that it is being killed.
+   * Asks a question, which the process comes to after those that it was asked before. Anything but an inspection means that it is being killed. With the
+   * answer the payload is the caller's again.
    */
   ask(payload: Uint8Array, limits: InspectLimits): Promise<ScannerResult>
   kill(): void
@@ -99,6 +100,8 @@ export async function startScanner({
 type Spawned = ChildProcessByStdio<Writable, Readable, null>
 type Pending = {
   seconds: number
+  /** all of it has gone to the process: its bytes are not read here any more */
+  isSent: boolean
   read: (line: string) => Inspection | 'garbage' | null
   settle: (result: ScannerResult) => void
 }
@@ -154,8 +157,8 @@ function wrap(spawned: Spawned, memoryBytes: number): { child: ScannerChild; rea
       isReadyNow = isReady(line)
       ready.resolve(isReadyNow)
     } else {
-      // Nobody asked: whatever speaks then is not our scanner any more.
-      const result = pending[0] === undefined ? 'garbage' : pending[0].read(line)
+      // Nobody asked, or not yet all of it: whatever speaks then is not our scanner any more.
+      const result = pending[0]?.isSent ? pending[0].read(line) : 'garbage'
       if (result !== null) settle(result)
     }
   }
@@ -186,12 +189,20 @@ function wrap(spawned: Spawned, memoryBytes: number): { child: ScannerChild; rea
       if (!usable) return Promise.resolve('unasked')
       const question: Question = { id: ++asked, payload, limits }
       return new Promise((resolve) => {
-        pending.push({ seconds: limits.seconds, read: createAnswerReader(question), settle: resolve })
+        const asking: Pending = {
+          seconds: limits.seconds,
+          isSent: false,
+          read: createAnswerReader(question),
+          settle: resolve,
+        }
+        pending.push(asking)
         if (pending.length === 1) attend()
         // Together, so that the scanner wakes once.
         spawned.stdin.cork()
         spawned.stdin.write(questionHead(question))
-        spawned.stdin.write(payload)
+        spawned.stdin.write(payload, () => {
+          asking.isSent = true
+        })
         spawned.stdin.uncork()
       })
     },

@@ -41,11 +41,9 @@ export function createFileStore(
     }
   }
 
-  function writeAll(objects: readonly StoredObject[]): Promise<void> {
-    // Copies: what is given may be a small part of something large, all of which would go.
-    const copies = objects.map(({ sha256, bytes }) => ({ sha256, bytes: new Uint8Array(bytes) }))
-    const given = copies.map(({ bytes }) => bytes.buffer)
-    return ask('written', 'write', { folder, objects: copies }, given)
+  function writeAll(objects: readonly StoredObject[], areGiven = false): Promise<void> {
+    const own = objects.map(({ sha256, bytes }) => ({ sha256, bytes: areGiven ? ownOrCopied(bytes) : copied(bytes) }))
+    return ask('written', 'write', { folder, objects: own }, [...new Set(own.map(({ bytes }) => bytes.buffer))])
   }
 
   async function writeParts(
@@ -121,4 +119,16 @@ export function createFileStore(
   }
   folders.set(store, folder)
   return store
+}
+
+function copied(bytes: Uint8Array): Uint8Array<ArrayBuffer> {
+  return new Uint8Array(bytes)
+}
+
+/** The same bytes, copied where they are a part of something, all of which would go. @throws {TypeError} where they are gone already */
+function ownOrCopied(bytes: Uint8Array): Uint8Array<ArrayBuffer> {
+  const { buffer } = bytes
+  if (!(buffer instanceof ArrayBuffer) || buffer.byteLength !== bytes.byteLength) return copied(bytes)
+  if (buffer.detached) throw new TypeError('bytes were given away twice')
+  return new Uint8Array(buffer)
 }

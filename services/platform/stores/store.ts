@@ -40,9 +40,10 @@ export type Store = {
   write(sha256: string, bytes: Uint8Array): Promise<void>
   /**
    * Keeps several objects, which is far cheaper than one by one.
+   * @param areGiven their bytes are the store's from now on, and gone for everybody else, also where they could not be kept
    * @throws {SluiceError} REFERENCE_INVALID, STORE_UNREACHABLE; some of them may have been kept
    */
-  writeAll(objects: readonly StoredObject[]): Promise<void>
+  writeAll(objects: readonly StoredObject[], areGiven?: boolean): Promise<void>
   /**
    * Keeps an object that is too large to be in memory at once, under the sha256 that its maker has found; as {@link Store.write}.
    * @throws {SluiceError} DIGEST_MISMATCH when the parts have another: nothing is kept then
