@@ -84,6 +84,8 @@ process.stdin.on('data', (piece) => {
   const [head = ''] = piece.toString('latin1', 0, 1000).split('\n')
   if (!piece.includes('too early')) return read(piece)
   process.stdin.pause()
+  // With nothing to listen to it would end.
+  setInterval(() => {}, 1000)
   process.stdout.write(behaviours.fine?.(JSON.parse(head).id) ?? '')
 })
 process.stdout.write(READY_LINE)

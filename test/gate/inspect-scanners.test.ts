@@ -4,7 +4,8 @@ import { type TestContext, test } from 'node:test'
 import { setTimeout as wait } from 'node:timers/promises'
 import sharp from 'sharp'
 import { inspectPayload } from '../../services/gate/inspect/inspect.ts'
-import type { ScannerEnd } from '../../services/gate/inspect/scanner-child.ts'
+import { launchers } from '../../services/gate/inspect/launcher.ts'
+import { type ScannerEnd, startScanner } from '../../services/gate/inspect/scanner-child.ts'
 import { createScanners, type ScannersOptions, scannerMemory } from '../../services/gate/inspect/scanners.ts'
 import { animation, clouds, generous } from './inspect-made.ts'
 
@@ -164,18 +165,25 @@ test('answers are not believed', async (t) => {
   assert.deepEqual(restarts, Array(2 * lies.length).fill('garbage'))
 })
 
-test('an answer is none before all has been heard: what is still being read of the payload is not given back', async (t) => {
+test("no answer is given before all has been heard: what is still being read of the payload is not the caller's again", async (t) => {
   const { inspect, restarts } = pool(t, { entry: hostile })
-  const large = Buffer.alloc(8_000_000, 'too early')
-  assert.deepEqual((await inspect(large, impatient)).faults, ['SCANNER_CRASHED'])
-  assert.deepEqual(restarts, ['garbage', 'garbage'])
-  // What it said was right but for that, and what is long is heard to its end.
+  const { faults } = await inspect(Buffer.alloc(8_000_000, 'too early'), { ...impatient, seconds: 1 })
+  assert.deepEqual([faults, restarts], [['SCANNER_TIMEOUT'], ['timeout', 'timeout']])
   assert.deepEqual((await inspect(Buffer.from('fine'), impatient)).faults, [])
-  const picture = await clouds(1, 1500).png({ compressionLevel: 0 }).toBuffer()
-  assert.ok(picture.length > 4_000_000)
-  const honest = pool(t)
-  assert.deepEqual((await honest.inspect(picture, generous)).faults, [])
-  assert.deepEqual(honest.restarts, [])
+})
+
+test('many large payloads that lie ready are heard one after the other', async (t) => {
+  const launcher = launchers(memoryBytes)[0]
+  assert.ok(launcher)
+  const entry = new URL('../../services/gate/inspect/scanner.ts', import.meta.url)
+  const child = await startScanner({ entry, launcher, memoryBytes, onSpawn: (it) => t.after(() => it.kill()) })
+  assert.ok(child)
+  // Longer than all that pipes hold, so that several wait to be sent together.
+  const payloads = await Promise.all(
+    [1, 2, 3, 4, 5].map((n) => clouds(n, 800, 600).png({ compressionLevel: 0 }).toBuffer()),
+  )
+  const seen = await Promise.all(payloads.map((payload) => child.ask(payload, generous)))
+  for (const [n, payload] of payloads.entries()) assert.deepEqual(seen[n], await inspectPayload(payload, generous))
 })
 
 test('an answer may come in pieces; who says more than the answer is not asked again', async (t) => {

@@ -100,8 +100,9 @@ export async function startScanner({
 type Spawned = ChildProcessByStdio<Writable, Readable, null>
 type Pending = {
   seconds: number
-  /** all of it has gone to the process: its bytes are not read here any more */
+  /** All of it has gone to the process: its bytes are not read here any more. Until then an answer is not given, which the process may have ahead of that. */
   isSent: boolean
+  answer: Inspection | null
   read: (line: string) => Inspection | 'garbage' | null
   settle: (result: ScannerResult) => void
 }
@@ -157,9 +158,12 @@ function wrap(spawned: Spawned, memoryBytes: number): { child: ScannerChild; rea
       isReadyNow = isReady(line)
       ready.resolve(isReadyNow)
     } else {
-      // Nobody asked, or not yet all of it: whatever speaks then is not our scanner any more.
-      const result = pending[0]?.isSent ? pending[0].read(line) : 'garbage'
-      if (result !== null) settle(result)
+      const [at] = pending
+      // Nobody asked, or it has answered: whatever speaks then is not our scanner any more.
+      const result = at === undefined || at.answer !== null ? 'garbage' : at.read(line)
+      if (result === null) return
+      if (result !== 'garbage' && at?.isSent === false) at.answer = result
+      else settle(result)
     }
   }
 
@@ -192,6 +196,7 @@ function wrap(spawned: Spawned, memoryBytes: number): { child: ScannerChild; rea
         const asking: Pending = {
           seconds: limits.seconds,
           isSent: false,
+          answer: null,
           read: createAnswerReader(question),
           settle: resolve,
         }
@@ -200,8 +205,10 @@ function wrap(spawned: Spawned, memoryBytes: number): { child: ScannerChild; rea
         // Together, so that the scanner wakes once.
         spawned.stdin.cork()
         spawned.stdin.write(questionHead(question))
-        spawned.stdin.write(payload, () => {
+        spawned.stdin.write(payload, (error) => {
+          if (error) return
           asking.isSent = true
+          if (asking.answer !== null && asking === pending[0]) settle(asking.answer)
         })
         spawned.stdin.uncork()
       })
