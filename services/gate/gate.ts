@@ -206,7 +206,7 @@ export async function startGate({
     const payloads = [intake, held, clean]
     const route = createRoute({ registry, payloads, held, policyHash, signingKey: signer.key, now: Date.now })
     // For each scanner one item that it is at, one that lies ready for it, and one that is matched or found meanwhile.
-    const examine = createExamine({ registry, payloads, scanners, policy, metrics, concurrency: 4 * scanners.size })
+    const examine = createExamine({ registry, payloads, scanners, policy, metrics, concurrency: 3 * scanners.size })
     return {
       process(records, signal) {
         const current = lists.current()

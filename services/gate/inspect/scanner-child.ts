@@ -100,9 +100,9 @@ export async function startScanner({
 type Spawned = ChildProcessByStdio<Writable, Readable, null>
 type Pending = {
   seconds: number
-  /** All of it has gone to the process: its bytes are not read here any more. Until then an answer is not given, which the process may have ahead of that. */
+  question: Question
+  /** all of it has gone to the process: its bytes are not read here any more */
   isSent: boolean
-  answer: Inspection | null
   read: (line: string) => Inspection | 'garbage' | null
   settle: (result: ScannerResult) => void
 }
@@ -114,6 +114,7 @@ function wrap(spawned: Spawned, memoryBytes: number): { child: ScannerChild; rea
   let usable = true
   let asked = 0
   let isReadyNow = false
+  let isSending = false
   /** what it is at, and what it was asked ahead */
   const pending: Pending[] = []
   let deadline: NodeJS.Timeout | undefined
@@ -152,18 +153,32 @@ function wrap(spawned: Spawned, memoryBytes: number): { child: ScannerChild; rea
     }
   }
 
+  /** Sends one question at a time: of several together it would be told only of the last that it has gone, when those before it may have been answered. */
+  function send(): void {
+    const next = pending.find(({ isSent }) => !isSent)
+    if (next === undefined || isSending) return
+    isSending = true
+    // Together, so that the scanner wakes once.
+    spawned.stdin.cork()
+    spawned.stdin.write(questionHead(next.question))
+    spawned.stdin.write(next.question.payload, (error) => {
+      if (error) return
+      isSending = false
+      next.isSent = true
+      send()
+    })
+    spawned.stdin.uncork()
+  }
+
   function hear(line: string): void {
     if (!usable) return
     if (!isReadyNow) {
       isReadyNow = isReady(line)
       ready.resolve(isReadyNow)
     } else {
-      const [at] = pending
-      // Nobody asked, or it has answered: whatever speaks then is not our scanner any more.
-      const result = at === undefined || at.answer !== null ? 'garbage' : at.read(line)
-      if (result === null) return
-      if (result !== 'garbage' && at?.isSent === false) at.answer = result
-      else settle(result)
+      // Nobody asked, or not yet all of it: whatever speaks then is not our scanner any more.
+      const result = pending[0]?.isSent ? pending[0].read(line) : 'garbage'
+      if (result !== null) settle(result)
     }
   }
 
@@ -193,24 +208,10 @@ function wrap(spawned: Spawned, memoryBytes: number): { child: ScannerChild; rea
       if (!usable) return Promise.resolve('unasked')
       const question: Question = { id: ++asked, payload, limits }
       return new Promise((resolve) => {
-        const asking: Pending = {
-          seconds: limits.seconds,
-          isSent: false,
-          answer: null,
-          read: createAnswerReader(question),
-          settle: resolve,
-        }
-        pending.push(asking)
+        const read = createAnswerReader(question)
+        pending.push({ question, seconds: limits.seconds, isSent: false, read, settle: resolve })
         if (pending.length === 1) attend()
-        // Together, so that the scanner wakes once.
-        spawned.stdin.cork()
-        spawned.stdin.write(questionHead(question))
-        spawned.stdin.write(payload, (error) => {
-          if (error) return
-          asking.isSent = true
-          if (asking.answer !== null && asking === pending[0]) settle(asking.answer)
-        })
-        spawned.stdin.uncork()
+        send()
       })
     },
   }

@@ -46,7 +46,7 @@ export type Scanners = {
 
 const attempts = 2
 /** Questions that a scanner has at a time: the next one lies in its pipe when it is done with one, however busy the gate is just then. */
-const depth = 3
+const depth = 2
 /** An item that no scanner came to, time and again, is not what ends them. */
 const mostUnasked = 10
 const faultOf: Readonly<Record<ScannerEnd, ItemFault>> = {
