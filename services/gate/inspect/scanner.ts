@@ -1,6 +1,7 @@
 import { answerLines, READY_LINE } from './answer.ts'
 import { preparePictures } from './decode.ts'
 import { inspectPayload } from './inspect.ts'
+import { giveBack } from './picture-memory.ts'
 import { createQuestionReader } from './question.ts'
 
 // Entry of a scanner process: one question at a time on stdin, one answer each on stdout. It has no environment and no rights
@@ -8,10 +9,15 @@ import { createQuestionReader } from './question.ts'
 // draws the conclusions.
 await preparePictures()
 
+// What comes in is given back at once: left to the collector, it had it going through all memory again and again, for a twentieth of a scanner's time.
 const read = createQuestionReader(async ({ id, payload, limits }) => {
   process.stdout.write(answerLines(id, await inspectPayload(payload, limits)))
+  giveBack(payload)
 })
-process.stdin.on('data', read)
+process.stdin.on('data', (piece) => {
+  read(piece)
+  giveBack(piece)
+})
 // The gate is gone. Exiting would wait for a decoder that hangs.
 process.stdin.on('close', () => process.kill(process.pid, 'SIGKILL'))
 // A terminal sends these to the gate's children too, while the gate still finishes its chunk.
