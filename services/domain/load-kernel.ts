@@ -9,8 +9,8 @@ declare const WebAssembly: {
 }
 
 /**
- * A kernel's memory. When it grows, `buffer` is another one, and what was made of the one before goes on showing the same bytes. Handed to another thread, its instance of
- * the kernel finds there what was left.
+ * A kernel's memory. When it grows, `buffer` is another one, and what was made of the one before goes on showing the same bytes. It may be handed to another thread, whose
+ * instance of the kernel finds there what this one has left.
  */
 export type KernelMemory = { readonly buffer: SharedArrayBuffer; grow(pages: number): number }
 /** A number that a kernel exports: an address, or a result. Addresses are without sign. */

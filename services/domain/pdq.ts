@@ -95,8 +95,7 @@ type Picture = { rgb: Uint8Array; width: number; height: number; rowBytes: numbe
 let kernel: Kernel | null = null
 
 /**
- * Room for a picture of so many bytes, which `pdqHashes` then hashes where it lies instead of copying it, its parts too. There is one, which must be left before it is taken
- * again.
+ * Room for a picture of so many bytes: there `pdqHashes` hashes it, and parts of it, without copying. There is one room, which must be left before it is taken again.
  * @returns null while it is taken, and for a picture too large to keep room for
  */
 export function takePictureRoom(bytes: number): Uint8Array | null {
@@ -107,9 +106,9 @@ export function takePictureRoom(bytes: number): Uint8Array | null {
   return own.held
 }
 
-/** Leaves the room for a picture, if this is its buffer; what is in it may change from now on. */
-export function leavePictureRoom(buffer: ArrayBufferLike): void {
-  if (kernel?.held?.buffer === buffer) kernel.held = null
+/** Leaves the room for a picture, if `rgb` is what it was taken as; what is in it may change from now on. */
+export function leavePictureRoom(rgb: Uint8Array): void {
+  if (kernel?.held === rgb) kernel.held = null
 }
 
 /** The kernel, or a new one instead of one that has grown large for nothing. */

@@ -37,7 +37,7 @@ export type Routed = {
   missing: MissingFact[]
   payloadBytes: number
   messages: Outgoing[]
-  /** what must lie in the stores before the messages say so */
+  /** what must lie in the stores before the messages say so; their bytes are gone then */
   objects: RoutedObject[]
   /** length of all messages' values and objects */
   bytes: number

@@ -429,14 +429,14 @@ function rate(slack: f32): void {
       const here = v128.load(at)
       if (y + 1 < GRID) {
         const difference = f32x4.abs(f32x4.sub(here, v128.load(at + FLOAT * SAMPLES)))
-        least = i32x4.add(least, steps(difference, -slack))
-        most = i32x4.add(most, steps(difference, slack))
+        least = i32x4.add(least, stepLevels(difference, -slack))
+        most = i32x4.add(most, stepLevels(difference, slack))
       }
       // What is right of the last sample belongs to the mirror image.
       const counted = x + 4 < GRID ? i32x4.splat(-1) : i32x4(-1, -1, -1, 0)
       const difference = f32x4.abs(f32x4.sub(here, v128.load(at, 4)))
-      least = i32x4.add(least, v128.and(counted, steps(difference, -slack)))
-      most = i32x4.add(most, v128.and(counted, steps(difference, slack)))
+      least = i32x4.add(least, v128.and(counted, stepLevels(difference, -slack)))
+      most = i32x4.add(most, v128.and(counted, stepLevels(difference, slack)))
     }
   }
   quality = min<i32>(100, sumOf(least) / 90)
@@ -444,7 +444,7 @@ function rate(slack: f32): void {
 }
 
 @inline
-function steps(differences: v128, more: f32): v128 {
+function stepLevels(differences: v128, more: f32): v128 {
   const levels = f32x4.max(f32x4.splat(0), f32x4.add(differences, f32x4.splat(more)))
   return i32x4.trunc_sat_f32x4_s(f32x4.div(f32x4.mul(levels, f32x4.splat(100)), f32x4.splat(255)))
 }

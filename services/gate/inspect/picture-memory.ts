@@ -10,8 +10,12 @@ export function takeMemory(bytes: number): Uint8Array {
   return takePictureRoom(bytes) ?? Buffer.allocUnsafeSlow(bytes)
 }
 
-/** Gives memory back at once, wherever it is from, and with it all that shares its buffer. */
-export function giveBack({ buffer }: Uint8Array): void {
-  if (!(buffer instanceof ArrayBuffer)) leavePictureRoom(buffer)
+/**
+ * Gives memory back at once, wherever it is from, and with it all that shares its buffer: nothing for parts of a pool.
+ * @param memory as it was taken
+ */
+export function giveBack(memory: Uint8Array): void {
+  const { buffer } = memory
+  if (!(buffer instanceof ArrayBuffer)) leavePictureRoom(memory)
   else if (!buffer.detached) buffer.transfer(0)
 }

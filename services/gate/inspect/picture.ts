@@ -152,8 +152,11 @@ async function* framesShown({ payload, header }: Picture, count: number, sight: 
         (asStored ? decodeJpeg(payload, sight.limits) : null) ??
         (await decode(payload, group, sight.limits, { ignoreIcc }))
       if (damaged) sight.faults.add('MEDIA_INCOMPLETE')
-      for (const { index, raw } of frames) yield { index, raw, orientation: header.orientation, ignoreIcc }
-      release(frames)
+      try {
+        for (const { index, raw } of frames) yield { index, raw, orientation: header.orientation, ignoreIcc }
+      } finally {
+        release(frames)
+      }
     }
   }
 }

@@ -129,8 +129,7 @@ function beginningOf(bytes: Uint8Array): Beginning | null {
       frame = marker
     }
     if (marker === APP1 || marker === APP2) bare = false
-    // Padding, and markers without a length, do not stand here in what is ordinary.
-    if (next < at + 4 || marker < FIRST_WITH_LENGTH || (marker >= RST0 && marker < SOS) || marker === 0xff) return null
+    if (!isSegment(marker, next - at)) return null
     at = next
   }
   return null
@@ -148,7 +147,7 @@ function isCompleteFrom(bytes: Uint8Array, from: number): boolean {
     if (marker === EOI) break
     const next = at + 2 + lengthAt(bytes, at)
     // A second frame, for one.
-    if (isFrameHeader(marker)) return false
+    if (isFrameHeader(marker) || !isSegment(marker, next - at)) return false
     if (marker === SOS) {
       const header = bytes.subarray(at + 4, next)
       const count = header[0] ?? 0
@@ -162,6 +161,11 @@ function isCompleteFrom(bytes: Uint8Array, from: number): boolean {
     at = marker === SOS ? endOfScan(bytes, next) : next
   }
   return lacking.size === COMPONENTS && [...lacking.values()].every((each) => each.every((bits) => bits === 0))
+}
+
+/** Padding, and markers without a length, do not stand between the segments of what is ordinary: whoever steps over them in another way reads something else. */
+function isSegment(marker: number, length: number): boolean {
+  return length >= 4 && marker >= FIRST_WITH_LENGTH && (marker < RST0 || marker >= SOS) && marker !== 0xff
 }
 
 /** What a marker's segment says of its length, which counts these two bytes. */

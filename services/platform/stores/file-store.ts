@@ -8,6 +8,8 @@ import { checkReference, type Store, type StoredObject, type StoreName } from '.
 
 /** Of a large object, read at a time. */
 const PART_BYTES = 4_194_304
+/** No pool for small buffers, of the runtime or of a library, is longer, in bytes. */
+const LONGEST_POOL = 65_536
 /** So many calls may wait for a slow disk at the same time. */
 const THREADS = 4
 
@@ -41,9 +43,9 @@ export function createFileStore(
     }
   }
 
-  function writeAll(objects: readonly StoredObject[], areGiven = false): Promise<void> {
+  async function writeAll(objects: readonly StoredObject[], areGiven = false): Promise<void> {
     const own = objects.map(({ sha256, bytes }) => ({ sha256, bytes: areGiven ? ownOrCopied(bytes) : copied(bytes) }))
-    return ask('written', 'write', { folder, objects: own }, [...new Set(own.map(({ bytes }) => bytes.buffer))])
+    await ask('written', 'write', { folder, objects: own }, [...new Set(own.map(({ bytes }) => bytes.buffer))])
   }
 
   async function writeParts(
@@ -125,10 +127,14 @@ function copied(bytes: Uint8Array): Uint8Array<ArrayBuffer> {
   return new Uint8Array(bytes)
 }
 
-/** The same bytes, copied where they are a part of something, all of which would go. @throws {TypeError} where they are gone already */
+/**
+ * The same bytes, copied where they are a part of something, all of which would go, or are so few that they may be all of a pool, which its owner would
+ * miss (avsc's has 4096 bytes).
+ * @throws {TypeError} where they are gone already
+ */
 function ownOrCopied(bytes: Uint8Array): Uint8Array<ArrayBuffer> {
   const { buffer } = bytes
-  if (!(buffer instanceof ArrayBuffer) || buffer.byteLength !== bytes.byteLength) return copied(bytes)
-  if (buffer.detached) throw new TypeError('bytes were given away twice')
-  return new Uint8Array(buffer)
+  if (buffer instanceof ArrayBuffer && buffer.detached) throw new TypeError('bytes were given away twice')
+  const isWhole = buffer instanceof ArrayBuffer && buffer.byteLength === bytes.byteLength
+  return isWhole && bytes.byteLength > LONGEST_POOL ? new Uint8Array(buffer) : copied(bytes)
 }

@@ -19,7 +19,10 @@ parentPort?.on('message', (call: FileCall<keyof FileTasks>) => {
   const said = answer(call)
   // Left to the collector, what was written would pile up.
   const written = 'objects' in call.task ? call.task.objects : []
-  for (const { bytes } of written) if (bytes.buffer instanceof ArrayBuffer) bytes.buffer.transfer(0)
+  for (const { bytes } of written) {
+    // Twice the same may have come.
+    if (bytes.buffer instanceof ArrayBuffer && !bytes.buffer.detached) bytes.buffer.transfer(0)
+  }
   const bytes = 'result' in said && said.result instanceof Uint8Array ? [said.result.buffer] : []
   parentPort?.postMessage(said, bytes)
 })
