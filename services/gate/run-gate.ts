@@ -6,6 +6,7 @@ import { inTime } from '../platform/in-time.ts'
 import { createLog, type Log } from '../platform/log.ts'
 import { createMetrics } from '../platform/metrics.ts'
 import { readPolicy } from '../platform/read-policy.ts'
+import { returnFreeMemory } from '../platform/release-memory.ts'
 import { readSettings, type Settings } from '../platform/settings.ts'
 import { asTable } from '../platform/table.ts'
 import type { Gate } from './gate.ts'
@@ -18,6 +19,7 @@ import type { Tally } from './tally.ts'
 
 /** A chunk is finished long before, where brokers answer. */
 const STOP_MS = 60_000
+const RETURN_MEMORY_MS = 60_000
 
 /**
  * Runs a gate until it is told to stop, or has caught up.
@@ -25,6 +27,7 @@ const STOP_MS = 60_000
  */
 export async function runGate(options: { untilCaughtUp?: true; json?: true }, thread: ListsThread): Promise<void> {
   spareCollector()
+  setInterval(returnFreeMemory, RETURN_MEMORY_MS).unref()
   const settings = readSettings()
   const { policy, hash } = readPolicy(settings.policy)
   const log = createLog(settings.log)

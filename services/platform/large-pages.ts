@@ -1,4 +1,4 @@
-import { createRequire } from 'node:module'
+import { openLibc } from './libc.ts'
 
 // Of Linux's mman-common.h: these pages may be large ones; make them so now.
 const MADV_HUGEPAGE = 14
@@ -18,18 +18,13 @@ export function useLargePages(memory: SharedArrayBuffer): void {
 }
 
 function openAdvise(): NonNullable<typeof advise> {
-  const nothing = (): void => undefined
-  if (process.platform !== 'linux') return nothing
-  try {
-    // Not before it is needed: where it has nothing built for a system, it can't be loaded at all.
-    const koffi: typeof import('koffi') = createRequire(import.meta.url)('koffi')
-    const madvise = koffi.load('libc.so.6').func('int madvise(uint8_t *memory, size_t length, int advice)')
-    return (memory, advice) => {
-      // Whole pages only are taken.
-      const begin = Number(-koffi.address(new Uint8Array(memory)) & BigInt(PAGE_BYTES - 1))
-      if (begin < memory.byteLength) madvise(new Uint8Array(memory, begin), memory.byteLength - begin, advice)
-    }
-  } catch {
-    return nothing
+  const libc = openLibc()
+  if (libc === null) return () => undefined
+  const { koffi, library } = libc
+  const madvise = library.func('int madvise(uint8_t *memory, size_t length, int advice)')
+  return (memory, advice) => {
+    // Whole pages only are taken.
+    const begin = Number(-koffi.address(new Uint8Array(memory)) & BigInt(PAGE_BYTES - 1))
+    if (begin < memory.byteLength) madvise(new Uint8Array(memory, begin), memory.byteLength - begin, advice)
   }
 }

@@ -1,8 +1,10 @@
 import { setFlagsFromString } from 'node:v8'
 import { runInNewContext } from 'node:vm'
 import { z } from 'zod'
+import { openLibc } from './libc.ts'
 
 let collect: (() => void) | null = null
+let trim: (() => void) | null = null
 
 /**
  * Gives back shared memory that nobody in this thread uses any more. To the garbage collector it weighs nothing: an idle thread would
@@ -14,6 +16,21 @@ export function releaseMemory(): void {
     collect = z.custom<() => void>((found) => typeof found === 'function').parse(runInNewContext('gc'))
   }
   collect()
+}
+
+/**
+ * Gives free memory back to the system, where that is Linux with glibc. What one thread takes and another frees is left lying between what is in use: after a quarter
+ * of an hour at work a gate held 60 MiB of 617 so, and more each time that it had more to do than before (measured). Done by a thread of the runtime's own, in some
+ * hundredths of a second.
+ */
+export function returnFreeMemory(): void {
+  trim ??= openTrim()
+  trim()
+}
+
+function openTrim(): () => void {
+  const malloc = openLibc()?.library.func('int malloc_trim(size_t pad)')
+  return () => malloc?.async(0, () => undefined)
 }
 
 /**
