@@ -1,6 +1,7 @@
 import { crc32 } from 'node:zlib'
 import { type Chunk, pngChunks } from './containers/png.ts'
-import type { Decoded, Raw } from './decode.ts'
+import type { Decoded } from './decode.ts'
+import type { Raw } from './pixels.ts'
 
 type Region = { left: number; top: number; width: number; height: number }
 type Part = { region: Region; dispose: number; over: boolean; animated: boolean; data: Buffer[] }

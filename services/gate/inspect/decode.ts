@@ -2,6 +2,7 @@ import sharp, { type SharpOptions } from 'sharp'
 import type { InspectLimits } from '../../domain/fingerprint.ts'
 import type { inspectedMediaTypes } from '../../domain/media-types.ts'
 import { giveBack } from './picture-memory.ts'
+import type { Raw } from './pixels.ts'
 import { openTurboJpeg, type TurboJpeg } from './turbo-jpeg.ts'
 
 /** The name that sharp gives each media type: what it takes for something else is not decoded. */
@@ -97,8 +98,6 @@ export async function readHeader(payload: Uint8Array): Promise<Header | null> {
   }
 }
 
-/** A frame as decoded: RGB, or RGBA where `channels` is 4. */
-export type Raw = { data: Uint8Array; width: number; height: number; channels: 3 | 4 }
 export type Decoded = { frames: { index: number; raw: Raw }[]; damaged: boolean }
 /** @param ignoreIcc whether the colours are as stored, whatever the colour profile says */
 export type DecodeOptions = { ignoreIcc?: boolean; density?: number }

@@ -1,8 +1,7 @@
 import { type Fingerprint, TURNED, UNTURNED } from '../../domain/fingerprint.ts'
 import { type Orientation, orientations, PDQ_VERSION, pdqHashes } from '../../domain/pdq.ts'
 import { findPicture } from './border.ts'
-import type { Raw } from './decode.ts'
-import { crop, dropAlpha, flatten, isTransparent, type Pixels, packed, turn } from './pixels.ts'
+import { crop, dropAlpha, flatten, isTransparent, type Pixels, packed, type Raw, turn } from './pixels.ts'
 
 /**
  * Hashes a frame in all the ways that a viewer, or somebody evading the lists, might show it.

@@ -1,5 +1,8 @@
 import type { Orientation } from '../../domain/pdq.ts'
 
+/** A frame as decoded: RGB, or RGBA where `channels` is 4. */
+export type Raw = { data: Uint8Array; width: number; height: number; channels: 3 | 4 }
+
 /** A decoded picture, or a part of one: 8-bit red, green, blue, row by row; `rowBytes` from the beginning of a row to that of the next. */
 export type Pixels = { rgb: Uint8Array; width: number; height: number; rowBytes: number }
 

@@ -1,6 +1,6 @@
 import { endOfScan, isFrameHeader } from './containers/jpeg.ts'
-import type { Raw } from './decode.ts'
 import { giveBack, takeMemory } from './picture-memory.ts'
+import type { Raw } from './pixels.ts'
 
 /*
  * Decodes ordinary JPEGs by libjpeg-turbo itself, where the system has it. sharp decodes with the same code, to the same pixels, but what it does around

@@ -1,5 +1,6 @@
 import type { InspectLimits } from '../../../domain/fingerprint.ts'
-import { type Decoded, decode, type Header, type Raw } from '../decode.ts'
+import { type Decoded, decode, type Header } from '../decode.ts'
+import type { Raw } from '../pixels.ts'
 import type { PlainSvg } from './plain-svg.ts'
 
 /** Longer side of a drawing that is hashed, in pixels. */
