@@ -99,7 +99,6 @@ export async function startScanner({
 
 type Spawned = ChildProcessByStdio<Writable, Readable, null>
 type Pending = {
-  seconds: number
   question: Question
   /** all of it has gone to the process: its bytes are not read here any more */
   isSent: boolean
@@ -143,7 +142,7 @@ function wrap(spawned: Spawned, memoryBytes: number): { child: ScannerChild; rea
     clearTimeout(deadline)
     const [at] = pending
     if (at !== undefined) {
-      deadline = setTimeout(() => settle('timeout'), at.seconds * 1000)
+      deadline = setTimeout(() => settle('timeout'), at.question.limits.seconds * 1000)
       looking ??= setInterval(() => {
         if (residentBytes(pid) > memoryBytes) settle('memory')
       }, lookMilliseconds)
@@ -209,7 +208,7 @@ function wrap(spawned: Spawned, memoryBytes: number): { child: ScannerChild; rea
       const question: Question = { id: ++asked, payload, limits }
       return new Promise((resolve) => {
         const read = createAnswerReader(question)
-        pending.push({ question, seconds: limits.seconds, isSent: false, read, settle: resolve })
+        pending.push({ question, isSent: false, read, settle: resolve })
         if (pending.length === 1) attend()
         send()
       })
