@@ -1,9 +1,11 @@
+import { once } from 'node:events'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Admin } from 'kafkajs'
 import type { Counter } from 'prom-client'
 import { SluiceError } from '../domain/errors.ts'
 import type { Policy } from '../domain/judge/policy.ts'
 import { DOOR, GATE_GROUP, prefixed } from '../domain/topics.ts'
+import { inTime } from '../platform/in-time.ts'
 import { createKafka } from '../platform/kafka/client.ts'
 import type { Log } from '../platform/log.ts'
 import type { Metrics } from '../platform/metrics.ts'
@@ -56,6 +58,7 @@ const LISTS_MS = 50
 const LOOK_MS = 250
 const WATCH_MS = 5000
 const PAUSES_MS = 1000
+const LEAVE_MS = 30_000
 
 /**
  * Starts the gate. It serves its operations port at once, joins the group when registry, topics and lists are there, and is ready
@@ -78,6 +81,7 @@ export async function startGate({
   const groupId = prefixed(settings.prefix, GATE_GROUP)
   const watch = createWatch({ admin, door, groupId, ends: () => lanes?.ends() ?? new Map(), metrics })
   const stopping = new AbortController()
+  const told = once(stopping.signal, 'abort').then(() => null)
   const failure = Promise.withResolvers<never>()
   failure.promise.catch(() => undefined)
   const tally = createTally(metrics)
@@ -161,33 +165,47 @@ export async function startGate({
       untilListsAreThere(),
     ])
     if (stopping.signal.aborted) return
-    lanes = await persist('lanes', () =>
-      startLanes(
-        settings,
-        {
-          cluster,
-          topic: door,
-          chunkItems: settings.chunkItems,
-          chunkBytes: settings.chunkBytes,
-          ...work,
-          onCommitted: (routed) => {
-            tally.add(routed)
-            // Not before: their starting takes what the first items need.
-            scanners.startAll()
-            floods ??= watchFloods({
-              settings,
-              registry,
-              policy,
-              inForce: () => lists.states().flatMap(({ inForce }) => inForce ?? []),
-              onTrouble: (error) => log.debug({ event: 'flood-watch-failed', err: error }),
-            })
-          },
-          log,
-          metrics,
+    await persist('lanes', () =>
+      liveLanes({
+        cluster,
+        topic: door,
+        chunkItems: settings.chunkItems,
+        chunkBytes: settings.chunkBytes,
+        ...work,
+        onCommitted: (routed) => {
+          tally.add(routed)
+          // Not before: their starting takes what the first items need.
+          scanners.startAll()
+          floods ??= watchFloods({
+            settings,
+            registry,
+            policy,
+            inForce: () => lists.states().flatMap(({ inForce }) => inForce ?? []),
+            onTrouble: (error) => log.debug({ event: 'flood-watch-failed', err: error }),
+          })
         },
-        (error) => failure.reject(error),
-      ),
+        log,
+        metrics,
+      }),
     )
+  }
+
+  /**
+   * Has lanes run until the gate stops. The client library gives a consumer up for good over all that it doesn't call passing, of which brokers
+   * that die or come back say some, and over rights that are taken and given back: then others follow, with clients of their own.
+   * @throws {SluiceError} what their consumer ended of
+   */
+  async function liveLanes(parts: Parameters<typeof startLanes>[1]): Promise<void> {
+    const mine = await startLanes(settings, parts)
+    unmet.delete('lanes')
+    lanes = mine
+    const fault = await Promise.race([mine.ended, told])
+    if (fault === null) return
+    log.warn({ event: 'lanes-ended', err: fault })
+    lanes = null
+    // Whoever is late is fenced by those that follow.
+    await inTime(mine.stop(), LEAVE_MS).catch((error: unknown) => log.debug({ event: 'discard-failed', err: error }))
+    throw fault
   }
 
   /** Why they are not is among the pauses already. */

@@ -5,6 +5,7 @@ import { GATE_GROUP, prefixed } from '../domain/topics.ts'
 import { createKafka } from '../platform/kafka/client.ts'
 import { mendGroupMembership } from '../platform/kafka/group-membership.ts'
 import { keepHeaderOrder } from '../platform/kafka/header-order.ts'
+import { isRefusal } from '../platform/kafka/kafka-failure.ts'
 import type { Settings } from '../platform/settings.ts'
 import { createLane, type Lane, type LaneParts, TRANSACTION_MS, type Waiting } from './lane.ts'
 import { endsOf, positionOf } from './position.ts'
@@ -17,6 +18,8 @@ export type Lanes = {
   building(): Array<{ partition: number; trouble: SluiceError | null }>
   /** Whether the group has answered lately. */
   isMember(): boolean
+  /** Resolves with what to tell when the consumer has ended by itself: these lanes judge nothing more. */
+  ended: Promise<SluiceError>
   stop(): Promise<void>
 }
 
@@ -30,12 +33,11 @@ const SILENCE_MS = 7000
 /**
  * Joins the gate's group and runs one lane for each partition that the group assigns. Three client instances, because one shares its
  * map of committed offsets between all that it makes: sending offsets in a transaction would mark them before the commit.
- * @param onCrash called when the consumer can't go on by itself; the process must end
+ * @throws {SluiceError} BROKER_UNREACHABLE when the consumer could not begin
  */
 export async function startLanes(
   settings: Settings,
   parts: Omit<LaneParts, 'consumer' | 'groupId' | 'prefix' | 'lowWatermark' | 'backlog' | 'onTransactionFailed'>,
-  onCrash: (error: Error) => void,
 ): Promise<Lanes> {
   keepHeaderOrder()
   mendGroupMembership()
@@ -81,6 +83,8 @@ export async function startLanes(
   const troubles = new Map<number, SluiceError>()
   /** Builds of one partition follow each other: a late one would fence the rightful owner. */
   const builds = new Map<number, Promise<void>>()
+  let end: SluiceError | null = null
+  const ended = Promise.withResolvers<SluiceError>()
 
   const laneParts: LaneParts = {
     ...parts,
@@ -199,7 +203,11 @@ export async function startLanes(
     lanes.get(payload.partition)?.passedOver(Number(payload.firstOffset), Number(payload.lastOffset))
   })
   consumer.on(consumer.events.CRASH, ({ payload }) => {
-    if (!payload.restart) onCrash(payload.error)
+    if (payload.restart) return
+    // What is still being built would fence the lanes that come after these.
+    generation += 1
+    end = givenUp(payload.error, groupId)
+    ended.resolve(end)
   })
 
   async function stop(): Promise<void> {
@@ -232,6 +240,7 @@ export async function startLanes(
         if (!stopping) await lanes.get(batch.batch.partition)?.handle(batch)
       },
     })
+    if (end !== null) throw end
   } catch (error) {
     // The next try begins with clients of its own.
     await stop().catch((cause: unknown) => log.debug({ event: 'discard-failed', err: cause }))
@@ -246,6 +255,15 @@ export async function startLanes(
         .filter((partition) => !lanes.has(partition) || troubles.has(partition))
         .map((partition) => ({ partition, trouble: troubles.get(partition) ?? null })),
     isMember: () => performance.now() - answeredAt < SILENCE_MS,
+    ended: ended.promise,
     stop,
   }
+}
+
+/** What the client library calls worth another try it tries again by itself; this is all the rest. */
+function givenUp(cause: Error, groupId: string): SluiceError {
+  const sentence = isRefusal(cause, 'GROUP_AUTHORIZATION_FAILED')
+    ? `the brokers do not let this principal into the consumer group ${groupId}: run \`sluice access apply\``
+    : `the consumer of the group ${groupId} has ended (${cause.message}); another one is started`
+  return new SluiceError('BROKER_UNREACHABLE', sentence, { cause })
 }

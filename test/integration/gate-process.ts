@@ -8,6 +8,9 @@ import { waitFor } from './waiting.ts'
 
 const CLI = join(import.meta.dirname, '../../services/cli.ts')
 
+/** More than these hides what the test says in a report that is shortened. */
+const LAST_LINES = 5
+
 const event = z.looseObject({ event: z.string() })
 export type Event = z.infer<typeof event>
 
@@ -124,8 +127,10 @@ export function startGateProcess(
     return answer === null ? null : { status: answer.status, ...readiness.parse(await answer.json()) }
   }
 
-  function endedBefore(what: string): Error {
-    return new Error(`the gate ended before ${what}:\n${sluice.stderr()}`)
+  async function endedBefore(what: string): Promise<Error> {
+    const { code, signal } = await sluice.ended
+    const lastWords = sluice.stderr().split('\n').slice(-LAST_LINES).join('\n')
+    return new Error(`the gate ended with ${signal ?? code} before ${what}; the last that it said:\n${lastWords}`)
   }
 
   /** When it has ended, all that it said is here. */
@@ -144,7 +149,7 @@ export function startGateProcess(
           // Asked first: it may be the last that it says.
           const goesOn = await isRunning()
           const found = sluice.events.find(matches)
-          if (found === undefined && !goesOn) throw endedBefore(what)
+          if (found === undefined && !goesOn) throw await endedBefore(what)
           return found
         },
         { everyMs: 10 },
@@ -153,7 +158,7 @@ export function startGateProcess(
     readiness: readinessNow,
     async untilReady() {
       await waitFor('the gate is ready', async () => {
-        if (!(await isRunning())) throw endedBefore('it was ready')
+        if (!(await isRunning())) throw await endedBefore('it was ready')
         return (await readinessNow())?.status === 200
       })
     },

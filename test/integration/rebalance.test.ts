@@ -10,23 +10,17 @@ import { waitFor } from './waiting.ts'
 
 /** A gate's lanes on real Kafka, with work of the test's own between reading and committing. */
 async function lanesWith(t: TestContext, bench: Bench, process: LaneParts['process']): Promise<Lanes> {
-  const lanes = await startLanes(
-    bench.settings,
-    {
-      cluster: 'test',
-      topic: bench.topic('crawl.items'),
-      chunkItems: 64,
-      chunkBytes: 1_000_000,
-      process,
-      keep: () => Promise.resolve(),
-      onCommitted: () => undefined,
-      log: createLog('silent'),
-      metrics: createMetrics(),
-    },
-    (error) => {
-      throw error
-    },
-  )
+  const lanes = await startLanes(bench.settings, {
+    cluster: 'test',
+    topic: bench.topic('crawl.items'),
+    chunkItems: 64,
+    chunkBytes: 1_000_000,
+    process,
+    keep: () => Promise.resolve(),
+    onCommitted: () => undefined,
+    log: createLog('silent'),
+    metrics: createMetrics(),
+  })
   t.after(() => lanes.stop())
   return lanes
 }

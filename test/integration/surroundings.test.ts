@@ -1,7 +1,10 @@
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
+import { type Acl, ANY } from '../../services/cluster/access/acl.ts'
+import { createAcls, deleteAcls } from '../../services/cluster/access/cluster-acls.ts'
 import { entryKey } from '../../services/domain/hash-list.ts'
 import type { HashListEntry } from '../../services/domain/records.ts'
+import { createKafka, withAdmin } from '../../services/platform/kafka/client.ts'
 import { skipWithoutPython } from '../foreign/foreign.ts'
 import { audit } from './audit.ts'
 import type { GateProcess } from './gate-process.ts'
@@ -114,6 +117,37 @@ describe('surroundings that fail hold everything back, and nothing is lost', { c
       'SCHEMA_FOREIGN',
     ])
     assert.equal(fates.filter(({ outcome }) => outcome === 'clean').length, 11)
+  })
+
+  test('a gate that is shut out of its group says so, and goes on when it is let in again', { skip }, async (t) => {
+    const bench = await openBench(t, { partitions: 2 })
+    await bench.importList('stand-in', KNOWN)
+    const gate = bench.startGate()
+    await publish(bench, 10)
+    await waitFor('the first items are judged', () => bench.caughtUp())
+    const shutOut: Acl = {
+      resource: 'group',
+      name: bench.group,
+      pattern: 'literal',
+      principal: 'User:gate',
+      host: ANY,
+      operation: 'read',
+      permission: 'deny',
+    }
+    const kafka = createKafka(bench.settings, 'test')
+    await withAdmin(kafka, (admin) => createAcls(admin, [shutOut]))
+    const told = /do not let this principal into the consumer group/
+    await waitFor('the gate says why it waits', async () => {
+      const waiting = (await gate.readiness())?.waiting ?? []
+      return waiting.some(({ code, sentence }) => code === 'BROKER_UNREACHABLE' && told.test(sentence))
+    })
+    await publish(bench, 10)
+    await withAdmin(kafka, (admin) => deleteAcls(admin, [shutOut]))
+    await waitFor('the gate has caught up', () => bench.caughtUp())
+    await gate.untilReady()
+    assert.ok(gate.events.some(({ event }) => event === 'lanes-ended'))
+    await bench.stopGate(gate)
+    assert.equal((await audit(bench)).length, 20)
   })
 })
 

@@ -63,6 +63,7 @@ describe('the gate outlives its brokers', { skip: skipWithoutPython() }, () => {
   async function judgeThrough(happens: (given: Parts, load: Load) => Promise<void>): Promise<void> {
     assert.ok(parts)
     const { bench, cluster, gate } = parts
+    assert.ok(gate.running(), 'the gate has lived through the tests before')
     const before = await bench.committed()
     let enough = false
     const began = performance.now()
