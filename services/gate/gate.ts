@@ -1,4 +1,3 @@
-import { once } from 'node:events'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Admin } from 'kafkajs'
 import type { Counter } from 'prom-client'
@@ -58,7 +57,9 @@ const LISTS_MS = 50
 const LOOK_MS = 250
 const WATCH_MS = 5000
 const PAUSES_MS = 1000
-const LEAVE_MS = 30_000
+const LEAVE_MS = 10_000
+const LONG_LIFE_MS = 60_000
+const LONGEST_RETRY_MS = 30_000
 
 /**
  * Starts the gate. It serves its operations port at once, joins the group when registry, topics and lists are there, and is ready
@@ -81,7 +82,6 @@ export async function startGate({
   const groupId = prefixed(settings.prefix, GATE_GROUP)
   const watch = createWatch({ admin, door, groupId, ends: () => lanes?.ends() ?? new Map(), metrics })
   const stopping = new AbortController()
-  const told = once(stopping.signal, 'abort').then(() => null)
   const failure = Promise.withResolvers<never>()
   failure.promise.catch(() => undefined)
   const tally = createTally(metrics)
@@ -92,6 +92,8 @@ export async function startGate({
   const clean = await openStore(settings, 'clean', { threads: 1 })
   const held = await openStore(settings, 'held', { threads: 2 })
   let lanes: Lanes | null = null
+  /** lanes that ended by themselves soon after they had begun, one after the other */
+  let shortLives = 0
   let floods: FloodWatch | null = null
   /** what the start is waiting for, by what needs it */
   const unmet = new Map<string, Pause>()
@@ -191,20 +193,26 @@ export async function startGate({
   }
 
   /**
-   * Has lanes run until the gate stops. The client library gives a consumer up for good over all that it doesn't call passing, of which brokers
-   * that die or come back say some, and over rights that are taken and given back: then others follow, with clients of their own.
+   * Has lanes run until the gate stops. The client library gives a consumer up for good over all that it doesn't call passing: where it finds no coordinator
+   * while brokers die and come back, for one, or where a right is taken and given back. Then others follow, with clients of their own.
    * @throws {SluiceError} what their consumer ended of
    */
   async function liveLanes(parts: Parameters<typeof startLanes>[1]): Promise<void> {
     const mine = await startLanes(settings, parts)
+    if (stopping.signal.aborted) return await mine.stop()
     unmet.delete('lanes')
     lanes = mine
-    const fault = await Promise.race([mine.ended, told])
+    const began = performance.now()
+    const fault = await mine.ended
     if (fault === null) return
     log.warn({ event: 'lanes-ended', err: fault })
+    unmet.set('lanes', { partition: null, code: fault.code, sentence: fault.message, cause: fault.cause })
     lanes = null
-    // Whoever is late is fenced by those that follow.
+    // What is late is of an earlier generation: at most it fences those that follow once, as they are fenced by another gate.
     await inTime(mine.stop(), LEAVE_MS).catch((error: unknown) => log.debug({ event: 'discard-failed', err: error }))
+    shortLives = performance.now() - began < LONG_LIFE_MS ? shortLives + 1 : 0
+    // Each joining has all others of the group begin anew.
+    await sleep(Math.min(LONGEST_RETRY_MS, RETRY_MS * 2 ** shortLives), undefined, { signal: stopping.signal })
     throw fault
   }
 
@@ -305,10 +313,11 @@ export async function startGate({
     async stop() {
       stopping.abort()
       clearInterval(lookForPauses)
-      await started
       // The groups that it reads in are its own: nobody waits for its leave.
       void floods?.stop()
       await lanes?.stop()
+      // What is just beginning may be asking brokers that do not answer; it takes its leave by itself.
+      await inTime(started, LEAVE_MS).catch(() => undefined)
       await admin.disconnect()
       await operations.stop()
     },

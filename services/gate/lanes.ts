@@ -5,7 +5,7 @@ import { GATE_GROUP, prefixed } from '../domain/topics.ts'
 import { createKafka } from '../platform/kafka/client.ts'
 import { mendGroupMembership } from '../platform/kafka/group-membership.ts'
 import { keepHeaderOrder } from '../platform/kafka/header-order.ts'
-import { isRefusal } from '../platform/kafka/kafka-failure.ts'
+import { isRefusal, isWithoutCoordinator } from '../platform/kafka/kafka-failure.ts'
 import type { Settings } from '../platform/settings.ts'
 import { createLane, type Lane, type LaneParts, TRANSACTION_MS, type Waiting } from './lane.ts'
 import { endsOf, positionOf } from './position.ts'
@@ -18,8 +18,8 @@ export type Lanes = {
   building(): Array<{ partition: number; trouble: SluiceError | null }>
   /** Whether the group has answered lately. */
   isMember(): boolean
-  /** Resolves with what to tell when the consumer has ended by itself: these lanes judge nothing more. */
-  ended: Promise<SluiceError>
+  /** Resolves with what to tell when the consumer has ended by itself: these lanes judge nothing more. With null when they are stopped. */
+  ended: Promise<SluiceError | null>
   stop(): Promise<void>
 }
 
@@ -84,7 +84,7 @@ export async function startLanes(
   /** Builds of one partition follow each other: a late one would fence the rightful owner. */
   const builds = new Map<number, Promise<void>>()
   let end: SluiceError | null = null
-  const ended = Promise.withResolvers<SluiceError>()
+  const ended = Promise.withResolvers<SluiceError | null>()
 
   const laneParts: LaneParts = {
     ...parts,
@@ -204,14 +204,16 @@ export async function startLanes(
   })
   consumer.on(consumer.events.CRASH, ({ payload }) => {
     if (payload.restart) return
-    // What is still being built would fence the lanes that come after these.
+    // What is still being built would fence the lanes that come after these, and what is being examined would keep their scanners.
     generation += 1
+    for (const lane of lanes.values()) lane.retire()
     end = givenUp(payload.error, groupId)
     ended.resolve(end)
   })
 
   async function stop(): Promise<void> {
     stopping = true
+    ended.resolve(null)
     try {
       // Else it would be handed what lies there over and over.
       consumer.pause([{ topic }])
@@ -244,7 +246,7 @@ export async function startLanes(
   } catch (error) {
     // The next try begins with clients of its own.
     await stop().catch((cause: unknown) => log.debug({ event: 'discard-failed', err: cause }))
-    throw error
+    throw error instanceof SluiceError ? error : givenUp(error, groupId)
   }
 
   return {
@@ -260,10 +262,13 @@ export async function startLanes(
   }
 }
 
-/** What the client library calls worth another try it tries again by itself; this is all the rest. */
-function givenUp(cause: Error, groupId: string): SluiceError {
-  const sentence = isRefusal(cause, 'GROUP_AUTHORIZATION_FAILED')
-    ? `the brokers do not let this principal into the consumer group ${groupId}: run \`sluice access apply\``
-    : `the consumer of the group ${groupId} has ended (${cause.message}); another one is started`
-  return new SluiceError('BROKER_UNREACHABLE', sentence, { cause })
+/** What it means for a person that the client library has given up a consumer, or could not begin with one. */
+function givenUp(cause: unknown, groupId: string): SluiceError {
+  const refused = ['GROUP_AUTHORIZATION_FAILED', 'TOPIC_AUTHORIZATION_FAILED'].some((type) => isRefusal(cause, type))
+  const sentence = refused
+    ? `the brokers do not let this principal read the door in the consumer group ${groupId}: run \`sluice access apply\``
+    : isWithoutCoordinator(cause)
+      ? `no broker coordinates the consumer group ${groupId}: brokers are starting, or this principal lacks the right to use it`
+      : `the consumer of the group ${groupId} has ended: ${cause instanceof Error ? cause.message : String(cause)}`
+  return new SluiceError('BROKER_UNREACHABLE', `${sentence}; another one is started`, { cause })
 }

@@ -136,7 +136,7 @@ describe('surroundings that fail hold everything back, and nothing is lost', { c
     }
     const kafka = createKafka(bench.settings, 'test')
     await withAdmin(kafka, (admin) => createAcls(admin, [shutOut]))
-    const told = /do not let this principal into the consumer group/
+    const told = /do not let this principal read the door in the consumer group/
     await waitFor('the gate says why it waits', async () => {
       const waiting = (await gate.readiness())?.waiting ?? []
       return waiting.some(({ code, sentence }) => code === 'BROKER_UNREACHABLE' && told.test(sentence))
