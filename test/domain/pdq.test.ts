@@ -65,6 +65,20 @@ test('hashes and quality of identical pixels are those of the reference, in all 
   }
 })
 
+test('the luma of every colour, reckoned in thousandths, is what the reference makes of it in 64-bit floats', () => {
+  let others = 0
+  for (let red = 0; red < 256; red++) {
+    for (let green = 0; green < 256; green++) {
+      for (let blue = 0; blue < 256; blue++) {
+        const thousandths = 299 * red + 587 * green + 114 * blue
+        const reference = red * 0.299 + green * 0.587 + blue * 0.114
+        if (Math.fround(thousandths / 1000) !== Math.fround(reference)) others++
+      }
+    }
+  }
+  assert.equal(others, 0)
+})
+
 test('the hash of an orientation is the hash of the picture after that turn', () => {
   for (const [width, height, seed] of [
     [960, 640, 1],

@@ -9,7 +9,7 @@
  * to the median that those roundings decide a bit, this one must.
  *
  * First `begin`, then for each i of 64 `rows` with where the rows lie that `PLACES` names, then `finish`; for the reference's way
- * `beginReference` after that, `rowsReference` with all rows by fours, then `finishReference`. Rows lie in a picture that `hold` made room for, or are copied
+ * `beginReference` after that, `rowsReference` with all rows by eights, then `finishReference`. Rows lie in a picture that `hold` made room for, or are copied
  * into the strip that `begin` names.
  */
 
@@ -177,7 +177,7 @@ export function begin(pixelsAcross: i32, pixelsDown: i32, rowBytes: usize): usiz
   v128.store(luma + FLOAT * width, f32x4.splat(0))
   sums = room(FLOAT * (used + VECTOR))
   movedSums = room(2 * (used + VECTOR))
-  const strip = room(used * max<i32>(4, 2 * windowDown + STEPS))
+  const strip = room(used * max<i32>(ROWS, 2 * windowDown + STEPS))
 
   for (let i = 0; i < GRID; i++) {
     const high = load<i32>(lines + FLOAT * i)
@@ -583,43 +583,48 @@ function select(n: i32): f32 {
   return load<f32>(sorted + FLOAT * n)
 }
 
-// From here on the reference's way: four rows side by side, since each running sum has to wait for itself.
+// From here on the reference's way: eight rows side by side, since each running sum has to wait for itself.
 
-const ROWS: i32 = 4
-/** luma of each level of red, green and blue; f64 x 256 each */
-const levels: usize = memory.data(6144, 16)
+const ROWS: i32 = 8
+/** a vector's floats: rows are turned into columns by blocks of so many rows and columns */
+const BLOCK: i32 = 4
+/** bytes of a column of eight rows */
+const COLUMN: usize = FLOAT * ROWS
+/** Where in 16 bytes red and green of four pixels are, as 16-bit numbers, then where blue is, as 32-bit numbers; 0xff for noughts. */
+const wide: usize = memory.data(32, 16)
+memory.fill(wide, 0xff, 32)
+for (let pixel = 0; pixel < BLOCK; pixel++) {
+  const to = wide + 4 * pixel
+  store<u8>(to, u8(3 * pixel))
+  store<u8>(to, u8(3 * pixel + 1), 2)
+  store<u8>(to, u8(3 * pixel + 2), 16)
+}
 /** bytes of a row in the rings and of a row of samples */
 let floats: usize = 0
 const sampled: usize = FLOAT * GRID
-/** four rows as columns of vectors, before and after a box filter along them */
+/** eight rows by columns, before and after a box filter along them */
 let sharp: usize = 0
 let blurred: usize = 0
-/** rings of rows that were blurred along, once and twice; as many as a window needs, and the four in hand */
+/** rings of rows that were blurred along, once and twice; as many as a window needs, and the eight in hand */
 let once: usize = 0
 let twice: usize = 0
 let ringRows: i32 = 0
 let runningSums: usize = 0
 let sampledSums: usize = 0
 let sampledRow: usize = 0
-/** rows that were blurred along and down, until there are four */
+/** rows that were blurred along and down, until there are eight */
 let waiting: usize = 0
 let waitingRows: i32 = 0
 let rowsTaken: i32 = 0
 let rowsBlurred: i32 = 0
 let nextSample: i32 = 0
 
-for (let level = 0; level < 256; level++) {
-  store<f64>(levels + 8 * level, f64(level) * 0.299)
-  store<f64>(levels + 8 * level, f64(level) * 0.587, 2048)
-  store<f64>(levels + 8 * level, f64(level) * 0.114, 4096)
-}
-
 /** Begins the reference's way for the picture that was begun last. */
 export function beginReference(): void {
   floats = (FLOAT * usize(width) + 15) & ~15
   ringRows = windowDown + ROWS
-  sharp = room(VECTOR * usize(width + 4))
-  blurred = room(VECTOR * usize(width + 4))
+  sharp = room(COLUMN * usize(width + BLOCK))
+  blurred = room(COLUMN * usize(width + BLOCK))
   once = room(floats * ringRows)
   twice = room(sampled * ringRows)
   runningSums = room(floats)
@@ -634,39 +639,79 @@ export function beginReference(): void {
   nextSample = 0
 }
 
-/** Takes the next rows, which begin at `first`: four, or what is left at the end. */
+/** Takes the next rows, which begin at `first`: eight, or what is left at the end. */
 export function rowsReference(count: i32, first: usize): void {
-  for (let x = 0; x < width; x++) {
-    let at = first + 3 * x
-    for (let k = 0; k < ROWS; k++) {
-      const red = load<f64>(levels + 8 * usize(load<u8>(at)))
-      const green = load<f64>(levels + 8 * usize(load<u8>(at, 1)), 2048)
-      const blue = load<f64>(levels + 8 * usize(load<u8>(at, 2)), 4096)
-      store<f32>(sharp + VECTOR * x + FLOAT * k, f32(red + green + blue))
-      // Behind the last row may be nothing.
-      if (k + 1 < count) at += pitch
+  // Behind the last row may be nothing.
+  const last = count - 1
+  const redsAndGreens = v128.load(wide)
+  const blues = v128.load(wide, 16)
+  for (let k = 0; k < ROWS; k += BLOCK) {
+    let row0 = first + pitch * min<i32>(k, last)
+    let row1 = first + pitch * min<i32>(k + 1, last)
+    let row2 = first + pitch * min<i32>(k + 2, last)
+    let row3 = first + pitch * min<i32>(k + 3, last)
+    for (let x = 0; x < width; x += BLOCK) {
+      const to = sharp + COLUMN * x + FLOAT * k
+      turnBlock(
+        lumaOf(row0, redsAndGreens, blues),
+        lumaOf(row1, redsAndGreens, blues),
+        lumaOf(row2, redsAndGreens, blues),
+        lumaOf(row3, redsAndGreens, blues),
+        to,
+        to + COLUMN,
+        to + 2 * COLUMN,
+        to + 3 * COLUMN,
+      )
+      row0 += 3 * BLOCK
+      row1 += 3 * BLOCK
+      row2 += 3 * BLOCK
+      row3 += 3 * BLOCK
     }
   }
   if (width == GRID && height == GRID) return takeAsItIs()
   blurAcross()
-  for (let x = 0; x < width; x += ROWS) {
-    const at = blurred + VECTOR * x
-    turnBlock(v128.load(at), v128.load(at, 16), v128.load(at, 32), v128.load(at, 48))
-    v128.store(ring(once, floats, rowsTaken) + FLOAT * x, turned0)
-    v128.store(ring(once, floats, rowsTaken + 1) + FLOAT * x, turned1)
-    v128.store(ring(once, floats, rowsTaken + 2) + FLOAT * x, turned2)
-    v128.store(ring(once, floats, rowsTaken + 3) + FLOAT * x, turned3)
+  for (let k = 0; k < ROWS; k += BLOCK) {
+    const to0 = ring(once, floats, rowsTaken + k)
+    const to1 = ring(once, floats, rowsTaken + k + 1)
+    const to2 = ring(once, floats, rowsTaken + k + 2)
+    const to3 = ring(once, floats, rowsTaken + k + 3)
+    for (let x = 0; x < width; x += BLOCK) {
+      const at = blurred + COLUMN * x + FLOAT * k
+      turnBlock(
+        v128.load(at),
+        v128.load(at, 32),
+        v128.load(at, 64),
+        v128.load(at, 96),
+        to0 + FLOAT * x,
+        to1 + FLOAT * x,
+        to2 + FLOAT * x,
+        to3 + FLOAT * x,
+      )
+    }
   }
   for (let k = 0; k < count; k++) blurDown(rowsTaken++)
   if (rowsTaken < height) return
   for (let k = 0; k < ahead(windowDown); k++) blurDown(height + k)
 }
 
+/**
+ * Luma of four pixels, which are 12 bytes of 16 that are read. The reference adds 0.299 red, 0.587 green and 0.114 blue as 64-bit floats and keeps 32 bits. That is the
+ * 32-bit float nearest to a number of thousandths: none of them lies so near the middle of two floats that the way there matters (every colour is tested).
+ * @param redsAndGreens where their bytes are, by swizzle (see `gather`)
+ */
+@inline
+function lumaOf(at: usize, redsAndGreens: v128, blues: v128): v128 {
+  const bytes = v128.load(at)
+  const two = i32x4.dot_i16x8_s(i8x16.swizzle(bytes, redsAndGreens), i32x4.splat((587 << 16) | 299))
+  const third = i32x4.dot_i16x8_s(i8x16.swizzle(bytes, blues), i32x4.splat(114))
+  return f32x4.div(f32x4.convert_i32x4_s(i32x4.add(two, third)), f32x4.splat(1000))
+}
+
 /** A picture of 64 x 64 is not blurred. */
 function takeAsItIs(): void {
   for (let k = 0; k < ROWS; k++) {
     const to = small + FLOAT * SAMPLES * (rowsTaken + k)
-    for (let x = 0; x < GRID; x++) store<f32>(to + FLOAT * x, load<f32>(sharp + VECTOR * x + FLOAT * k))
+    for (let x = 0; x < GRID; x++) store<f32>(to + FLOAT * x, load<f32>(sharp + COLUMN * x + FLOAT * k))
   }
   rowsTaken += ROWS
 }
@@ -678,26 +723,35 @@ export function finishReference(): void {
   derive()
 }
 
+/** Where a row is in a ring. Asked once for a row: what is left of a division takes as long as twenty additions. */
 @inline
 function ring(rows: usize, bytes: usize, row: i32): usize {
   return rows + bytes * (row % ringRows)
 }
 
-/** A box filter along four rows, from `sharp` to `blurred`. */
+/** A box filter along eight rows, from `sharp` to `blurred`. */
 function blurAcross(): void {
   let running = f32x4.splat(0)
+  let others = f32x4.splat(0)
   let size: f32 = 0
   for (let right = 0; right < width + ahead(windowAcross); right++) {
     if (right < width) {
-      running = f32x4.add(running, v128.load(sharp + VECTOR * right))
+      const comes = sharp + COLUMN * right
+      running = f32x4.add(running, v128.load(comes))
+      others = f32x4.add(others, v128.load(comes, 16))
       size += 1
     }
     if (right >= windowAcross) {
-      running = f32x4.sub(running, v128.load(sharp + VECTOR * (right - windowAcross)))
+      const goes = sharp + COLUMN * (right - windowAcross)
+      running = f32x4.sub(running, v128.load(goes))
+      others = f32x4.sub(others, v128.load(goes, 16))
       size -= 1
     }
     const x = right - ahead(windowAcross)
-    if (x >= 0) v128.store(blurred + VECTOR * x, f32x4.div(running, f32x4.splat(size)))
+    if (x >= 0) {
+      v128.store(blurred + COLUMN * x, f32x4.div(running, f32x4.splat(size)))
+      v128.store(blurred + COLUMN * x, f32x4.div(others, f32x4.splat(size)), 16)
+    }
   }
 }
 
@@ -707,15 +761,17 @@ function rowsWithin(bottom: i32): f32 {
   return f32(min<i32>(bottom, height - 1) - max<i32>(-1, bottom - windowDown))
 }
 
-/** The first box filter downwards, whose window reaches row `bottom`; once four rows have come of it, the second pass along them. */
+/** The first box filter downwards, whose window reaches row `bottom`; once eight rows have come of it, the second pass along them. */
 function blurDown(bottom: i32): void {
   const size = f32x4.splat(rowsWithin(bottom))
   const isDone = bottom >= ahead(windowDown)
   const to = waiting + floats * waitingRows
+  const comes = ring(once, floats, bottom)
+  const goes = ring(once, floats, bottom - windowDown)
   for (let x: usize = 0; x < floats; x += VECTOR) {
     let running = v128.load(runningSums + x)
-    if (bottom < height) running = f32x4.add(running, v128.load(ring(once, floats, bottom) + x))
-    if (bottom >= windowDown) running = f32x4.sub(running, v128.load(ring(once, floats, bottom - windowDown) + x))
+    if (bottom < height) running = f32x4.add(running, v128.load(comes + x))
+    if (bottom >= windowDown) running = f32x4.sub(running, v128.load(goes + x))
     v128.store(runningSums + x, running)
     if (isDone) v128.store(to + x, f32x4.div(running, size))
   }
@@ -723,19 +779,27 @@ function blurDown(bottom: i32): void {
   waitingRows++
   if (waitingRows < ROWS && bottom - ahead(windowDown) < height - 1) return
 
-  for (let x = 0; x < width; x += ROWS) {
-    const at = waiting + FLOAT * x
-    turnBlock(v128.load(at), v128.load(at + floats), v128.load(at + 2 * floats), v128.load(at + 3 * floats))
-    v128.store(sharp + VECTOR * x, turned0)
-    v128.store(sharp + VECTOR * x, turned1, 16)
-    v128.store(sharp + VECTOR * x, turned2, 32)
-    v128.store(sharp + VECTOR * x, turned3, 48)
+  for (let k = 0; k < ROWS; k += BLOCK) {
+    for (let x = 0; x < width; x += BLOCK) {
+      const at = waiting + floats * k + FLOAT * x
+      const into = sharp + COLUMN * x + FLOAT * k
+      turnBlock(
+        v128.load(at),
+        v128.load(at + floats),
+        v128.load(at + 2 * floats),
+        v128.load(at + 3 * floats),
+        into,
+        into + COLUMN,
+        into + 2 * COLUMN,
+        into + 3 * COLUMN,
+      )
+    }
   }
   blurAcross()
   for (let k = 0; k < waitingRows; k++) {
     const row = ring(twice, sampled, rowsBlurred)
     for (let c = 0; c < GRID; c++) {
-      store<f32>(row + FLOAT * c, load<f32>(blurred + VECTOR * load<i32>(columns + FLOAT * c) + FLOAT * k))
+      store<f32>(row + FLOAT * c, load<f32>(blurred + COLUMN * load<i32>(columns + FLOAT * c) + FLOAT * k))
     }
     sampleDown(rowsBlurred++)
   }
@@ -747,10 +811,12 @@ function blurDown(bottom: i32): void {
 /** The second box filter downwards, of the columns that are sampled; of its rows the sampled ones go to `small`. */
 function sampleDown(bottom: i32): void {
   const size = f32x4.splat(rowsWithin(bottom))
+  const comes = ring(twice, sampled, bottom)
+  const goes = ring(twice, sampled, bottom - windowDown)
   for (let x: usize = 0; x < sampled; x += VECTOR) {
     let running = v128.load(sampledSums + x)
-    if (bottom < height) running = f32x4.add(running, v128.load(ring(twice, sampled, bottom) + x))
-    if (bottom >= windowDown) running = f32x4.sub(running, v128.load(ring(twice, sampled, bottom - windowDown) + x))
+    if (bottom < height) running = f32x4.add(running, v128.load(comes + x))
+    if (bottom >= windowDown) running = f32x4.sub(running, v128.load(goes + x))
     v128.store(sampledSums + x, running)
     v128.store(sampledRow + x, f32x4.div(running, size))
   }
@@ -761,20 +827,24 @@ function sampleDown(bottom: i32): void {
   }
 }
 
-let turned0: v128 = f32x4.splat(0)
-let turned1: v128 = f32x4.splat(0)
-let turned2: v128 = f32x4.splat(0)
-let turned3: v128 = f32x4.splat(0)
-
-/** Rows to columns. */
+/** Rows to columns, each of which goes to a place of its own; or columns to rows. */
 @inline
-function turnBlock(a: v128, b: v128, c: v128, d: v128): void {
+function turnBlock(
+  a: v128,
+  b: v128,
+  c: v128,
+  d: v128,
+  to0: usize,
+  to1: usize,
+  to2: usize,
+  to3: usize,
+): void {
   const ab0 = v128.shuffle<u32>(a, b, 0, 4, 1, 5)
   const ab1 = v128.shuffle<u32>(a, b, 2, 6, 3, 7)
   const cd0 = v128.shuffle<u32>(c, d, 0, 4, 1, 5)
   const cd1 = v128.shuffle<u32>(c, d, 2, 6, 3, 7)
-  turned0 = v128.shuffle<u64>(ab0, cd0, 0, 2)
-  turned1 = v128.shuffle<u64>(ab0, cd0, 1, 3)
-  turned2 = v128.shuffle<u64>(ab1, cd1, 0, 2)
-  turned3 = v128.shuffle<u64>(ab1, cd1, 1, 3)
+  v128.store(to0, v128.shuffle<u64>(ab0, cd0, 0, 2))
+  v128.store(to1, v128.shuffle<u64>(ab0, cd0, 1, 3))
+  v128.store(to2, v128.shuffle<u64>(ab1, cd1, 0, 2))
+  v128.store(to3, v128.shuffle<u64>(ab1, cd1, 1, 3))
 }
