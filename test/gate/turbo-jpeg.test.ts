@@ -5,7 +5,7 @@ import sharp, { type JpegOptions, type Sharp } from 'sharp'
 import { endOfScan } from '../../services/gate/inspect/containers/jpeg.ts'
 import { preparePictures } from '../../services/gate/inspect/decode.ts'
 import { inspectPayload } from '../../services/gate/inspect/inspect.ts'
-import { giveBack } from '../../services/gate/inspect/picture-memory.ts'
+import { giveMemoryBack } from '../../services/gate/inspect/picture-memory.ts'
 import { openTurboJpeg, type TurboJpeg } from '../../services/gate/inspect/turbo-jpeg.ts'
 import { photograph, photographs } from '../integration/items.ts'
 import { generous } from './inspect-made.ts'
@@ -70,7 +70,7 @@ suite('libjpeg-turbo beside sharp', { skip: turbo === null && missing }, () => {
       if (raw === null) return null
       // Copied, so that the next one lies there again.
       const data = Uint8Array.from(raw.data)
-      giveBack(raw.data)
+      giveMemoryBack(raw.data)
       return { ...raw, data }
     }
     size = turbo.size

@@ -1,7 +1,7 @@
 import sharp, { type SharpOptions } from 'sharp'
 import type { InspectLimits } from '../../domain/fingerprint.ts'
 import type { inspectedMediaTypes } from '../../domain/media-types.ts'
-import { giveBack } from './picture-memory.ts'
+import { giveMemoryBack } from './picture-memory.ts'
 import type { Raw } from './pixels.ts'
 import { openTurboJpeg, type TurboJpeg } from './turbo-jpeg.ts'
 
@@ -51,7 +51,7 @@ async function decodesAsSharp({ decode }: TurboJpeg): Promise<boolean> {
         const expected = await sharp(each).raw().toBuffer()
         const { data = new Uint8Array() } = decode(each, width * height) ?? {}
         const isSame = expected.equals(data)
-        giveBack(data)
+        giveMemoryBack(data)
         if (!isSame) return false
       }
       for (const cut of [2, jpeg.length >> 2]) {
@@ -104,7 +104,7 @@ export type DecodeOptions = { ignoreIcc?: boolean; density?: number }
 
 /** Gives the memory of decoded frames back, also where several share it. */
 export function release(frames: Decoded['frames']): void {
-  for (const { raw } of frames) giveBack(raw.data)
+  for (const { raw } of frames) giveMemoryBack(raw.data)
 }
 
 /**

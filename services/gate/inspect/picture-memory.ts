@@ -1,4 +1,5 @@
 import { leavePictureRoom, takePictureRoom } from '../../domain/pdq.ts'
+import { giveBack } from '../../platform/give-back.ts'
 
 /*
  * Memory for decoded pictures, which are megabytes each. Left to the collector they pile up, and the system clears fresh memory for the next one: a third
@@ -11,11 +12,10 @@ export function takeMemory(bytes: number): Uint8Array {
 }
 
 /**
- * Gives memory back at once, wherever it is from, and with it all that shares its buffer: nothing for parts of a pool.
+ * Gives it back as soon as it has been hashed, wherever it is from.
  * @param memory as it was taken
  */
-export function giveBack(memory: Uint8Array): void {
-  const { buffer } = memory
-  if (!(buffer instanceof ArrayBuffer)) leavePictureRoom(memory)
-  else if (!buffer.detached) buffer.transfer(0)
+export function giveMemoryBack(memory: Uint8Array): void {
+  leavePictureRoom(memory)
+  giveBack(memory)
 }

@@ -1,7 +1,7 @@
+import { giveBack } from '../../platform/give-back.ts'
 import { answerLines, READY_LINE } from './answer.ts'
 import { preparePictures } from './decode.ts'
 import { inspectPayload } from './inspect.ts'
-import { giveBack } from './picture-memory.ts'
 import { createQuestionReader } from './question.ts'
 
 // Entry of a scanner process: one question at a time on stdin, one answer each on stdout. It has no environment and no rights

@@ -1,5 +1,5 @@
 import { endOfScan, isFrameHeader } from './containers/jpeg.ts'
-import { giveBack, takeMemory } from './picture-memory.ts'
+import { giveMemoryBack, takeMemory } from './picture-memory.ts'
 import type { Raw } from './pixels.ts'
 
 /*
@@ -102,7 +102,7 @@ export async function openTurboJpeg(): Promise<TurboJpeg | null> {
           const code: unknown = decompress(handle, payload, payload.length, data, width, 0, height, TJPF_RGB, flags)
           if (code === 0) return { data, width, height, channels: 3 }
           // sharp needs as much for it now.
-          giveBack(data)
+          giveMemoryBack(data)
           return null
         })
       },

@@ -8,6 +8,7 @@ import { mendLostLogins } from './lost-logins.ts'
 import { guardRecordBatches } from './record-batches.ts'
 import { mendRequestQueue } from './request-queue.ts'
 import { mendSilentBrokers } from './silent-brokers.ts'
+import { mendWholeAnswers } from './whole-answers.ts'
 
 /**
  * A kafkajs instance of its own. Consumers, each lane's producer and admin clients each need one: an instance shares its
@@ -25,6 +26,7 @@ export function createKafka(
   mendLostLogins()
   mendRequestQueue()
   mendSilentBrokers()
+  mendWholeAnswers()
   return new kafkajs.Kafka({
     clientId: name,
     brokers: byTurns(settings.brokers),

@@ -4,7 +4,7 @@ import { z } from 'zod'
 const mended = new Set<string>()
 
 /**
- * Changes one of the client library's own classes, once for all of its instances.
+ * Changes one of the client library's own classes, once for all of its instances and for each harm.
  * @param file the class's file within the library, like `consumer/runner.js`
  * @param methods what the change stands on
  * @param harm what would become of us without the change
@@ -16,7 +16,7 @@ export function mendClass<Instance extends object>(
   harm: string,
   mend: (prototype: Instance) => void,
 ): void {
-  if (mended.has(file)) return
+  if (mended.has(harm)) return
   const libraryClass = z.custom<{ prototype: Instance }>(
     (found) =>
       typeof found === 'function' &&
@@ -24,5 +24,5 @@ export function mendClass<Instance extends object>(
     `kafkajs is not as expected: ${file} has no ${methods.join(' or no ')}; ${harm}`,
   )
   mend(libraryClass.parse(createRequire(import.meta.url)(`kafkajs/src/${file}`)).prototype)
-  mended.add(file)
+  mended.add(harm)
 }

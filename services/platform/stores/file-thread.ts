@@ -1,4 +1,5 @@
 import { parentPort } from 'node:worker_threads'
+import { giveBack } from '../give-back.ts'
 import { packError } from '../thread-error.ts'
 import type { FileAnswer, FileCall } from './file-threads.ts'
 import { createFileTasks, type FileTasks } from './object-files.ts'
@@ -17,12 +18,8 @@ function answer<Name extends keyof FileTasks>({ name, task }: FileCall<Name>): F
 
 parentPort?.on('message', (call: FileCall<keyof FileTasks>) => {
   const said = answer(call)
-  // Left to the collector, what was written would pile up.
   const written = 'objects' in call.task ? call.task.objects : []
-  for (const { bytes } of written) {
-    // Twice the same may have come.
-    if (bytes.buffer instanceof ArrayBuffer && !bytes.buffer.detached) bytes.buffer.transfer(0)
-  }
+  for (const { bytes } of written) giveBack(bytes)
   const bytes = 'result' in said && said.result instanceof Uint8Array ? [said.result.buffer] : []
   parentPort?.postMessage(said, bytes)
 })
