@@ -19,7 +19,7 @@ import type { Tally } from './tally.ts'
 
 /** A chunk is finished long before, where brokers answer. */
 const STOP_MS = 60_000
-const RETURN_MEMORY_MS = 60_000
+const RETURN_MEMORY_MS = 20_000
 
 /**
  * Runs a gate until it is told to stop, or has caught up.
