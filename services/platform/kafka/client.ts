@@ -25,8 +25,9 @@ export function createKafka(
   mendConsumerStop()
   mendLostLogins()
   mendRequestQueue()
-  mendSilentBrokers()
+  // Before that: whatever comes is a sign of life, each piece of it.
   mendWholeAnswers()
+  mendSilentBrokers()
   return new kafkajs.Kafka({
     clientId: name,
     brokers: byTurns(settings.brokers),

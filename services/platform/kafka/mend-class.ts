@@ -16,7 +16,8 @@ export function mendClass<Instance extends object>(
   harm: string,
   mend: (prototype: Instance) => void,
 ): void {
-  if (mended.has(harm)) return
+  const key = `${file}: ${harm}`
+  if (mended.has(key)) return
   const libraryClass = z.custom<{ prototype: Instance }>(
     (found) =>
       typeof found === 'function' &&
@@ -24,5 +25,5 @@ export function mendClass<Instance extends object>(
     `kafkajs is not as expected: ${file} has no ${methods.join(' or no ')}; ${harm}`,
   )
   mend(libraryClass.parse(createRequire(import.meta.url)(`kafkajs/src/${file}`)).prototype)
-  mended.add(harm)
+  mended.add(key)
 }

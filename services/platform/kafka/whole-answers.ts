@@ -34,14 +34,22 @@ export function mendWholeAnswers(): void {
   mendClass<Connection>('network/connection.js', ['connect', 'isConnected', 'processData'], harm, (prototype) => {
     const { connect, processData } = prototype
     const underWay = new WeakMap<Connection, { answer: Buffer; filled: number }>()
+    const connecting = new WeakMap<Connection, Promise<boolean>>()
     prototype.connect = function () {
       // One that is only connecting has brought nothing yet, and whoever waits for it goes on waiting.
-      if (!this.isConnected() && !this.socket?.connecting) {
+      const isUnderWay = connecting.has(this) && this.socket?.destroyed === false
+      if (!this.isConnected() && !isUnderWay) {
         this.socket?.destroy()
         underWay.delete(this)
         Object.assign(this, { chunks: [], bytesBuffered: 0, bytesNeeded: LENGTH_BYTES })
       }
-      return connect.call(this)
+      const mine = connect.call(this)
+      connecting.set(this, mine)
+      const settled = (): void => {
+        if (connecting.get(this) === mine) connecting.delete(this)
+      }
+      mine.then(settled, settled)
+      return mine
     }
     prototype.processData = function (data) {
       const begun = underWay.get(this)

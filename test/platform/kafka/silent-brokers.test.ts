@@ -1,8 +1,10 @@
 import assert from 'node:assert/strict'
 import { once } from 'node:events'
+import { createRequire } from 'node:module'
 import net, { type AddressInfo } from 'node:net'
 import { test } from 'node:test'
 import { createKafka } from '../../../services/platform/kafka/client.ts'
+import { mendSilentBrokers } from '../../../services/platform/kafka/silent-brokers.ts'
 import { openBench } from '../../integration/harness.ts'
 
 /** Accepts connections and says nothing, as a system does for a broker that stands still. */
@@ -27,6 +29,24 @@ async function openSilentBroker(): Promise<{ address: string; heard(): number; c
     },
   }
 }
+
+test('all that turns clients away from silent brokers is in place, however often it is asked for', () => {
+  const places = [
+    ['network/connection.js', 'send'],
+    ['network/connection.js', 'processData'],
+    ['broker/index.js', 'connect'],
+    ['broker/index.js', 'isConnected'],
+    ['cluster/brokerPool.js', 'withBroker'],
+  ] as const
+  const methods = (): unknown[] =>
+    places.map(([file, name]) => Reflect.get(createRequire(import.meta.url)(`kafkajs/src/${file}`).prototype, name))
+  const before = methods()
+  mendSilentBrokers()
+  const after = methods()
+  for (const [at, [file, name]] of places.entries()) assert.notEqual(after[at], before[at], `${file}: ${name}`)
+  mendSilentBrokers()
+  assert.deepEqual(methods(), after)
+})
 
 test('a broker that says nothing is given up once, and not asked again by others; a client goes on by the next one', async (t) => {
   const silent = await openSilentBroker()

@@ -1,25 +1,39 @@
 import assert from 'node:assert/strict'
 import { createHash, randomBytes } from 'node:crypto'
 import { once } from 'node:events'
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import net, { type AddressInfo } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
+import tls from 'node:tls'
 import fc from 'fast-check'
 import { z } from 'zod'
 import { connectToBroker } from '../../../services/platform/kafka/connection.ts'
 import { mendWholeAnswers } from '../../../services/platform/kafka/whole-answers.ts'
-import { waitFor } from '../../integration/waiting.ts'
+import { waitFor, watchFor } from '../../integration/waiting.ts'
+
+import { makeAuthority, skipWithoutOpenssl } from './certificates.ts'
 
 type Answer = { correlationId: number; payload: Buffer }
 type Connection = {
   connect(): Promise<boolean>
   disconnect(): Promise<boolean>
+  isConnected(): boolean
+  socket: net.Socket | null
   requestQueue: { fulfillRequest(answer: Answer): void }
 }
 const connectionClass = z.custom<new (options: object) => Connection>((found) => typeof found === 'function')
 
+/** Time for a connection to be made. */
+const CONNECTION_MS = 2000
+
 /** One of the library's connections to a server of the test's own, and the answers that came by it: number and digest. */
-async function openConnection(t: TestContext): Promise<{
+async function openConnection(
+  t: TestContext,
+  secured?: { key: Buffer; cert: Buffer; ca: Buffer },
+): Promise<{
   connection: Connection
   answers: Array<[number, string]>
   /** the server's side of the connection that was made last */
@@ -27,10 +41,11 @@ async function openConnection(t: TestContext): Promise<{
 }> {
   mendWholeAnswers()
   const peers: net.Socket[] = []
-  const server = net.createServer((socket) => {
+  const take = (socket: net.Socket): void => {
     socket.on('error', () => undefined)
     peers.push(socket)
-  })
+  }
+  const server = secured === undefined ? net.createServer(take) : tls.createServer(secured, take)
   server.listen(0, '127.0.0.1')
   await once(server, 'listening')
   const Connection = connectionClass.parse(createRequire(import.meta.url)('kafkajs/src/network/connection.js'))
@@ -40,8 +55,9 @@ async function openConnection(t: TestContext): Promise<{
     port: (server.address() as AddressInfo).port,
     logger: silent,
     socketFactory: connectToBroker,
+    ssl: secured === undefined ? null : { ca: secured.ca },
     requestTimeout: 10_000,
-    connectionTimeout: 5000,
+    connectionTimeout: CONNECTION_MS,
   })
   const answers: Array<[number, string]> = []
   connection.requestQueue.fulfillRequest = ({ correlationId, payload }) => {
@@ -128,3 +144,21 @@ for (const [name, whole, sent] of [
     assert.deepEqual(answers, [[2, digest(payload)]])
   })
 }
+
+test('who connects while a connection is being made does not end it, nor is ended by it later', {
+  skip: skipWithoutOpenssl(),
+}, async (t) => {
+  const folder = mkdtempSync(join(tmpdir(), 'sluice-answers-'))
+  t.after(() => rmSync(folder, { recursive: true, force: true }))
+  const authority = makeAuthority(folder, 'authority')
+  const { certificate, key } = authority.issue('broker')
+  const secured = { key: readFileSync(key), cert: readFileSync(certificate), ca: readFileSync(authority.file) }
+  const { connection, peer } = await openConnection(t, secured)
+  const before = peer()
+  before.end()
+  await waitFor('the connection has ended', () => before.destroyed)
+  const first = connection.connect()
+  await waitFor('it is half made', () => connection.socket?.connecting === false, { everyMs: 0 })
+  assert.deepEqual(await Promise.all([first, connection.connect()]), [true, true])
+  await watchFor((2 * CONNECTION_MS) / 1000, () => assert.ok(connection.isConnected()))
+})
