@@ -57,8 +57,8 @@ const faultOf: Readonly<Record<ScannerEnd, ItemFault>> = {
 }
 
 /**
- * What a scanner needs for the largest things that policy allows, and half as much again: measured are 25 bytes a pixel, for pictures that
- * are transparent and have borders and a colour profile; small frames are decoded many at a time. The next payload lies there too.
+ * What a scanner needs for the largest things that policy allows: measured are 25 bytes a pixel, for pictures that are transparent and have borders and a colour profile, and
+ * 40 for one that is ten million pixels wide and five high; small frames are decoded many at a time. The next payload lies there too.
  * @returns bytes
  */
 export function scannerMemory({ pixels, payloadBytes }: { pixels: number; payloadBytes: number }): number {
