@@ -32,7 +32,7 @@ bench: ## our speed against others', what an item costs, how long nothing is jud
 	@node test/bench/train.ts --times $(or $(TIMES),5)
 	@node test/bench/replay.ts --times $(or $(TIMES),5)
 
-soak: ## three gates and three brokers under random faults for MINUTES=30, then everything is counted; JSON=file keeps the figures; before it 20,000 broken messages, an import of a million entries, an export of 20,000 items that is killed 10 times, and a replay of 50,000
+soak: ## three gates and three brokers under random faults for MINUTES=45, then everything is counted; JSON=file keeps the figures; before it 20,000 broken messages, an import of a million entries, an export of 20,000 items that is killed 10 times, and a replay of 50,000
 	@infra/setup.sh test
 	@MESSAGES=20000 HOSTILE_RUNS=300 node --test --test-reporter=spec \
 	  --test-global-setup=./test/integration/shared-stack.ts test/faults/messages.test.ts test/gate/inspect-hostile.test.ts
@@ -40,7 +40,7 @@ soak: ## three gates and three brokers under random faults for MINUTES=30, then 
 	@ITEMS=20000 KILLS=10 node --test --test-reporter=spec --test-global-setup=./test/integration/shared-stack.ts \
 	  test/train/export-killed.test.ts test/faults/exported-once.test.ts
 	@REPLAYED=50000 RATE=1000 node --test --test-reporter=spec --test-global-setup=./test/integration/shared-stack.ts test/faults/replayed-once.test.ts
-	@node test/faults/soak.ts --minutes $(or $(MINUTES),30) $(if $(SEED),--seed $(SEED)) $(if $(JSON),--json "$(JSON)")
+	@node test/faults/soak.ts --minutes $(or $(MINUTES),45) $(if $(SEED),--seed $(SEED)) $(if $(JSON),--json "$(JSON)")
 
 check: ## types, formatter, linter, dead code, schemas
 	@infra/setup.sh

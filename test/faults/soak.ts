@@ -14,14 +14,15 @@ import type { Sample } from './watch-run.ts'
  * Three gates under a mixed load and all faults at random, for as long as is asked; then everything is counted, by librdkafka. Exit code 0
  * when every item has its one outcome and the memory of the gate that lives as long as the run does not grow, else 1.
  */
-const USAGE = 'soak.ts [--minutes 30] [--seed n] [--items-per-second 120] [--json file]'
+const USAGE = 'soak.ts [--minutes 45] [--seed n] [--items-per-second 120] [--json file]'
 
 const PARTITIONS = 6
 /** longest pauses between two faults of one actor, in seconds */
 const PAUSES = { gates: 10, freezes: 60, brokers: 30, surroundings: 30 }
 /** items that may wait: more would be caught up with only long after the last fault */
 const BACKLOG = 5000
-const WARM_UP_MINUTES = 10
+/** Until each thread has once had as much to do as it ever will: heaps have grown then. */
+const WARM_UP_MINUTES = 15
 /** How long the end of the run is that memory is judged by: what a heap takes once, early or late, is no growth. */
 const JUDGED_MINUTES = 30
 /** A slope over less than this says nothing. */
@@ -157,7 +158,7 @@ function say(line: string): void {
 
 const { values } = parseArgs({
   options: {
-    minutes: { type: 'string', default: '30' },
+    minutes: { type: 'string', default: '45' },
     seed: { type: 'string', default: String(randomInt(1_000_000)) },
     'items-per-second': { type: 'string', default: '120' },
     json: { type: 'string' },
