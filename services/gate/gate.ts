@@ -206,8 +206,8 @@ export async function startGate({
     const fault = await mine.ended
     if (fault === null) return
     log.warn({ event: 'lanes-ended', err: fault })
-    unmet.set('lanes', { partition: null, code: fault.code, sentence: fault.message, cause: fault.cause })
     lanes = null
+    tellUnmet('lanes', fault)
     // What is late is of an earlier generation: at most it fences those that follow once, as they are fenced by another gate.
     await inTime(mine.stop(), LEAVE_MS).catch((error: unknown) => log.debug({ event: 'discard-failed', err: error }))
     shortLives = performance.now() - began < LONG_LIFE_MS ? shortLives + 1 : 0
@@ -251,6 +251,11 @@ export async function startGate({
     return ends.every(({ high }) => high === '0')
   }
 
+  function tellUnmet(what: string, { code, message, cause }: SluiceError): void {
+    unmet.set(what, { partition: null, code, sentence: message, cause })
+    pauses.update(findPauses())
+  }
+
   async function persist<Result>(what: string, need: () => Promise<Result>): Promise<Result> {
     for (;;) {
       try {
@@ -261,8 +266,7 @@ export async function startGate({
         const fault =
           error instanceof SluiceError ? error : new SluiceError('BROKER_UNREACHABLE', undefined, { cause: error })
         if (fault.fault !== 'surroundings') throw fault
-        unmet.set(what, { partition: null, code: fault.code, sentence: fault.message, cause: fault.cause })
-        pauses.update(findPauses())
+        tellUnmet(what, fault)
         await sleep(RETRY_MS, undefined, { signal: stopping.signal })
       }
     }

@@ -83,7 +83,6 @@ export async function startLanes(
   const troubles = new Map<number, SluiceError>()
   /** Builds of one partition follow each other: a late one would fence the rightful owner. */
   const builds = new Map<number, Promise<void>>()
-  let end: SluiceError | null = null
   const ended = Promise.withResolvers<SluiceError | null>()
 
   const laneParts: LaneParts = {
@@ -207,8 +206,7 @@ export async function startLanes(
     // What is still being built would fence the lanes that come after these, and what is being examined would keep their scanners.
     generation += 1
     for (const lane of lanes.values()) lane.retire()
-    end = givenUp(payload.error, groupId)
-    ended.resolve(end)
+    ended.resolve(givenUp(payload.error, groupId))
   })
 
   async function stop(): Promise<void> {
@@ -242,7 +240,9 @@ export async function startLanes(
         if (!stopping) await lanes.get(batch.batch.partition)?.handle(batch)
       },
     })
-    if (end !== null) throw end
+    // The library calls it running too when it has just given it up.
+    const fault = await Promise.race([ended.promise, null])
+    if (fault !== null) throw fault
   } catch (error) {
     // The next try begins with clients of its own.
     await stop().catch((cause: unknown) => log.debug({ event: 'discard-failed', err: cause }))

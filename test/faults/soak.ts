@@ -21,8 +21,7 @@ const PARTITIONS = 6
 const PAUSES = { gates: 10, freezes: 60, brokers: 30, surroundings: 30 }
 /** items that may wait: more would be caught up with only long after the last fault */
 const BACKLOG = 5000
-/** Until each thread has once had as much to do as it ever will: heaps have grown then. */
-const WARM_UP_MINUTES = 15
+const WARM_UP_MINUTES = 10
 /** How long the end of the run is that memory is judged by: what a heap takes once, early or late, is no growth. */
 const JUDGED_MINUTES = 30
 /** A slope over less than this says nothing. */

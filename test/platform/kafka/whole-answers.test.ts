@@ -13,7 +13,6 @@ import { z } from 'zod'
 import { connectToBroker } from '../../../services/platform/kafka/connection.ts'
 import { mendWholeAnswers } from '../../../services/platform/kafka/whole-answers.ts'
 import { waitFor, watchFor } from '../../integration/waiting.ts'
-
 import { makeAuthority, skipWithoutOpenssl } from './certificates.ts'
 
 type Answer = { correlationId: number; payload: Buffer }
