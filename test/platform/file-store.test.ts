@@ -113,3 +113,36 @@ test('of what could not be kept no draft is left, and of what was kept neither',
     assert.deepEqual(readdirSync(join(root, store, name.slice(0, 2))), [name])
   }
 })
+
+/** Bytes of a file that the system has in memory, by a tool of util-linux. */
+function cachedBytes(path: string): number {
+  return Number(execFileSync('fincore', ['--bytes', '--noheadings', '--output=RES', path], { encoding: 'utf8' }))
+}
+
+/** Whether this system can forget a file's bytes where tests have theirs: not where files are memory themselves. */
+function canLeaveCache(root: string): boolean {
+  const path = join(root, 'another')
+  writeFileSync(path, Buffer.alloc(100_000), { flush: true })
+  try {
+    if (cachedBytes(path) === 0) return false
+    execFileSync('dd', [`if=${path}`, 'iflag=nocache', 'count=0'], { stdio: 'ignore' })
+    return cachedBytes(path) === 0
+  } catch {
+    return false
+  }
+}
+
+test('what was written is on the disk, and takes no memory of the system', async (t) => {
+  const root = folder(t)
+  if (!canLeaveCache(root)) return t.skip('this system forgets no bytes of files, or does not tell')
+  const store = await made(root)
+  const objects = [1, 2, 3].map((fill) => {
+    const bytes = Buffer.alloc(100_000, fill)
+    return { sha256: hash('sha256', bytes), bytes }
+  })
+  await store.writeAll(objects.map(({ sha256, bytes }) => ({ sha256, bytes: Buffer.from(bytes) })))
+  for (const { sha256, bytes } of objects) {
+    assert.equal(cachedBytes(pathOf(root, sha256)), 0)
+    assert.deepEqual(await store.read(sha256, bytes.length), bytes)
+  }
+})

@@ -18,6 +18,7 @@ import {
 import { basename, dirname, join } from 'node:path'
 import { SluiceError } from '../../domain/errors.ts'
 import { codeOf } from '../error-code.ts'
+import { leaveCache } from '../leave-cache.ts'
 import { checkReference, isReference, type ListedObject, type StoredObject, YOUNG_MS } from './store.ts'
 
 /*
@@ -90,9 +91,12 @@ export function createFileTasks(): {
     }
   }
 
-  /** Flushes drafts, puts each where its digest says, and flushes the shards. What is placed is no draft any more. */
+  /** Flushes drafts, puts each where its digest says, and flushes the shards. What is placed is no draft any more, and nobody asks for it so soon. */
   function place(folder: string, drafts: Map<string, Draft>, shards: ReadonlySet<string>): void {
-    for (const { file } of drafts.values()) fsyncSync(file)
+    for (const { file } of drafts.values()) {
+      fsyncSync(file)
+      leaveCache(file)
+    }
     for (const [sha256, { path }] of drafts) {
       makeShard(folder, shardOf(folder, sha256))
       renameSync(path, pathOf(folder, sha256))
