@@ -18,16 +18,13 @@ const envelopeSchema = z.strictObject({
   signatures: z.tuple([z.strictObject({ keyid: z.string(), sig: base64 })]),
 })
 
-/** Signs a body; done by a thread of the runtime's own. @returns the envelope's one JSON text */
-export async function signDsse(
-  payloadType: string,
-  body: string,
-  key: { id: string; key: KeyObject },
-): Promise<string> {
+/**
+ * Signs a body. It takes 40 microseconds: to have another thread do it takes twice as long, most of it to wake that one and to hear of it.
+ * @returns the envelope's one JSON text
+ */
+export function signDsse(payloadType: string, body: string, key: { id: string; key: KeyObject }): string {
   const bytes = Buffer.from(body)
-  const sig = await new Promise<Buffer>((resolve, reject) => {
-    sign(null, preAuthentication(payloadType, bytes), key.key, (error, made) => (error ? reject(error) : resolve(made)))
-  })
+  const sig = sign(null, preAuthentication(payloadType, bytes), key.key)
   return envelopeText({
     payloadType,
     payload: bytes.toString('base64'),

@@ -111,7 +111,7 @@ export function createRoute(parts: {
 
     let heldReference: string | null = null
     if (judgement.outcome === 'clean') {
-      await send('gate.clean', await clear(examined, objects))
+      await send('gate.clean', clear(examined, objects))
     } else {
       const payloadReference = await holdPayload(examined, objects)
       const original = await container(record)
@@ -187,7 +187,7 @@ export function createRoute(parts: {
   }
 
   /** What was hashed goes into the clean store, and is signed for. What lacks an id, bytes or a type can not have been judged clean. */
-  async function clear(examined: Examined, objects: RoutedObject[]): Promise<CleanItem> {
+  function clear(examined: Examined, objects: RoutedObject[]): CleanItem {
     const { record, item, payload, mediaType, listVersions } = examined
     if (item.itemId === null || payload === null || mediaType === null) {
       throw new TypeError('an item without id, payload or media type was judged clean')
@@ -217,7 +217,7 @@ export function createRoute(parts: {
       id: item.itemId,
       payload: { reference: sha256, size, mediaType },
       training,
-      receipt: await signDsse(RECEIPT_TYPE, body, key),
+      receipt: signDsse(RECEIPT_TYPE, body, key),
     }
   }
 }

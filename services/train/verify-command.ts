@@ -54,7 +54,7 @@ export function verifyCommand(): Command {
       }).finally(stop)
       if (verified.problems > 0) process.exitCode = 1
       else if (key !== null && statement !== undefined) {
-        await writeDurably(statement, `${await attest(verified, recalls?.head ?? null, key, Date.now())}\n`)
+        await writeDurably(statement, `${attest(verified, recalls?.head ?? null, key, Date.now())}\n`)
       }
       const { problems, files: _, ...told } = verified
       const object = { ...told, problems: listed, problemCount: problems, recallsKnown: recalls?.head ?? null }

@@ -96,7 +96,7 @@ async function clear(bench: Bench): Promise<number> {
     await store.writeAll(objects)
     const messages = objects.map(async ({ n, bytes }) => {
       const input = { cluster, topic: bench.topic('crawl.items'), partition: n % PARTITIONS, offset: n }
-      const item = await signedItem(key, { id: `item-${n}`, bytes, input })
+      const item = signedItem(key, { id: `item-${n}`, bytes, input })
       return { key: item.id, partition: n % PARTITIONS, value: await bench.registry.encode('gate.clean', item) }
     })
     await bench.produce('gate.clean', await Promise.all(messages))
@@ -111,7 +111,7 @@ async function receiptMicroseconds(bench: Bench): Promise<{ sign: number; check:
   const bytes = Buffer.from('a small picture')
   const began = performance.now()
   const signed: CleanItem[] = []
-  for (let n = 0; n < RECEIPTS; n++) signed.push(await signedItem(key, { id: `item-${n}`, bytes, input }))
+  for (let n = 0; n < RECEIPTS; n++) signed.push(signedItem(key, { id: `item-${n}`, bytes, input }))
   const between = performance.now()
   for (const item of signed) {
     const receipt = await checkReceipt(item.receipt)

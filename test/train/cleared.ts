@@ -16,13 +16,11 @@ export async function openTrainBench(t: Scope, options: BenchOptions = {}): Prom
 export async function clearItems(bench: Bench, numbers: readonly number[]): Promise<NewItem[]> {
   const key = readSigningKey(bench.settings.signingKey)
   const { cluster } = await snapshotNow(bench.settings)
-  const cleared = await Promise.all(
-    numbers.map((number) => {
-      const partition = number % bench.partitions
-      const input = { cluster, topic: bench.topic('crawl.items'), partition, offset: number }
-      return newItem(number, key, { input }, Date.now())
-    }),
-  )
+  const cleared = numbers.map((number) => {
+    const partition = number % bench.partitions
+    const input = { cluster, topic: bench.topic('crawl.items'), partition, offset: number }
+    return newItem(number, key, { input }, Date.now())
+  })
   await bench.store('clean').writeAll(cleared.map(({ item, bytes }) => ({ sha256: item.payload.reference, bytes })))
   const messages = cleared.map(async ({ item }) => ({
     key: item.id,

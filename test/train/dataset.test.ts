@@ -14,7 +14,7 @@ after(() => rm(folder, { recursive: true, force: true }))
 
 const key = newTestKey()
 const keyring = ringOf(key)
-const items = await Promise.all(Array.from({ length: 6 }, (_, number) => newItem(number, key)))
+const items = Array.from({ length: 6 }, (_, number) => newItem(number, key))
 
 /** What a crash may leave of the last shard of two, and of how many shards the dataset is then. */
 const crashes: Array<{ what: string; leave: (at: (path: string) => string) => void; shards: number }> = [

@@ -35,12 +35,12 @@ export function ringOf({ id, key }: TestKey, change: Partial<KnownKey> = {}): Ke
 }
 
 /** An item as a gate would have cleared it. @param number makes it another one: id, bytes, coordinates */
-export async function newItem(
+export function newItem(
   number: number,
   key: TestKey,
   change: Partial<Omit<CleanItem, 'receipt'>> = {},
   signedAt = SIGNED_AT + number,
-): Promise<NewItem> {
+): NewItem {
   const bytes = Buffer.from(`harmless bytes, number ${number} `.repeat(1 + (number % 40)))
   const envelope = {
     ...emptyEnvelope(),
@@ -58,7 +58,7 @@ export async function newItem(
     training: trainingView(envelope),
     ...change,
   }
-  return { ...(await signFor(key, { unsigned, envelope, bytes }, { signedAt })), bytes }
+  return { ...signFor(key, { unsigned, envelope, bytes }, { signedAt }), bytes }
 }
 
 /** Writes items into a dataset as an export would, without Kafka. */

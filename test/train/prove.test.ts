@@ -16,7 +16,7 @@ const prove = createProve({ version: 1, keys: [known] })
 
 const bytes = Buffer.from('the bytes of a picture, as they were checked')
 const input = { cluster: 'c', topic: 'crawl.items', partition: 3, offset: 14 }
-const item = await signedItem(key, { id: 'boat', bytes, input })
+const item = signedItem(key, { id: 'boat', bytes, input })
 const place = 'gate.clean/3/7'
 const { offset: _, ...door } = input
 const claimOf = (other: CleanItem) => ({ place, key: other.id, door, item: other })

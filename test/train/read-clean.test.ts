@@ -58,7 +58,7 @@ describe('the clean reader', () => {
     await bench.store('clean').write(hash('sha256', bytes), bytes)
     doorOffset += 1
     const input = { cluster, topic: bench.topic('crawl.items'), partition, offset: doorOffset, ...from }
-    return await signedItem(by, { id, bytes, input }, changes)
+    return signedItem(by, { id, bytes, input }, changes)
   }
 
   async function write(partition: number, ...items: CleanItem[]): Promise<void> {

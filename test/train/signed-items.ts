@@ -6,11 +6,11 @@ import type { CleanItem, Envelope } from '../../services/domain/records.ts'
 import type { SigningKey } from '../../services/platform/signing-key.ts'
 
 /** Signs for an item as a gate would. @param changes to the receipt before it is signed */
-export async function signFor(
+export function signFor(
   key: SigningKey,
   { unsigned, envelope, bytes }: { unsigned: Omit<CleanItem, 'receipt'>; envelope: Envelope; bytes: Buffer },
   changes: Partial<Receipt> = {},
-): Promise<{ item: CleanItem; receipt: Receipt }> {
+): { item: CleanItem; receipt: Receipt } {
   const { reference, size, mediaType } = unsigned.payload
   const receipt: Receipt = {
     version: 1,
@@ -27,17 +27,17 @@ export async function signFor(
     keyId: key.id,
     ...changes,
   }
-  return { item: { ...unsigned, receipt: await signDsse(RECEIPT_TYPE, receiptBody(receipt), key) }, receipt }
+  return { item: { ...unsigned, receipt: signDsse(RECEIPT_TYPE, receiptBody(receipt), key) }, receipt }
 }
 
 /** What a gate would write of an item that it cleared. @param changes to the receipt before it is signed */
-export async function signedItem(
+export function signedItem(
   key: SigningKey,
   { id, bytes, input }: { id: string; bytes: Buffer; input: CleanItem['input'] },
   changes: Partial<Receipt> = {},
-): Promise<CleanItem> {
+): CleanItem {
   const envelope = { ...emptyEnvelope(), origin: origin({ caption: `a picture called ${id}` }) }
   const payload = { reference: hash('sha256', bytes), size: bytes.length, mediaType: 'image/png' }
   const unsigned = { input, id, payload, training: trainingView(envelope) }
-  return (await signFor(key, { unsigned, envelope, bytes }, changes)).item
+  return signFor(key, { unsigned, envelope, bytes }, changes).item
 }

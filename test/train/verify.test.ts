@@ -36,7 +36,7 @@ const RUNS = Number(process.env.RUNS ?? 80)
 
 const key = newTestKey()
 const keyring = ringOf(key)
-const items = await Promise.all(Array.from({ length: 7 }, (_, number) => newItem(number, key)))
+const items = Array.from({ length: 7 }, (_, number) => newItem(number, key))
 const whole = join(folder, 'whole')
 await makeDataset(whole, items, 3)
 
@@ -197,35 +197,31 @@ test('what was recalled is named, what was withdrawn again is not', async () => 
 })
 
 /** What an attacker may put into a dataset, by the writer that exports use, and what is told of it. */
-const forged: Array<{ what: string; make: () => Promise<NewItem[]>; told: Array<[ProblemCode, string | null]> }> = [
+const forged: Array<{ what: string; make: () => NewItem[]; told: Array<[ProblemCode, string | null]> }> = [
   {
     what: 'an item twice',
-    make: async () => [
+    make: () => [
       ...items.slice(0, 2),
-      await newItem(1, key, { input: { cluster: 'c', topic: 'crawl.items', partition: 0, offset: 99 } }),
+      newItem(1, key, { input: { cluster: 'c', topic: 'crawl.items', partition: 0, offset: 99 } }),
     ],
     told: [['ITEM_REPEATED', 'Boat.1']],
   },
   {
     what: 'a receipt of another item',
     make: () =>
-      Promise.resolve(
-        items.slice(0, 2).map((made) => ({ ...made, item: { ...made.item, receipt: items[0]?.item.receipt ?? '' } })),
-      ),
+      items.slice(0, 2).map((made) => ({ ...made, item: { ...made.item, receipt: items[0]?.item.receipt ?? '' } })),
     told: [['RECEIPT_MISMATCH', 'Boat.1']],
   },
   {
     what: 'other bytes of the same length',
     make: () =>
-      Promise.resolve(
-        items.slice(0, 2).map((made, at) => (at === 0 ? made : { ...made, bytes: Buffer.alloc(made.bytes.length, 1) })),
-      ),
+      items.slice(0, 2).map((made, at) => (at === 0 ? made : { ...made, bytes: Buffer.alloc(made.bytes.length, 1) })),
     told: [['PAYLOAD_TAMPERED', 'Boat.1']],
   },
   {
     what: 'other bytes and their digest',
-    make: async () => {
-      const [one, other] = [items[0], await newItem(1, newTestKey())]
+    make: () => {
+      const [one, other] = [items[0], newItem(1, newTestKey())]
       return one === undefined ? [] : [one, other]
     },
     told: [['KEY_UNKNOWN', 'Boat.1']],
@@ -233,21 +229,19 @@ const forged: Array<{ what: string; make: () => Promise<NewItem[]>; told: Array<
   {
     what: 'no receipt',
     make: () =>
-      Promise.resolve(
-        items.slice(0, 2).map((made, at) => (at === 0 ? made : { ...made, item: { ...made.item, receipt: '' } })),
-      ),
+      items.slice(0, 2).map((made, at) => (at === 0 ? made : { ...made, item: { ...made.item, receipt: '' } })),
     told: [['RECEIPT_INVALID', 'Boat.1']],
   },
   {
     what: 'an id that would steer a terminal',
-    make: async () => [await newItem(0, newTestKey(), { id: '\u001b[2J' })],
+    make: () => [newItem(0, newTestKey(), { id: '\u001b[2J' })],
     told: [['KEY_UNKNOWN', null]],
   },
 ]
 for (const { what, make, told } of forged) {
   test(`forged: ${what} is told`, async () => {
     const made = await mkdtemp(join(folder, 'forged-'))
-    await makeDataset(made, await make(), 3)
+    await makeDataset(made, make(), 3)
     const { found } = await verified(made, { keyring })
     assert.deepEqual(
       found.map(({ code, id }) => [code, id]),
