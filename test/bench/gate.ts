@@ -29,7 +29,7 @@ import { openPythonGate, type PythonGate, type PythonWay, pythonNames, pythonWay
  * The whole gate on real Kafka against decoding alone, and against a gate in Python: the same pictures on the same cores, by turns in one run; and
  * what an item costs, and where. Exit code 1 when the gate does not hold what is planted, or anything else.
  */
-const USAGE = 'gate.ts [--times 5] [--known 1000000] [--items 4000] [--python]'
+const USAGE = 'gate.ts [--times 5] [--known 1000000] [--items 6000] [--python]'
 
 /** Lanes enough for a Python process on each core, and as many as there usually are. */
 const PARTITIONS = Math.max(4, availableParallelism())
@@ -221,7 +221,7 @@ function layoutInWords({ processes, atOnce }: Layout): string {
 const { times, known, items, python } = readOptions(USAGE, {
   times: wholeNumber.default(5),
   known: wholeNumber.default(1_000_000),
-  items: wholeNumber.default(4000),
+  items: wholeNumber.default(6000),
   python: flag,
 })
 await withStack(async (broker) => {

@@ -111,14 +111,19 @@ function medianColour(rgb: Uint8Array, { start, step, count }: Line): [number, n
 function isFlat(rgb: Uint8Array, { start, step, count }: Line, [r, g, b]: [number, number, number]): boolean {
   const most = flatLevel * 3 * count
   let sum = 0
+  for (let i = 0, at = start; i < count; i++, at += step) {
+    sum += Math.abs((rgb[at] ?? 0) - r) + Math.abs((rgb[at + 1] ?? 0) - g) + Math.abs((rgb[at + 2] ?? 0) - b)
+    if (sum > most) return false
+  }
+  // Each far pixel adds at least so much: where the sum has no room for too many, as in nearly every border, they need not be counted.
+  if (sum <= farShare * count * (farLevel + 1)) return true
   let far = 0
   for (let i = 0, at = start; i < count; i++, at += step) {
-    const red = Math.abs((rgb[at] ?? 0) - r)
-    const green = Math.abs((rgb[at + 1] ?? 0) - g)
-    const blue = Math.abs((rgb[at + 2] ?? 0) - b)
-    sum += red + green + blue
-    if (sum > most) return false
-    if (red > farLevel || green > farLevel || blue > farLevel) far++
+    const isFar =
+      Math.abs((rgb[at] ?? 0) - r) > farLevel ||
+      Math.abs((rgb[at + 1] ?? 0) - g) > farLevel ||
+      Math.abs((rgb[at + 2] ?? 0) - b) > farLevel
+    if (isFar) far++
   }
   return far / count <= farShare
 }
