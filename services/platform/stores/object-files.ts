@@ -19,7 +19,7 @@ import { basename, dirname, join } from 'node:path'
 import { SluiceError } from '../../domain/errors.ts'
 import { codeOf } from '../error-code.ts'
 import { leaveCache } from '../leave-cache.ts'
-import { checkReference, isReference, type ListedObject, type StoredObject, YOUNG_MS } from './store.ts'
+import { checkReference, isReference, type ListedObject, type StoredObject, type StoreName, YOUNG_MS } from './store.ts'
 
 /*
  * What a store in a folder does with its disk: `<folder>/ab/abcd...`. An object appears whole or not at all: it is written under another name,
@@ -34,6 +34,8 @@ const SHARD = /^[0-9a-f]{2}$/
 const DRAFT = /^\.[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/
 const MODE = 0o640
 const OPEN_AT_ONCE = 64
+/** The store whose objects are read a moment after they were written, by a gate. */
+const READ_SOON: StoreName = 'intake'
 /** Copied at a time. */
 const PART_BYTES = 1_048_576
 
@@ -91,11 +93,11 @@ export function createFileTasks(): {
     }
   }
 
-  /** Flushes drafts, puts each where its digest says, and flushes the shards. What is placed is no draft any more, and nobody asks for it so soon. */
+  /** Flushes drafts, puts each where its digest says, and flushes the shards. What is placed is no draft any more. */
   function place(folder: string, drafts: Map<string, Draft>, shards: ReadonlySet<string>): void {
     for (const { file } of drafts.values()) {
       fsyncSync(file)
-      leaveCache(file)
+      if (basename(folder) !== READ_SOON) leaveCache(file)
     }
     for (const [sha256, { path }] of drafts) {
       makeShard(folder, shardOf(folder, sha256))
