@@ -18,7 +18,7 @@ test: ## check, then run the whole suite
 	  --test-global-setup=./test/integration/shared-stack.ts test/faults/clusters.test.ts \
 	  $$(find test -name '*.test.ts' -not -path 'test/bench/*' -not -path 'test/faults/cluster*' | sort)
 
-bench: ## our speed against others', what an item costs, how long nothing is judged when a gate ends; TIMES=5 repetitions, some 50 minutes; figures in .sluice/bench/latest.json
+bench: ## our speed against others', what an item costs, how long nothing is judged when a gate ends; TIMES=5 repetitions, about an hour; figures in .sluice/bench/latest.json
 	@infra/setup.sh test
 	@node test/bench/kernels.ts --times $(or $(TIMES),5)
 	@node test/bench/gate.ts --times $(or $(TIMES),5) --known 1000000 --python

@@ -8,8 +8,8 @@ const PLAIN = /^[ !#-[\]-~]*$/
  */
 export function canonicalJson(value: unknown): string {
   if (typeof value === 'string') return textJson(value)
-  if (typeof value !== 'object' || value === null) return String(value)
-  // Three times for each item that is cleared: put together piece by piece it takes half the time that lists of pieces do.
+  if (typeof value !== 'object' || value === null) return JSON.stringify(value)
+  // Three times for each item that is cleared: put together piece by piece it takes two thirds of the time that lists of pieces do.
   let json = ''
   if (Array.isArray(value)) {
     for (const each of value) json += `${json === '' ? '' : ','}${canonicalJson(each)}`

@@ -19,12 +19,11 @@ export function useLargePages(memory: SharedArrayBuffer): void {
 
 function openAdvise(): NonNullable<typeof advise> {
   const libc = openLibc()
-  if (libc === null) return () => undefined
-  const { koffi, library } = libc
-  const madvise = library.func('int madvise(uint8_t *memory, size_t length, int advice)')
+  const madvise = libc?.find('int madvise(uint8_t *memory, size_t length, int advice)')
+  if (!libc || !madvise) return () => undefined
   return (memory, advice) => {
     // Whole pages only are taken.
-    const begin = Number(-koffi.address(new Uint8Array(memory)) & BigInt(PAGE_BYTES - 1))
+    const begin = Number(-libc.koffi.address(new Uint8Array(memory)) & BigInt(PAGE_BYTES - 1))
     if (begin < memory.byteLength) madvise(new Uint8Array(memory, begin), memory.byteLength - begin, advice)
   }
 }

@@ -6,9 +6,9 @@ const POSIX_FADV_DONTNEED = 4
 let advise: ((file: number) => void) | null = null
 
 /**
- * Has the system keep none of a file's bytes in memory, where it can be asked to (Linux with glibc). For what is written once and not read again soon: it would push out what
- * is, such as the newest messages of a broker beside us. And whoever writes next finds the same memory, instead of some that a virtual machine must be given first: that halved
- * what writing pictures costs (measured).
+ * Has the system keep none of a file's bytes in memory, where it can be asked to (Linux). For what is written once and not read again soon: it would push out what
+ * is, such as the newest messages of a broker beside us. And whoever writes next finds the same memory, instead of some that a virtual machine must be given first: a gate's
+ * threads took a quarter less of the cores so (measured).
  * @param file descriptor, after its bytes have been flushed: others stay
  */
 export function leaveCache(file: number): void {
@@ -17,7 +17,7 @@ export function leaveCache(file: number): void {
 }
 
 function openAdvise(): NonNullable<typeof advise> {
-  const fadvise = openLibc()?.library.func('int posix_fadvise(int file, int64 offset, int64 length, int advice)')
+  const fadvise = openLibc()?.find('int posix_fadvise(int file, long offset, long length, int advice)')
   // A length of 0: to the end.
   return (file) => fadvise?.(file, 0, 0, POSIX_FADV_DONTNEED)
 }

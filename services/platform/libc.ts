@@ -1,16 +1,29 @@
 import { createRequire } from 'node:module'
 
 type Koffi = typeof import('koffi')
-/** The caller of functions that are none of JavaScript's, and the library to take them from. */
-export type Libc = { koffi: Koffi; library: ReturnType<Koffi['load']> }
+type CFunction = ReturnType<ReturnType<Koffi['load']>['func']>
+/**
+ * The C library, for what Node has no call for.
+ * @property find a function by its declaration in C; null where this library has none of that name
+ */
+export type Libc = { koffi: Koffi; find(declaration: string): CFunction | null }
 
-/** The C library, for what Node has no call for; null where it can't be called: where it is not glibc, or koffi has nothing built for this system. */
+/** Opens the C library; null where it can't be called: on other systems than Linux, and where koffi has nothing built for this one. */
 export function openLibc(): Libc | null {
   if (process.platform !== 'linux') return null
   try {
     // Not before it is needed: where it has nothing built for a system, it can't be loaded at all.
     const koffi: Koffi = createRequire(import.meta.url)('koffi')
-    return { koffi, library: koffi.load('libc.so.6') }
+    const library = koffi.load('libc.so.6')
+    return { koffi, find: (declaration) => nullOnThrow(() => library.func(declaration)) }
+  } catch {
+    return null
+  }
+}
+
+function nullOnThrow<Result>(work: () => Result): Result | null {
+  try {
+    return work()
   } catch {
     return null
   }

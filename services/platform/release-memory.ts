@@ -19,7 +19,7 @@ export function releaseMemory(): void {
 }
 
 /**
- * Gives free memory back to the system, where that is Linux with glibc. What one thread takes and another frees is left lying between what is in use: after a quarter
+ * Gives free memory back to the system, where it can be asked to (Linux with glibc). What one thread takes and another frees is left lying between what is in use: after a quarter
  * of an hour at work a gate held 60 MiB of 617 so, and more each time that it had more to do than before (measured). Done by a thread of the runtime's own, in some
  * hundredths of a second.
  */
@@ -29,7 +29,7 @@ export function returnFreeMemory(): void {
 }
 
 function openTrim(): () => void {
-  const malloc = openLibc()?.library.func('int malloc_trim(size_t pad)')
+  const malloc = openLibc()?.find('int malloc_trim(size_t pad)')
   return () => malloc?.async(0, () => undefined)
 }
 

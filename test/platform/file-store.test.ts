@@ -143,6 +143,7 @@ test('what was written takes memory of the system only where it is read soon', a
     ['clean', false],
     ['held', false],
     ['intake', true],
+    ['lists', true],
   ] as const) {
     const store = await made(root, name)
     await store.writeAll(objects)

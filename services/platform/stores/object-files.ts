@@ -34,8 +34,8 @@ const SHARD = /^[0-9a-f]{2}$/
 const DRAFT = /^\.[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/
 const MODE = 0o640
 const OPEN_AT_ONCE = 64
-/** The store whose objects are read a moment after they were written, by a gate. */
-const READ_SOON: StoreName = 'intake'
+/** Stores whose objects are read a moment after they were written, by gates. */
+const READ_SOON: readonly string[] = ['intake', 'lists'] satisfies StoreName[]
 /** Copied at a time. */
 const PART_BYTES = 1_048_576
 
@@ -97,7 +97,7 @@ export function createFileTasks(): {
   function place(folder: string, drafts: Map<string, Draft>, shards: ReadonlySet<string>): void {
     for (const { file } of drafts.values()) {
       fsyncSync(file)
-      if (basename(folder) !== READ_SOON) leaveCache(file)
+      if (!READ_SOON.includes(basename(folder))) leaveCache(file)
     }
     for (const [sha256, { path }] of drafts) {
       makeShard(folder, shardOf(folder, sha256))
