@@ -67,7 +67,7 @@ test('the clean topic is named by the route step, which alone writes it, and by 
   )
   assert.match(
     route,
-    /if \(judgement\.outcome === 'clean'\) \{\s+await send\('gate\.clean', await clear\(examined, objects\)\)/,
+    /if \(judgement\.outcome === 'clean'\) \{\s+await send\('gate\.clean', clear\(examined, objects\)\)/,
   )
 })
 
