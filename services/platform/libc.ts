@@ -11,14 +11,12 @@ export type Libc = { koffi: Koffi; find(declaration: string): CFunction | null }
 /** Opens the C library; null where it can't be called: on other systems than Linux, and where koffi has nothing built for this one. */
 export function openLibc(): Libc | null {
   if (process.platform !== 'linux') return null
-  try {
+  return nullOnThrow(() => {
     // Not before it is needed: where it has nothing built for a system, it can't be loaded at all.
     const koffi: Koffi = createRequire(import.meta.url)('koffi')
     const library = koffi.load('libc.so.6')
     return { koffi, find: (declaration) => nullOnThrow(() => library.func(declaration)) }
-  } catch {
-    return null
-  }
+  })
 }
 
 function nullOnThrow<Result>(work: () => Result): Result | null {
