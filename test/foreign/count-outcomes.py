@@ -17,9 +17,9 @@ import pathlib
 import sys
 import time
 
-from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, TopicPartition
+from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, TopicPartition
 
-from plain import cluster, fail, high_watermark
+from plain import cluster, committed, fail, high_watermark
 from schemas import Schemas
 
 OUTCOMES = {"gate.clean": "clean", "gate.quarantine": "quarantine", "gate.review": "review"}
@@ -164,7 +164,7 @@ class Count:
 
     def compare_committed(self, consumer, end):
         door = self.arguments.prefix + DOOR
-        [place] = consumer.committed([TopicPartition(door, self.partition)], timeout=60)
+        [place] = committed(consumer, [(door, self.partition)])
         # Behind the last item there may be a marker of a replay's transaction, which nobody judges.
         last = max(self.door, default=end - 1)
         if not last < max(place.offset, 0) <= end and end > 0:
@@ -172,6 +172,14 @@ class Count:
 
 
 def count(arguments, partition):
+    try:
+        return count_partition(arguments, partition)
+    except KafkaException as exception:
+        # It can't go from one process to another; what it says can.
+        raise RuntimeError(f"partition {partition}: {exception}") from None
+
+
+def count_partition(arguments, partition):
     looker = client(arguments, "read_uncommitted")
     topics = [arguments.prefix + topic for topic in TOPICS]
     ends = {topic: high_watermark(looker, topic, partition) for topic in topics}

@@ -9,8 +9,27 @@ import time
 from confluent_kafka import KafkaError, KafkaException, TopicPartition
 
 LONGEST = 1024
-# A cluster that has just come back knows of all its partitions a moment later.
-NOT_YET = {KafkaError._UNKNOWN_PARTITION, KafkaError._UNKNOWN_TOPIC, KafkaError._TRANSPORT, KafkaError._TIMED_OUT}
+# A cluster that has just come back knows of all its partitions a moment later, and hands leaderships back to who was down.
+NOT_YET = {
+    KafkaError._UNKNOWN_PARTITION,
+    KafkaError._UNKNOWN_TOPIC,
+    KafkaError._TRANSPORT,
+    KafkaError._TIMED_OUT,
+    KafkaError._WAIT_COORD,
+    KafkaError.UNKNOWN_TOPIC_OR_PART,
+    KafkaError.LEADER_NOT_AVAILABLE,
+    KafkaError.NOT_LEADER_FOR_PARTITION,
+    KafkaError.REPLICA_NOT_AVAILABLE,
+    KafkaError.OFFSET_NOT_AVAILABLE,
+    KafkaError.FENCED_LEADER_EPOCH,
+    KafkaError.UNKNOWN_LEADER_EPOCH,
+    KafkaError.COORDINATOR_LOAD_IN_PROGRESS,
+    KafkaError.COORDINATOR_NOT_AVAILABLE,
+    KafkaError.NOT_COORDINATOR,
+    KafkaError.UNSTABLE_OFFSET_COMMIT,
+    KafkaError.REQUEST_TIMED_OUT,
+    KafkaError.NETWORK_EXCEPTION,
+}
 
 
 def cluster(brokers):
@@ -27,17 +46,26 @@ def cluster(brokers):
     }
 
 
-def high_watermark(client, topic, partition, seconds=30):
-    """Of a client with read_uncommitted: a committed reader is told the last stable offset instead."""
+def answered(ask, seconds=60):
+    """What a question to the cluster brings; asked again for so long while the answer is that it can't tell yet."""
     deadline = time.monotonic() + seconds
     while True:
         try:
-            return client.get_watermark_offsets(TopicPartition(topic, partition), timeout=10)[1]
+            return ask()
         except KafkaException as exception:
-            error = exception.args[0]
-            if time.monotonic() > deadline or not (error.retriable() or error.code() in NOT_YET):
+            if time.monotonic() > deadline or exception.args[0].code() not in NOT_YET:
                 raise
             time.sleep(0.2)
+
+
+def high_watermark(client, topic, partition):
+    """Of a client with read_uncommitted: a committed reader is told the last stable offset instead."""
+    return answered(lambda: client.get_watermark_offsets(TopicPartition(topic, partition), timeout=10))[1]
+
+
+def committed(client, places):
+    """Of the client's group: each place with the offset, below 0 where there is none."""
+    return answered(lambda: client.committed([TopicPartition(*place) for place in places], timeout=10))
 
 
 def digest(content):

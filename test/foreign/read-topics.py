@@ -14,7 +14,7 @@ import time
 
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, TopicPartition
 
-from plain import bytes_as_json, cluster, digest, fail, high_watermark
+from plain import bytes_as_json, cluster, committed, digest, fail, high_watermark
 from schemas import Schemas
 
 
@@ -87,7 +87,7 @@ def read(arguments, out):
     client.close()
     if arguments.group is not None:
         client = consumer(arguments.brokers, arguments.group, "read_committed")
-        for place in client.committed([TopicPartition(*place) for place in places], timeout=60):
+        for place in committed(client, places):
             offset = place.offset if place.offset >= 0 else None
             out({"line": "committed", "topic": place.topic, "partition": place.partition, "offset": offset})
         client.close()
