@@ -10,7 +10,7 @@ readonly JAVA_AT_LEAST=17 NODE_AT_LEAST=18 NODE_FOR_NPM=22 NPM_VERSION=11.19.1
 readonly S3_SERVER=github.com/versity/versitygw/cmd/versitygw@v1.8.0
 # From here on Go gets by itself the newer one that the server needs.
 readonly GO_AT_LEAST=1.21
-readonly LOG=.sluice/setup.log
+log=.sluice/setup.log quiet=no
 with_tests=no with_jvm=yes
 [ "${1:-}" = test ] && with_tests=yes
 
@@ -23,29 +23,36 @@ has() {
   command -v "$1" >/dev/null 2>&1
 }
 
-# Runs a command quietly; after two seconds tells what takes so long; when it fails shows the end of its output.
-step() {
-  local what=$1 began=$SECONDS waited=0
-  shift
-  mkdir -p .sluice
-  "$@" </dev/null >"$LOG" 2>&1 &
-  local child=$!
-  trap 'kill "$child" 2>/dev/null || true' EXIT
+end_children() {
+  # Of no children kill says how it is used.
+  kill $(jobs -p) 2>/dev/null || true
+}
+trap end_children EXIT
+
+# Waits for a child; after two seconds tells what takes so long. Returns the child's code.
+watch() {
+  local what=$1 child=$2 began=$SECONDS waited=0
   while kill -0 "$child" 2>/dev/null; do
     sleep 0.1
     waited=$((waited + 1))
-    if [ $((waited % 20)) -eq 0 ]; then
+    if [ "$quiet" = no ] && [ $((waited % 20)) -eq 0 ]; then
       if [ -t 2 ]; then printf '\r%s … %d s' "$what" $((SECONDS - began)) >&2
       elif [ $((waited % 100)) -eq 20 ]; then echo "$what … $((SECONDS - began)) s" >&2; fi
     fi
   done
-  local code=0
-  wait "$child" || code=$?
-  trap - EXIT
-  if [ -t 2 ] && [ "$waited" -ge 20 ]; then echo >&2; fi
-  [ "$code" -eq 0 ] && return
-  tail -n 20 "$LOG" >&2
-  fail "$what failed; all of its output is in $LOG"
+  if [ "$quiet" = no ] && [ -t 2 ] && [ "$waited" -ge 20 ]; then echo >&2; fi
+  wait "$child"
+}
+
+# Runs a command that says nothing but why it fails: then the end of its output is shown.
+step() {
+  local what=$1
+  shift
+  mkdir -p .sluice
+  "$@" </dev/null >"$log" 2>&1 &
+  watch "$what" $! && return
+  tail -n 20 "$log" >&2
+  fail "$what failed; all of its output is in $log"
 }
 
 # A stamp holds the digest of what something was made from.
@@ -196,7 +203,7 @@ npm_packages() {
   if [ "$(node_major)" -lt "$NODE_FOR_NPM" ]; then newer_npm; fi
   # An older npm leaves stale packages behind when it was interrupted; the stamp lies in the folder that it makes anew.
   step 'installing npm packages' npm ci --no-audit --no-fund
-  [ -x node_modules/.bin/node ] || fail 'npm did not install the package node: call again, its output is in '"$LOG"
+  [ -x node_modules/.bin/node ] || fail 'npm did not install the package node: call again, its output is in '"$log"
   echo "$npm_digest" >node_modules/.sluice-stamp
 }
 
@@ -249,6 +256,14 @@ why_no_go() {
   if may_install; then echo 'this system has an older one'; else why_not; fi
 }
 
+# Beside all else, which it has nothing to do with: half of the time of setting up goes into it.
+what_tests_need() {
+  trap end_children EXIT
+  log=.sluice/setup-tests.log quiet=yes
+  if ! current .sluice/python/stamp "$python_digest"; then python_packages; fi
+  if ! current .sluice/versitygw/stamp "$S3_SERVER"; then s3_server; fi
+}
+
 # Whoever calls for this says what follows where it can't be had.
 container_packages() {
   local needed=()
@@ -274,8 +289,12 @@ python_digest=$(digest infra/requirements.txt)
 has node || fail "Node $NODE_AT_LEAST or later and npm are needed: please install them and call again"
 [ "$(node_major)" -ge "$NODE_AT_LEAST" ] || fail "this Node is too old: expected $NODE_AT_LEAST or later"
 system_packages
+beside=
+if [ "$with_tests" = yes ]; then
+  (what_tests_need) &
+  beside=$!
+fi
 if ! current node_modules/.sluice-stamp "$npm_digest"; then npm_packages; fi
 kernels
 if [ "$with_jvm" = yes ] && ! current .sluice/jars/stamp "$jars_digest"; then jars; fi
-if [ "$with_tests" = yes ] && ! current .sluice/python/stamp "$python_digest"; then python_packages; fi
-if [ "$with_tests" = yes ] && ! current .sluice/versitygw/stamp "$S3_SERVER"; then s3_server; fi
+if [ -n "$beside" ]; then watch "installing what only tests need" "$beside"; fi
