@@ -2,6 +2,7 @@ import confluent from '@kafkajs/confluent-schema-registry'
 import { z } from 'zod'
 import { SluiceError } from '../domain/errors.ts'
 import { subjectOf, type Topic, topicSchemas, topics } from '../domain/topics.ts'
+import { untold } from '../platform/ask-registry.ts'
 import { schemaText } from '../platform/avro.ts'
 import { inTime } from '../platform/in-time.ts'
 import type { Settings } from '../platform/settings.ts'
@@ -34,9 +35,12 @@ async function register(settings: Settings, topic: Topic): Promise<RegisteredSch
   try {
     const schema = schemaText(topicSchemas[topic])
     const registering = client.register({ type: SchemaType.AVRO, schema }, { subject, compatibility })
-    const { id } = await inTime(registering, REGISTRY_PATIENCE_MS)
+    const late = (): Error =>
+      untold(`the id of our schema of ${subject}`, new Error(`no answer within ${REGISTRY_PATIENCE_MS / 1000} s`))
+    const { id } = await inTime(registering, REGISTRY_PATIENCE_MS, late)
     return { subject, id }
   } catch (cause) {
+    if (cause instanceof SluiceError) throw cause
     // The library takes a registry that is gone for one that refuses: whichever it is, this tells.
     await answerOf(settings, { path: 'subjects' })
     const why = cause instanceof Error ? cause.message.slice(0, 500) : 'it does not say why'

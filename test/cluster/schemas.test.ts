@@ -1,5 +1,9 @@
 import assert from 'node:assert/strict'
 import { randomBytes } from 'node:crypto'
+import { once } from 'node:events'
+import { createServer } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { text } from 'node:stream/consumers'
 import { test } from 'node:test'
 import { problemsWithRegistered, registerSchemas } from '../../services/cluster/registered-schemas.ts'
 import { incompatibility, problemsOfFiles } from '../../services/cluster/schema-files.ts'
@@ -52,6 +56,26 @@ test('registering twice gives the same ids, and what is registered fits', async 
     topics.map((topic) => `${settings.prefix}${topic}-value`),
   )
   assert.deepEqual(await problemsWithRegistered(settings), [])
+})
+
+test('a registry that is slow to register is not one that refuses', async (t) => {
+  const settings = ownSubjects()
+  const { origin, pathname } = new URL(settings.registry)
+  const server = createServer(async (request, response) => {
+    if (request.method === 'POST') return
+    const body = await text(request)
+    const asked = { method: request.method ?? '', headers: { 'content-type': 'application/json' } }
+    const answer = await fetch(`${origin}${request.url}`, body === '' ? asked : { ...asked, body })
+    response.writeHead(answer.status, { 'content-type': 'application/json' }).end(await answer.text())
+  })
+  server.listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  t.after(() => {
+    server.closeAllConnections()
+    server.close()
+  })
+  const registry = `http://127.0.0.1:${(server.address() as AddressInfo).port}${pathname}`
+  await assert.rejects(registerSchemas({ ...settings, registry }), { code: 'REGISTRY_UNREACHABLE' })
 })
 
 test('a subject refuses a schema that its readers could not read', async () => {

@@ -10,6 +10,7 @@ import { topics } from '../../services/domain/topics.ts'
 import { createKafka, withAdmin } from '../../services/platform/kafka/client.ts'
 import type { Settings } from '../../services/platform/settings.ts'
 import { startSluice } from '../integration/gate-process.ts'
+import { patiently } from '../integration/harness.ts'
 import { adminSettings, environmentOf, sharedStack } from '../integration/shared-stack.ts'
 import { waitFor } from '../integration/waiting.ts'
 
@@ -20,12 +21,12 @@ const file = parseTopicsFile(text, 'topics.yaml')
 function ownPrefix(t: TestContext): Settings {
   const prefix = `t-${randomBytes(5).toString('hex')}.`
   const settings = adminSettings(sharedStack(), { SLUICE_PREFIX: prefix })
-  t.after(() =>
+  const sweep = () =>
     withAdmin(createKafka(settings, 'test'), async (admin) => {
       const mine = (await admin.listTopics()).filter((name) => name.startsWith(prefix))
       if (mine.length > 0) await admin.deleteTopics({ topics: mine })
-    }),
-  )
+    })
+  t.after(() => patiently(sweep))
   return settings
 }
 
@@ -101,13 +102,13 @@ test('the plan says by its exit code whether there is something to do', async (t
     return { code, actions: new Set(JSON.parse(command.stdout()).map(({ action }: { action: string }) => action)) }
   }
   assert.deepEqual(await plan(), { code: 1, actions: new Set(['create']) })
-  await applyTopics(settings, file)
+  await patiently(() => applyTopics(settings, file))
   assert.deepEqual(await plan(), { code: 0, actions: new Set(['none']) })
 })
 
 test('a setting that differs is set right, and settings of others are left alone', async (t) => {
   const settings = ownPrefix(t)
-  await applyTopics(settings, file)
+  await patiently(() => applyTopics(settings, file))
   const name = `${settings.prefix}crawl.items`
   const resource = { type: kafkajs.ConfigResourceTypes.TOPIC, name }
   await withAdmin(createKafka(settings, 'test'), async (admin) => {
@@ -147,7 +148,7 @@ test('a setting that differs is set right, and settings of others are left alone
 
 test('another number of partitions is an error; more of them are made only when asked for, fewer never', async (t) => {
   const settings = ownPrefix(t)
-  await applyTopics(settings, file, { doorPartitions: 2 })
+  await patiently(() => applyTopics(settings, file, { doorPartitions: 2 }))
   await assert.rejects(applyTopics(settings, file), { code: 'TOPICS_MISSING', message: /2 partitions instead of 4/ })
   await assert.rejects(applyTopics(settings, file, { doorPartitions: 1 }), { code: 'TOPICS_MISSING' })
   const grown = await applyTopics(settings, file, { doorPartitions: 3 })
@@ -161,7 +162,7 @@ test('a plan tells what apply would do, changes nothing, and has nothing to tell
   ]
   assert.deepEqual(await actions(), ['create'])
   assert.deepEqual(await actions(), ['create'], 'nothing was made')
-  await applyTopics(settings, file, { doorPartitions: 2 })
+  await patiently(() => applyTopics(settings, file, { doorPartitions: 2 }))
   assert.deepEqual(await actions({ doorPartitions: 2 }), ['none'])
   const [door] = await planTopics(settings, file, { doorPartitions: 3 })
   assert.deepEqual(door?.changes, [{ setting: 'partitions', from: '2', to: '3' }])

@@ -7,7 +7,7 @@ import { DOOR } from '../../services/domain/topics.ts'
 import { createKafka, withAdmin } from '../../services/platform/kafka/client.ts'
 import { skipWithoutPython } from '../foreign/foreign.ts'
 import { countOutcomes, faultsOf, noFaults, type OutcomeFaults } from '../foreign/outcome-count.ts'
-import { type Bench, openBench } from '../integration/harness.ts'
+import { type Bench, openBench, patiently } from '../integration/harness.ts'
 import { sha256 } from '../integration/items.ts'
 
 /** Items of each partition of the door. */
@@ -72,13 +72,15 @@ test('the count finds a duplicate, a loss, a wrong order, a missing object and a
     await send('gate.envelopes', each.envelopes ?? offsets)
     if (each.review !== undefined) await send('gate.review', each.review)
   }
-  await withAdmin(createKafka(bench.settings, 'doctor'), (admin) =>
-    admin.setOffsets({
-      groupId: bench.group,
-      topic: bench.topic(DOOR),
-      partitions: doctored.map(({ committed = ITEMS }, partition) => ({ partition, offset: String(committed) })),
-    }),
-  )
+  const commit = () =>
+    withAdmin(createKafka(bench.settings, 'doctor'), (admin) =>
+      admin.setOffsets({
+        groupId: bench.group,
+        topic: bench.topic(DOOR),
+        partitions: doctored.map(({ committed = ITEMS }, partition) => ({ partition, offset: String(committed) })),
+      }),
+    )
+  await patiently(commit)
 
   const count = await countOutcomes(bench.settings)
   const found = doctored.map((_, partition) => count.examples.filter((each) => each.includes(` ${partition}/`)))

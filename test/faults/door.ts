@@ -1,7 +1,7 @@
 import type { Message } from 'kafkajs'
 import { createKafka, withAdmin } from '../../services/platform/kafka/client.ts'
 import type { GateProcess, Readiness } from '../integration/gate-process.ts'
-import type { Bench } from '../integration/harness.ts'
+import { type Bench, patiently } from '../integration/harness.ts'
 import { crawlItem, tinyPicture } from '../integration/items.ts'
 
 /** Publishes so many more small pictures in each partition of the door. @param run keeps the ids of several calls apart */
@@ -21,14 +21,20 @@ export async function messagesOf(bench: Bench, run: string, each: number): Promi
 
 /** What the gate's group has committed, by partition. */
 export function committed(bench: Bench): Promise<Map<number, number>> {
-  return withAdmin(createKafka(bench.settings, 'test'), async (admin) => {
-    const [door] = await admin.fetchOffsets({ groupId: bench.group, topics: [bench.topic('crawl.items')] })
-    return new Map(door?.partitions.map(({ partition, offset }) => [partition, Number(offset)]))
-  })
+  const ask = () =>
+    withAdmin(createKafka(bench.settings, 'test'), async (admin) => {
+      const [door] = await admin.fetchOffsets({ groupId: bench.group, topics: [bench.topic('crawl.items')] })
+      return new Map(door?.partitions.map(({ partition, offset }) => [partition, Number(offset)]))
+    })
+  return patiently(ask)
 }
 
 /** Moves the gate's committed offsets. By a transaction, because the brokers allow no other way while the group has members. */
 export async function moveOffsets(bench: Bench, to: Readonly<Record<number, number>>): Promise<void> {
+  await patiently(() => moveOnce(bench, to))
+}
+
+async function moveOnce(bench: Bench, to: Readonly<Record<number, number>>): Promise<void> {
   const producer = createKafka(bench.settings, 'test').producer({
     transactionalId: `${bench.group}-by-hand`,
     maxInFlightRequests: 1,

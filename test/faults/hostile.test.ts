@@ -19,7 +19,7 @@ type Sent = { payload: Buffer; expected: HostileFile['expected'] | 'clean' }
 test('hostile files end with scanners, never with the gate, and only what was wholly looked at is clean', {
   skip: skipWithoutPython(),
 }, async (t) => {
-  const bench = await openBench(t, { scanSeconds: 20 })
+  const bench = await openBench(t)
   const pair = await makePair()
   const known = await pdq(pair.known)
   await bench.importList('stand-in', [{ id: 'known', pdq: known.hex, quality: String(known.quality) }])

@@ -6,7 +6,7 @@ import { createKafka, withAdmin } from '../../services/platform/kafka/client.ts'
 import { skipWithoutPython } from '../foreign/foreign.ts'
 import { audit } from '../integration/audit.ts'
 import { type GateProcess, startSluice } from '../integration/gate-process.ts'
-import { type Bench, openBench } from '../integration/harness.ts'
+import { type Bench, openBench, patiently } from '../integration/harness.ts'
 import { crawlItem, sha256, tinyPicture } from '../integration/items.ts'
 import { waitFor } from '../integration/waiting.ts'
 
@@ -36,11 +36,14 @@ test('a list that is withdrawn, or whose topic is deleted or made anew, stops th
   const kafka = createKafka(bench.settings, 'list-faults')
   const gate = bench.startGate()
   const goesOn = (): Promise<unknown> => waitFor('the gate has caught up by itself', () => bench.caughtUp())
-  const deleteTopic = (): Promise<void> =>
-    withAdmin(kafka, async (admin) => {
-      await admin.deleteTopics({ topics: [topic] })
-      await waitFor('the topic is gone', async () => !(await admin.listTopics()).includes(topic))
+  const isThere = (): Promise<boolean> =>
+    patiently(() => withAdmin(kafka, async (admin) => (await admin.listTopics()).includes(topic)))
+  const deleteTopic = async (): Promise<void> => {
+    await patiently(async () => {
+      if (await isThere()) await withAdmin(kafka, (admin) => admin.deleteTopics({ topics: [topic] }))
     })
+    await waitFor('the topic is gone', async () => !(await isThere()))
+  }
 
   await bench.importList('stand-in', rows)
   await publish(bench, 'first')

@@ -10,7 +10,7 @@ import { createRegistry } from '../../services/platform/registry.ts'
 import { skipWithoutPython } from '../foreign/foreign.ts'
 import { audit } from '../integration/audit.ts'
 import type { GateProcess } from '../integration/gate-process.ts'
-import { openBench } from '../integration/harness.ts'
+import { openBench, patiently } from '../integration/harness.ts'
 import { crawlItem, tinyPicture } from '../integration/items.ts'
 import { sharedStack } from '../integration/shared-stack.ts'
 import { waitFor, watchFor } from '../integration/waiting.ts'
@@ -29,14 +29,14 @@ test('a registry that comes back empty, or with other ids, stops the gate until 
     partitions: 2,
     cluster: { ...sharedStack(), bootstrap: sharedStack().brokers, registry: own.url },
   })
-  t.after(() =>
+  const sweep = () =>
     withAdmin(createKafka(bench.settings, 'sweep'), async (admin) => {
       const topics = (await admin.listTopics()).filter((name) => name.startsWith(bench.settings.prefix))
       await admin.deleteTopics({ topics })
-    }),
-  )
+    })
+  t.after(() => patiently(sweep))
   await bench.importList('stand-in', [{ sha256: '0'.repeat(64) }])
-  const exported = await exportSchemas(bench.settings)
+  const exported = await patiently(() => exportSchemas(bench.settings))
   // Crawlers go on with the ids that they know.
   const messages = await Promise.all(
     [0, 1].map(async (partition): Promise<Message> => {
@@ -67,15 +67,16 @@ test('a registry that comes back empty, or with other ids, stops the gate until 
   for (const number of [1, 2, 3]) {
     await register(own.url, `other-${number}`, { type: 'record', name: `Other${number}`, fields: [] })
   }
-  await registerSchemas(bench.settings)
+  await patiently(() => registerSchemas(bench.settings))
   await waitFor('the gate finds other ids', async () => /now gives it/.test(await sentence(gate)))
   await watchFor(6, async () => assert.equal(await bench.endOf('gate.verdicts'), written, 'nothing is written'))
 
-  await assert.rejects(restoreSchemas(bench.settings, exported), code('SCHEMA_IDS_CHANGED'))
+  const restore = () => patiently(() => restoreSchemas(bench.settings, exported))
+  await assert.rejects(restore(), code('SCHEMA_IDS_CHANGED'))
   await own.stop()
   own.loseStorage()
   await own.start()
-  await restoreSchemas(bench.settings, exported)
+  await restore()
   await waitFor('the gate goes on by itself', () => bench.caughtUp())
   await bench.stopGate(gate)
   const fates = await audit(bench)

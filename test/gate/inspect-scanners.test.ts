@@ -1,12 +1,12 @@
 import assert from 'node:assert/strict'
 import { readFileSync } from 'node:fs'
 import { type TestContext, test } from 'node:test'
-import { setTimeout as wait } from 'node:timers/promises'
 import sharp from 'sharp'
 import { inspectPayload } from '../../services/gate/inspect/inspect.ts'
 import { launchers } from '../../services/gate/inspect/launcher.ts'
 import { type ScannerEnd, startScanner } from '../../services/gate/inspect/scanner-child.ts'
 import { createScanners, type ScannersOptions, scannerMemory } from '../../services/gate/inspect/scanners.ts'
+import { waitFor } from '../integration/waiting.ts'
 import { animation, clouds, generous } from './inspect-made.ts'
 
 const hostile = new URL('inspect-hostile-scanner.ts', import.meta.url)
@@ -18,14 +18,6 @@ function pool(t: TestContext, options: Partial<ScannersOptions> = {}) {
   const scanners = createScanners({ size: 1, memoryBytes, onRestart: (why) => restarts.push(why), ...options })
   t.after(() => scanners.close())
   return { ...scanners, restarts, scanners }
-}
-
-async function until(condition: () => boolean | Promise<boolean>): Promise<void> {
-  const deadline = Date.now() + 30_000
-  while (!(await condition())) {
-    assert.ok(Date.now() < deadline, 'waited too long')
-    await wait(20)
-  }
 }
 
 function isRunning(pid: number): boolean {
@@ -63,7 +55,7 @@ test('no item waits for a scanner that is still being started while another is f
   await scanners.prepare()
   const [first] = scanners.pids()
   scanners.startAll()
-  await until(() => scanners.pids().length === 2)
+  await waitFor('both are started', () => scanners.pids().length === 2)
   const second = scanners.pids().find((pid) => pid !== first)
   assert.ok(second !== undefined)
   process.kill(second, 'SIGSTOP')
@@ -123,7 +115,7 @@ test('a scanner that was killed while idle is replaced', async (t) => {
   const payload = await clouds(1).jpeg().toBuffer()
   const expected = await inspect(payload, generous)
   process.kill(pids()[0] ?? 0, 'SIGKILL')
-  await until(() => pids().length === 0)
+  await waitFor('it is found dead', () => pids().length === 0)
   assert.deepEqual(await inspect(payload, generous), expected)
 })
 
@@ -141,11 +133,11 @@ test('an item that kills its scanner twice has the fault SCANNER_CRASHED', async
 test('an item that hangs its scanner twice has the fault SCANNER_TIMEOUT', async (t) => {
   const { inspect, pids, restarts } = pool(t, { entry: hostile })
   const pending = inspect(Buffer.from('hang'), { ...impatient, seconds: 1 })
-  await until(() => pids().length === 1)
+  await waitFor('it is started', () => pids().length === 1, { everyMs: 20 })
   const [first = 0] = pids()
   assert.deepEqual((await pending).faults, ['SCANNER_TIMEOUT'])
   assert.deepEqual(restarts, ['timeout', 'timeout'])
-  await until(() => !isRunning(first))
+  await waitFor('the first has ended', () => !isRunning(first))
 })
 
 test('a scanner that is frozen is killed, and its item tried again', async (t) => {
@@ -153,7 +145,7 @@ test('a scanner that is frozen is killed, and its item tried again', async (t) =
   const payload = await clouds(1).jpeg().toBuffer()
   const expected = await inspect(payload, generous)
   process.kill(pids()[0] ?? 0, 'SIGSTOP')
-  assert.deepEqual(await inspect(payload, { ...generous, seconds: 5 }), expected)
+  assert.deepEqual(await inspect(payload, { ...generous, seconds: 15 }), expected)
   assert.deepEqual(restarts, ['timeout'])
 })
 
@@ -191,7 +183,7 @@ test('an answer may come in pieces; who says more than the answer is not asked a
   assert.deepEqual((await inspect(Buffer.from('in pieces'), impatient)).faults, [])
   const [first = 0] = pids()
   assert.deepEqual((await inspect(Buffer.from('fine, then more'), impatient)).faults, [])
-  await until(() => !isRunning(first))
+  await waitFor('the first has ended', () => !isRunning(first))
   assert.deepEqual((await inspect(Buffer.from('fine'), impatient)).faults, [])
 })
 
@@ -237,12 +229,12 @@ test('a scanner makes room for a fresh one after some items, and works on until 
     assert.deepEqual(await inspect(payload, generous), expected)
     assert.equal(pids()[0], first, `item ${item} did not have to wait for another process`)
   }
-  await until(() => pids().length === 2)
-  await until(async () => {
+  await waitFor('there are two', () => pids().length === 2, { everyMs: 20 })
+  await waitFor('the first makes room', async () => {
     assert.deepEqual(await inspect(payload, generous), expected)
     return !pids().includes(first)
   })
-  await until(() => !isRunning(first))
+  await waitFor('the first has ended', () => !isRunning(first))
   assert.ok(pids().length <= 2)
   assert.deepEqual(restarts, [])
 })

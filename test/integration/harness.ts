@@ -49,7 +49,7 @@ export type BenchOptions = {
   payloadBytes?: number
   /** most pixels of a frame; default 50 million */
   pixels?: number
-  /** longest time for one attempt to inspect an item; default 30 */
+  /** longest time for one attempt to inspect an item; default 120, on a machine where scanners come last */
   scanSeconds?: number
   /** what must be known of an item; default: nothing */
   provenance?: Policy['provenance']
@@ -234,14 +234,13 @@ export async function openBench(t: Scope, options: BenchOptions = {}): Promise<B
 
     async produce(topic, messages) {
       assertOpen()
-      if (producer === null) {
-        producer = kafka.producer({ idempotent: true, maxInFlightRequests: 1, allowAutoTopicCreation: false })
-        await producer.connect()
-      }
+      producer ??= kafka.producer({ idempotent: true, maxInFlightRequests: 1, allowAutoTopicCreation: false })
+      const connected = producer
+      await patiently(() => connected.connect())
       // One partition a call: the client leaves out partitions whose leader changes during a call for several.
       const partitions = Map.groupBy(messages, ({ partition }) => partition ?? null)
       for (const part of partitions.values().flatMap(inParts))
-        await producer.send({ topic: bench.topic(topic), acks: -1, messages: part })
+        await patiently(() => connected.send({ topic: bench.topic(topic), acks: -1, messages: part }))
     },
 
     endOf: (...names) =>
@@ -390,7 +389,7 @@ function policyText({
   lists = { 'stand-in': { mode: 'enforce', maxAgeHours: 168, leastMatchable: 0 } },
   payloadBytes = 8_388_608,
   pixels = 50_000_000,
-  scanSeconds = 30,
+  scanSeconds = 120,
   provenance = askNothing,
   flood = { entryItems: 1_000_000, versionItems: 1_000_000, minutes: 60 },
   shrink = { share: 1 },

@@ -5,22 +5,24 @@ import { type Lanes, startLanes } from '../../services/gate/lanes.ts'
 import { createLog } from '../../services/platform/log.ts'
 import { createMetrics } from '../../services/platform/metrics.ts'
 import { readTopics, skipWithoutPython } from '../foreign/foreign.ts'
-import { type Bench, openBench } from './harness.ts'
+import { type Bench, openBench, patiently } from './harness.ts'
 import { waitFor } from './waiting.ts'
 
 /** A gate's lanes on real Kafka, with work of the test's own between reading and committing. */
 async function lanesWith(t: TestContext, bench: Bench, process: LaneParts['process']): Promise<Lanes> {
-  const lanes = await startLanes(bench.settings, {
-    cluster: 'test',
-    topic: bench.topic('crawl.items'),
-    chunkItems: 64,
-    chunkBytes: 1_000_000,
-    process,
-    keep: () => Promise.resolve(),
-    onCommitted: () => undefined,
-    log: createLog('silent'),
-    metrics: createMetrics(),
-  })
+  const start = () =>
+    startLanes(bench.settings, {
+      cluster: 'test',
+      topic: bench.topic('crawl.items'),
+      chunkItems: 64,
+      chunkBytes: 1_000_000,
+      process,
+      keep: () => Promise.resolve(),
+      onCommitted: () => undefined,
+      log: createLog('silent'),
+      metrics: createMetrics(),
+    })
+  const lanes = await patiently(start)
   t.after(() => lanes.stop())
   return lanes
 }

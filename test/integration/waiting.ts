@@ -1,6 +1,6 @@
 import { setTimeout as wait } from 'node:timers/promises'
 import { SluiceError } from '../../services/domain/errors.ts'
-import { isPassing } from '../../services/platform/kafka/kafka-failure.ts'
+import { isPassing, isWithoutCoordinator } from '../../services/platform/kafka/kafka-failure.ts'
 
 /** Long: a machine may be slow, and only what fails waits for so long. */
 export const PATIENCE_SECONDS = 300
@@ -49,5 +49,8 @@ export async function watchFor(seconds: number, check: () => void | Promise<void
 
 /** Whether a broker was only slow to answer: whoever reads asks again. */
 export function isSlowness(trouble: unknown): boolean {
-  return isPassing(trouble) && !(trouble instanceof SluiceError && trouble.code === 'POSITION_JUMPED')
+  return (
+    (isPassing(trouble) || isWithoutCoordinator(trouble)) &&
+    !(trouble instanceof SluiceError && trouble.code === 'POSITION_JUMPED')
+  )
 }

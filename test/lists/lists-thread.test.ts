@@ -39,6 +39,12 @@ function knows(index: MatchIndex, id: string): boolean {
   return index.search(Buffer.from(pdqOf(id), 'hex'), 31).some((hit) => hit.entry === id)
 }
 
+/** Beside it there may have been brokers that were slow. */
+function causeOfIncomplete(troubles: readonly unknown[]): string {
+  const trouble = troubles.find((each) => each instanceof SluiceError && each.code === 'LISTS_INCOMPLETE')
+  return String(Reflect.get(Object(Reflect.get(Object(trouble), 'cause')), 'message'))
+}
+
 test('an index built by the thread takes the place of the one before in one step, which whoever has it may go on using', async (t) => {
   const bench = await openBench(t, { partitions: 1 })
   await bench.importList('stand-in', rows('a', 'b'))
@@ -107,12 +113,7 @@ test('a thread that ends is replaced: what it told stands until then, and what c
     return knows(lists.current().index, 'b')
   })
   assert.equal(threads.length, 2)
-  const [trouble] = troubles
-  assert.ok(trouble instanceof SluiceError)
-  assert.deepEqual(
-    [trouble.code, Reflect.get(Object(trouble.cause), 'message')],
-    ['LISTS_INCOMPLETE', 'it has ended with code 1'],
-  )
+  assert.equal(causeOfIncomplete(troubles), 'it has ended with code 1')
 })
 
 test('a thread that ends before it has read anything is replaced, and nothing is judged until the next has', async (t) => {
@@ -141,7 +142,7 @@ test('a thread that says nothing is not relied upon after a minute, and replaced
   later = 301_000
   await waitFor('another thread has read the lists', () => lists.current().problem === null)
   assert.equal(threads.length, 2)
-  assert.match(String(Reflect.get(Object(Reflect.get(Object(troubles[0]), 'cause')), 'message')), /said nothing/)
+  assert.match(causeOfIncomplete(troubles), /said nothing/)
 })
 
 test('what goes wrong in the thread is told with its code, its sentence and its cause', async (t) => {

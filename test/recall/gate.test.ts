@@ -46,7 +46,7 @@ test('what a gate has cleared is recalled by whoever follows as soon as it is kn
   const follower = startSluice(['recall', 'run', '--follow', '--json'], bench.environment)
   t.after(() => follower.kill('SIGKILL'))
   const known = pdqAtDistance((await pdq(boats)).hex, 8)
-  await bench.importList('stand-in', [{ id: 'boats', pdq: known }])
+  await untilInForce(gate, () => bench.importList('stand-in', [{ id: 'boats', pdq: known }]))
   await waitFor('it is recalled', async () => (await objectsIn(bench, 'clean')).length === 1)
   assert.deepEqual(await objectsIn(bench, 'clean'), [sha256(mountains)])
   assert.ok((await objectsIn(bench, 'held')).includes(sha256(boats)))

@@ -16,7 +16,7 @@ import { moveOffsets } from '../faults/door.ts'
 import { type OwnRegistry, startOwnRegistry } from '../faults/own-registry.ts'
 import type { GateProcess, SluiceProcess } from '../integration/gate-process.ts'
 import { startSluice, untilInForce } from '../integration/gate-process.ts'
-import { askNothing, type Bench, openBench } from '../integration/harness.ts'
+import { askNothing, type Bench, openBench, patiently } from '../integration/harness.ts'
 import { crawlItem, sha256, tinyPicture } from '../integration/items.ts'
 import { sharedStack } from '../integration/shared-stack.ts'
 import { waitFor } from '../integration/waiting.ts'
@@ -354,13 +354,13 @@ function clusterWith({ url }: OwnRegistry) {
 
 /** Takes its topics off the brokers, which are all tests'. */
 function sweepAfter(t: TestContext, { settings }: Bench): void {
-  t.after(() =>
+  const sweep = () =>
     withAdmin(createKafka(settings, 'sweep'), async (admin) => {
       const topics = (await admin.listTopics()).filter((name) => name.startsWith(settings.prefix))
       await admin.deleteTopics({ topics })
       if (sharedStack().users !== null) await deleteAcls(admin, wantedAcls(shippedAccess, settings.prefix))
-    }),
-  )
+    })
+  t.after(() => patiently(sweep))
 }
 
 /** @param ownRegistry a schema registry that may be lost */

@@ -6,7 +6,7 @@ import { z } from 'zod'
 import { acquisition } from '../../services/domain/envelope.ts'
 import { openCleanReader } from '../../services/train/read-clean.ts'
 import { readTopics, skipWithoutPython } from '../foreign/foreign.ts'
-import type { SluiceProcess } from '../integration/gate-process.ts'
+import { type SluiceProcess, untilInForce } from '../integration/gate-process.ts'
 import { type Bench, openBench } from '../integration/harness.ts'
 import { crawlItem, pdq, photograph, sha256 } from '../integration/items.ts'
 import { waitFor } from '../integration/waiting.ts'
@@ -65,6 +65,7 @@ test('what a bad list version recalled comes back by a replay when that is withd
   skip,
 }, async (t) => {
   const bench = await openBench(t, { partitions: 2 })
+  const bad = [...good, { id: 'boats', pdq: (await pdq(boats)).hex }]
   await bench.importList('stand-in', good)
   const gate = bench.startGate()
   await publish(bench)
@@ -72,12 +73,12 @@ test('what a bad list version recalled comes back by a replay when that is withd
   assert.equal((await objectsIn(bench, 'clean')).length, 2)
   await planWithdrawn(bench, 'none', [], 1)
 
-  await bench.importList('stand-in', [...good, { id: 'boats', pdq: (await pdq(boats)).hex }])
+  await untilInForce(gate, () => bench.importList('stand-in', bad))
   assert.equal((await runRecall(bench)).recalled, 1)
   await planWithdrawn(bench, 'recalled', [], 1)
   assert.deepEqual(await objectsIn(bench, 'clean'), [sha256(mountains)])
 
-  await bench.importList('stand-in', good)
+  await untilInForce(gate, () => bench.importList('stand-in', good))
   assert.equal((await runRecall(bench)).withdrawn, 1)
   await planWithdrawn(bench, 'other-list', ['--list', 'another'], 1)
   const { file, plan } = await planWithdrawn(bench, 'withdrawn', ['--entry', 'stand-in/boats'])
@@ -121,9 +122,9 @@ test('what a bad list version recalled comes back by a replay when that is withd
 
   await planWithdrawn(bench, 'twice', [], 1)
   // Recalled and withdrawn once more, what came back goes through once more, and what it came from does not.
-  await bench.importList('stand-in', [...good, { id: 'boats', pdq: (await pdq(boats)).hex }])
+  await untilInForce(gate, () => bench.importList('stand-in', bad))
   assert.equal((await runRecall(bench)).recalled, 1)
-  await bench.importList('stand-in', good)
+  await untilInForce(gate, () => bench.importList('stand-in', good))
   assert.equal((await runRecall(bench)).withdrawn, 1)
   const second = await planWithdrawn(bench, 'second')
   assert.equal(second.plan?.total.items, 2)

@@ -376,12 +376,13 @@ describe('the clean reader', () => {
       const handNext = async () => ids.push((await items.next()).value?.id ?? '')
       await handNext()
       await bench.produce('gate.recalls', [{ key: 'x', partition: 0, value: Buffer.from('not Avro') }])
-      const error = await waitFor('it has met what is no recall', () =>
+      const next = () =>
         handNext().then(
           () => null,
           (thrown: unknown) => thrown,
-        ),
-      )
+        )
+      // Seldom: the items have to last for as long as the recalls take to be read.
+      const error = await waitFor('it has met what is no recall', next, { everyMs: 1000 })
       assert.ok(error instanceof SluiceError && error.code === 'MESSAGE_UNDECODABLE')
       assert.deepEqual(ids, names.slice(0, ids.length))
       assert.deepEqual(reader.position().next, [from + ids.length])
