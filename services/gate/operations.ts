@@ -1,5 +1,5 @@
-import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
+import { http } from '../platform/http.ts'
 import type { Metrics } from '../platform/metrics.ts'
 import type { GateStatus } from './status.ts'
 
@@ -17,7 +17,7 @@ export async function startOperations(
   metrics: Metrics,
   sources: { readiness: () => Readiness; status: () => Promise<GateStatus>; beforeScrape: () => void },
 ): Promise<{ port: number; stop: () => Promise<void> }> {
-  const server = createServer((request, response) => {
+  const server = http.createServer((request, response) => {
     const answer = (status: number, type: string, body: string): void => {
       response.writeHead(status, { 'content-type': type }).end(body)
     }

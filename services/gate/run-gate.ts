@@ -20,13 +20,15 @@ import type { Tally } from './tally.ts'
 /** A chunk is finished long before, where brokers answer. */
 const STOP_MS = 60_000
 const RETURN_MEMORY_MS = 20_000
+/** All code is loaded by then. What is loaded under other flags than it was kept under, by another command say, is compiled anew and kept anew, each time. */
+const SPARE_AFTER_MS = 5000
 
 /**
  * Runs a gate until it is told to stop, or has caught up.
  * @param thread where it will read its hash lists
  */
 export async function runGate(options: { untilCaughtUp?: true; json?: true }, thread: ListsThread): Promise<void> {
-  spareCollector()
+  setTimeout(spareCollector, SPARE_AFTER_MS).unref()
   setInterval(returnFreeMemory, RETURN_MEMORY_MS).unref()
   const settings = readSettings()
   const { policy, hash } = readPolicy(settings.policy)

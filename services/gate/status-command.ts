@@ -1,5 +1,6 @@
 import { Command } from 'commander'
 import { SluiceError } from '../domain/errors.ts'
+import { askHttp } from '../platform/http.ts'
 import { listenAddress } from '../platform/settings.ts'
 import { type GateStatus, gateStatus } from './status.ts'
 import { statusScreen } from './status-screen.ts'
@@ -46,13 +47,19 @@ function parseAddress(text: string): URL {
 
 /** @throws {SluiceError} USAGE when no gate answers there */
 async function ask(gate: URL): Promise<GateStatus> {
-  const response = await fetch(new URL('/status', gate), { signal: AbortSignal.timeout(PATIENCE_MS) }).catch(
-    (cause: unknown) => {
-      const ask = 'is it running, and is this its SLUICE_LISTEN? Name another with --gate'
-      throw new SluiceError('USAGE', `no gate answers at ${gate.origin}: ${ask}`, { cause })
-    },
-  )
-  const parsed = gateStatus.safeParse(await response.json().catch(() => null))
+  const { body } = await askHttp(new URL('/status', gate), PATIENCE_MS).catch((cause: unknown) => {
+    const ask = 'is it running, and is this its SLUICE_LISTEN? Name another with --gate'
+    throw new SluiceError('USAGE', `no gate answers at ${gate.origin}: ${ask}`, { cause })
+  })
+  const parsed = gateStatus.safeParse(parsedOrNull(body))
   if (parsed.success) return parsed.data
   throw new SluiceError('USAGE', `what answers at ${gate.origin} is no gate, or one of another version`)
+}
+
+function parsedOrNull(text: string): unknown {
+  try {
+    return JSON.parse(text)
+  } catch {
+    return null
+  }
 }

@@ -1,4 +1,5 @@
 import { SluiceError } from '../domain/errors.ts'
+import { askHttp } from './http.ts'
 import type { Settings } from './settings.ts'
 
 const MEDIA_TYPE = 'application/vnd.schemaregistry.v1+json'
@@ -31,17 +32,16 @@ export async function askRegistry(
   { registry, registryCredentials: credentials }: Pick<Settings, 'registry' | 'registryCredentials'>,
   { what, method = 'GET', api = registry, path, body, mediaType = MEDIA_TYPE, patienceMs }: RegistryQuestion,
 ): Promise<RegistryAnswer> {
+  const headers = {
+    'content-type': mediaType,
+    ...(credentials === null ? {} : { authorization: basicAuth(credentials) }),
+  }
+  const content = body === undefined || body instanceof Uint8Array ? body : JSON.stringify(body)
+  const url = new URL(`${api}/${path}`)
   try {
-    const answer = await fetch(`${api}/${path}`, {
-      method,
-      signal: AbortSignal.timeout(patienceMs),
-      headers: {
-        'content-type': mediaType,
-        ...(credentials === null ? {} : { authorization: basicAuth(credentials) }),
-      },
-      ...(body === undefined ? {} : { body: body instanceof Uint8Array ? body : JSON.stringify(body) }),
-    })
-    return { status: answer.status, said: answer.status === NO_CONTENT ? null : await answer.json() }
+    const { status, headers: told, body: said } = await askHttp(url, patienceMs, { method, headers, content })
+    if (status >= 300 && status < 400) throw new Error(`it answers ${status}: ask ${told.location ?? 'elsewhere'}`)
+    return { status, said: status === NO_CONTENT ? null : JSON.parse(said) }
   } catch (cause) {
     throw untold(what, cause)
   }

@@ -3,6 +3,7 @@ import { once } from 'node:events'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { z } from 'zod'
+import { askHttp, type HttpAnswer } from '../../services/platform/http.ts'
 import { endWithThisProcess } from './leftovers.ts'
 import { waitFor } from './waiting.ts'
 
@@ -114,17 +115,15 @@ export function startGateProcess(
     return typeof listening?.port === 'number' ? listening.port : null
   }
 
-  async function get(path: string): Promise<Response | null> {
+  async function get(path: string): Promise<HttpAnswer | null> {
     const found = port()
-    if (found === null) return null
-    const answer = fetch(`http://127.0.0.1:${found}${path}`, { signal: AbortSignal.timeout(60_000) })
     // A gate that has just ended, or does not come to it: whoever waits asks again.
-    return await answer.catch(() => null)
+    return found === null ? null : await askHttp(new URL(`http://127.0.0.1:${found}${path}`), 60_000).catch(() => null)
   }
 
   async function readinessNow(): Promise<Readiness | null> {
     const answer = await get('/readyz')
-    return answer === null ? null : { status: answer.status, ...readiness.parse(await answer.json()) }
+    return answer === null ? null : { status: answer.status, ...readiness.parse(JSON.parse(answer.body)) }
   }
 
   async function endedBefore(what: string): Promise<Error> {
@@ -163,7 +162,7 @@ export function startGateProcess(
       })
     },
     async metrics() {
-      return (await (await get('/metrics'))?.text()) ?? ''
+      return (await get('/metrics'))?.body ?? ''
     },
   }
 }
