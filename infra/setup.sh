@@ -297,4 +297,6 @@ fi
 if ! current node_modules/.sluice-stamp "$npm_digest"; then npm_packages; fi
 kernels
 if [ "$with_jvm" = yes ] && ! current .sluice/jars/stamp "$jars_digest"; then jars; fi
-if [ -n "$beside" ]; then watch "installing what only tests need" "$beside"; fi
+if [ -n "$beside" ]; then
+  watch 'installing what only tests need' "$beside" || fail 'what only tests need could not be installed: the reason stands above'
+fi

@@ -35,8 +35,7 @@ async function register(settings: Settings, topic: Topic): Promise<RegisteredSch
   try {
     const schema = schemaText(topicSchemas[topic])
     const registering = client.register({ type: SchemaType.AVRO, schema }, { subject, compatibility })
-    const late = (): Error =>
-      untold(`the id of our schema of ${subject}`, new Error(`no answer within ${REGISTRY_PATIENCE_MS / 1000} s`))
+    const late = (why: Error): Error => untold(`the id of our schema of ${subject}`, why)
     const { id } = await inTime(registering, REGISTRY_PATIENCE_MS, late)
     return { subject, id }
   } catch (cause) {

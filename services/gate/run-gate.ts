@@ -20,7 +20,7 @@ import type { Tally } from './tally.ts'
 /** A chunk is finished long before, where brokers answer. */
 const STOP_MS = 60_000
 const RETURN_MEMORY_MS = 20_000
-/** All code is loaded by then. What is loaded under other flags than it was kept under, by another command say, is compiled anew and kept anew, each time. */
+/** By then all code is loaded, as a rule. What is loaded under other flags than it was kept under, by another command say, is compiled anew and kept anew, each time. */
 const SPARE_AFTER_MS = 5000
 
 /**

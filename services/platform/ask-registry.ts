@@ -26,7 +26,7 @@ export type RegistryAnswer = { status: number; said: unknown }
 
 /**
  * Asks the schema registry. Whatever goes wrong on the way is the registry's fault, never that of who asks.
- * @throws {SluiceError} REGISTRY_UNREACHABLE when there is no answer, none in time, or none that is JSON
+ * @throws {SluiceError} REGISTRY_UNREACHABLE when there is no answer, none in time, none that is JSON, or a redirection
  */
 export async function askRegistry(
   { registry, registryCredentials: credentials }: Pick<Settings, 'registry' | 'registryCredentials'>,
@@ -38,9 +38,18 @@ export async function askRegistry(
   }
   const content = body === undefined || body instanceof Uint8Array ? body : JSON.stringify(body)
   const url = new URL(`${api}/${path}`)
+  const answer = await askHttp(url, patienceMs, { method, headers, content }).catch((cause: unknown) => {
+    throw untold(what, cause)
+  })
+  const { status, body: said } = answer
+  if (status >= 300 && status < 400) {
+    const advice = 'set SLUICE_REGISTRY to the address that it sends to'
+    throw new SluiceError(
+      'REGISTRY_UNREACHABLE',
+      `the schema registry sends elsewhere (${status}) for ${what}: ${advice}`,
+    )
+  }
   try {
-    const { status, headers: told, body: said } = await askHttp(url, patienceMs, { method, headers, content })
-    if (status >= 300 && status < 400) throw new Error(`it answers ${status}: ask ${told.location ?? 'elsewhere'}`)
     return { status, said: status === NO_CONTENT ? null : JSON.parse(said) }
   } catch (cause) {
     throw untold(what, cause)

@@ -40,8 +40,8 @@ async function moveOnce(bench: Bench, to: Readonly<Record<number, number>>): Pro
     maxInFlightRequests: 1,
     retry: { initialRetryTime: 5, retries: 25 },
   })
-  await producer.connect()
   try {
+    await producer.connect()
     const transaction = await producer.transaction()
     const partitions = Object.entries(to).map(([partition, offset]) => ({
       partition: Number(partition),

@@ -19,7 +19,7 @@ import time
 
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, TopicPartition
 
-from plain import cluster, committed, fail, high_watermark
+from plain import cluster, committed, fail, high_watermark, topics_of
 from schemas import Schemas
 
 OUTCOMES = {"gate.clean": "clean", "gate.quarantine": "quarantine", "gate.review": "review"}
@@ -205,9 +205,9 @@ def main():
     arguments = parse_arguments()
     door = arguments.prefix + DOOR
     looker = client(arguments)
-    found = looker.list_topics(door, timeout=30).topics[door]
+    found = topics_of(looker).get(door)
     looker.close()
-    if found.error is not None:
+    if found is None or found.error is not None:
         fail(f"there is no topic {door}")
     with multiprocessing.get_context("spawn").Pool(min(os.cpu_count() or 1, len(found.partitions))) as pool:
         counts = pool.starmap(count, [(arguments, partition) for partition in found.partitions], chunksize=1)

@@ -65,7 +65,20 @@ def high_watermark(client, topic, partition):
 
 def committed(client, places):
     """Of the client's group: each place with the offset, below 0 where there is none."""
-    return answered(lambda: client.committed([TopicPartition(*place) for place in places], timeout=10))
+
+    def ask():
+        found = client.committed([TopicPartition(*place) for place in places], timeout=10)
+        for place in found:
+            if place.error is not None:
+                raise KafkaException(place.error)
+        return found
+
+    return answered(ask)
+
+
+def topics_of(client):
+    """All topics that the cluster tells of, by name."""
+    return answered(lambda: client.list_topics(timeout=10).topics)
 
 
 def digest(content):

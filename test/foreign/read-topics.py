@@ -14,7 +14,7 @@ import time
 
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, TopicPartition
 
-from plain import bytes_as_json, cluster, committed, digest, fail, high_watermark
+from plain import bytes_as_json, cluster, committed, digest, fail, high_watermark, topics_of
 from schemas import Schemas
 
 
@@ -43,7 +43,7 @@ def consumer(brokers, group, isolation):
 
 
 def partitions_of(client, topics):
-    found = client.list_topics(timeout=60).topics
+    found = topics_of(client)
     for topic in topics:
         if topic not in found or found[topic].error is not None:
             fail(f"there is no topic {topic}")

@@ -42,7 +42,11 @@ export async function createGap(target: string, state: 'cut' | 'mended' = 'mende
 
   function cut(): void {
     isCut = true
-    for (const socket of open) socket.resetAndDestroy()
+    for (const socket of open) {
+      // One that is ending can't be reset: Node would never get rid of it, and this process would not end.
+      if (socket.writableEnded) socket.destroy()
+      else socket.resetAndDestroy()
+    }
   }
 
   return {

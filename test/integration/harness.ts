@@ -49,7 +49,7 @@ export type BenchOptions = {
   payloadBytes?: number
   /** most pixels of a frame; default 50 million */
   pixels?: number
-  /** longest time for one attempt to inspect an item; default 120, on a machine where scanners come last */
+  /** longest time for one attempt to inspect an item; default 120: scanners come last, and tests run side by side */
   scanSeconds?: number
   /** what must be known of an item; default: nothing */
   provenance?: Policy['provenance']

@@ -47,7 +47,7 @@ export async function watchFor(seconds: number, check: () => void | Promise<void
   await check()
 }
 
-/** Whether a broker was only slow to answer: whoever reads asks again. */
+/** Whether a broker was only slow to answer, or none was found that coordinates: whoever reads asks again. */
 export function isSlowness(trouble: unknown): boolean {
   return (
     (isPassing(trouble) || isWithoutCoordinator(trouble)) &&

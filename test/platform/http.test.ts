@@ -62,6 +62,13 @@ for (const { what, listener, patienceMs, expected } of [
     expected: { message: /aborted/ },
   },
   {
+    what: 'another protocol',
+    listener: ({ socket }) =>
+      void socket.end('HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: x\r\n\r\n'),
+    patienceMs: PATIENCE_MS,
+    expected: { message: /another protocol/ },
+  },
+  {
     what: 'something else than HTTP',
     listener: ({ socket }) => void socket.end('what?\r\n\r\n'),
     patienceMs: PATIENCE_MS,
