@@ -51,15 +51,9 @@ async function ask(gate: URL): Promise<GateStatus> {
     const ask = 'is it running, and is this its SLUICE_LISTEN? Name another with --gate'
     throw new SluiceError('USAGE', `no gate answers at ${gate.origin}: ${ask}`, { cause })
   })
-  const parsed = gateStatus.safeParse(parsedOrNull(body))
-  if (parsed.success) return parsed.data
-  throw new SluiceError('USAGE', `what answers at ${gate.origin} is no gate, or one of another version`)
-}
-
-function parsedOrNull(text: string): unknown {
   try {
-    return JSON.parse(text)
-  } catch {
-    return null
+    return gateStatus.parse(JSON.parse(body))
+  } catch (cause) {
+    throw new SluiceError('USAGE', `what answers at ${gate.origin} is no gate, or one of another version`, { cause })
   }
 }

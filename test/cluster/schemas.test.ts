@@ -1,13 +1,11 @@
 import assert from 'node:assert/strict'
 import { randomBytes } from 'node:crypto'
-import { once } from 'node:events'
-import { createServer } from 'node:http'
-import type { AddressInfo } from 'node:net'
 import { text } from 'node:stream/consumers'
 import { test } from 'node:test'
 import { problemsWithRegistered, registerSchemas } from '../../services/cluster/registered-schemas.ts'
 import { incompatibility, problemsOfFiles } from '../../services/cluster/schema-files.ts'
 import { topicSchemas, topics } from '../../services/domain/topics.ts'
+import { serveHttp } from '../integration/http-server.ts'
 import { adminSettings, sharedStack } from '../integration/shared-stack.ts'
 
 function ownSubjects() {
@@ -61,21 +59,16 @@ test('registering twice gives the same ids, and what is registered fits', async 
 test('a registry that is slow to register is not one that refuses', async (t) => {
   const settings = ownSubjects()
   const { origin, pathname } = new URL(settings.registry)
-  const server = createServer(async (request, response) => {
+  const address = await serveHttp(t, async (request, response) => {
     if (request.method === 'POST') return
     const body = await text(request)
     const asked = { method: request.method ?? '', headers: { 'content-type': 'application/json' } }
     const answer = await fetch(`${origin}${request.url}`, body === '' ? asked : { ...asked, body })
     response.writeHead(answer.status, { 'content-type': 'application/json' }).end(await answer.text())
   })
-  server.listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  t.after(() => {
-    server.closeAllConnections()
-    server.close()
+  await assert.rejects(registerSchemas({ ...settings, registry: `${address}${pathname}` }), {
+    code: 'REGISTRY_UNREACHABLE',
   })
-  const registry = `http://127.0.0.1:${(server.address() as AddressInfo).port}${pathname}`
-  await assert.rejects(registerSchemas({ ...settings, registry }), { code: 'REGISTRY_UNREACHABLE' })
 })
 
 test('a subject refuses a schema that its readers could not read', async () => {

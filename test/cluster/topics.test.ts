@@ -10,7 +10,7 @@ import { topics } from '../../services/domain/topics.ts'
 import { createKafka, withAdmin } from '../../services/platform/kafka/client.ts'
 import type { Settings } from '../../services/platform/settings.ts'
 import { startSluice } from '../integration/gate-process.ts'
-import { patiently } from '../integration/harness.ts'
+import { patiently, sweep } from '../integration/harness.ts'
 import { adminSettings, environmentOf, sharedStack } from '../integration/shared-stack.ts'
 import { waitFor } from '../integration/waiting.ts'
 
@@ -21,12 +21,7 @@ const file = parseTopicsFile(text, 'topics.yaml')
 function ownPrefix(t: TestContext): Settings {
   const prefix = `t-${randomBytes(5).toString('hex')}.`
   const settings = adminSettings(sharedStack(), { SLUICE_PREFIX: prefix })
-  const sweep = () =>
-    withAdmin(createKafka(settings, 'test'), async (admin) => {
-      const mine = (await admin.listTopics()).filter((name) => name.startsWith(prefix))
-      if (mine.length > 0) await admin.deleteTopics({ topics: mine })
-    })
-  t.after(() => patiently(sweep))
+  t.after(() => sweep(settings))
   return settings
 }
 

@@ -4,10 +4,9 @@ import { join } from 'node:path'
 import { test } from 'node:test'
 import { emptyEnvelope, trainingView } from '../../services/domain/envelope.ts'
 import { DOOR } from '../../services/domain/topics.ts'
-import { createKafka, withAdmin } from '../../services/platform/kafka/client.ts'
 import { skipWithoutPython } from '../foreign/foreign.ts'
 import { countOutcomes, faultsOf, noFaults, type OutcomeFaults } from '../foreign/outcome-count.ts'
-import { type Bench, openBench, patiently } from '../integration/harness.ts'
+import { type Bench, openBench } from '../integration/harness.ts'
 import { sha256 } from '../integration/items.ts'
 
 /** Items of each partition of the door. */
@@ -72,15 +71,13 @@ test('the count finds a duplicate, a loss, a wrong order, a missing object and a
     await send('gate.envelopes', each.envelopes ?? offsets)
     if (each.review !== undefined) await send('gate.review', each.review)
   }
-  const commit = () =>
-    withAdmin(createKafka(bench.settings, 'doctor'), (admin) =>
-      admin.setOffsets({
-        groupId: bench.group,
-        topic: bench.topic(DOOR),
-        partitions: doctored.map(({ committed = ITEMS }, partition) => ({ partition, offset: String(committed) })),
-      }),
-    )
-  await patiently(commit)
+  await bench.ask((admin) =>
+    admin.setOffsets({
+      groupId: bench.group,
+      topic: bench.topic(DOOR),
+      partitions: doctored.map(({ committed = ITEMS }, partition) => ({ partition, offset: String(committed) })),
+    }),
+  )
 
   const count = await countOutcomes(bench.settings)
   const found = doctored.map((_, partition) => count.examples.filter((each) => each.includes(` ${partition}/`)))

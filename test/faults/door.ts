@@ -1,5 +1,5 @@
 import type { Message } from 'kafkajs'
-import { createKafka, withAdmin } from '../../services/platform/kafka/client.ts'
+import { createKafka } from '../../services/platform/kafka/client.ts'
 import type { GateProcess, Readiness } from '../integration/gate-process.ts'
 import { type Bench, patiently } from '../integration/harness.ts'
 import { crawlItem, tinyPicture } from '../integration/items.ts'
@@ -21,12 +21,10 @@ export async function messagesOf(bench: Bench, run: string, each: number): Promi
 
 /** What the gate's group has committed, by partition. */
 export function committed(bench: Bench): Promise<Map<number, number>> {
-  const ask = () =>
-    withAdmin(createKafka(bench.settings, 'test'), async (admin) => {
-      const [door] = await admin.fetchOffsets({ groupId: bench.group, topics: [bench.topic('crawl.items')] })
-      return new Map(door?.partitions.map(({ partition, offset }) => [partition, Number(offset)]))
-    })
-  return patiently(ask)
+  return bench.ask(async (admin) => {
+    const [door] = await admin.fetchOffsets({ groupId: bench.group, topics: [bench.topic('crawl.items')] })
+    return new Map(door?.partitions.map(({ partition, offset }) => [partition, Number(offset)]))
+  })
 }
 
 /** Moves the gate's committed offsets. By a transaction, because the brokers allow no other way while the group has members. */

@@ -2,11 +2,10 @@ import assert from 'node:assert/strict'
 import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { test } from 'node:test'
-import { createKafka, withAdmin } from '../../services/platform/kafka/client.ts'
 import { skipWithoutPython } from '../foreign/foreign.ts'
 import { audit } from '../integration/audit.ts'
 import { type GateProcess, startSluice } from '../integration/gate-process.ts'
-import { type Bench, openBench, patiently } from '../integration/harness.ts'
+import { type Bench, openBench } from '../integration/harness.ts'
 import { crawlItem, sha256, tinyPicture } from '../integration/items.ts'
 import { waitFor } from '../integration/waiting.ts'
 
@@ -33,16 +32,13 @@ test('a list that is withdrawn, or whose topic is deleted or made anew, stops th
 }, async (t) => {
   const bench = await openBench(t, { partitions: 1 })
   const topic = bench.topic('gate.hash-entries')
-  const kafka = createKafka(bench.settings, 'list-faults')
   const gate = bench.startGate()
   const goesOn = (): Promise<unknown> => waitFor('the gate has caught up by itself', () => bench.caughtUp())
-  const isThere = (): Promise<boolean> =>
-    patiently(() => withAdmin(kafka, async (admin) => (await admin.listTopics()).includes(topic)))
   const deleteTopic = async (): Promise<void> => {
-    await patiently(async () => {
-      if (await isThere()) await withAdmin(kafka, (admin) => admin.deleteTopics({ topics: [topic] }))
+    await bench.ask(async (admin) => {
+      if ((await admin.listTopics()).includes(topic)) await admin.deleteTopics({ topics: [topic] })
     })
-    await waitFor('the topic is gone', async () => !(await isThere()))
+    await waitFor('the topic is gone', () => bench.ask(async (admin) => !(await admin.listTopics()).includes(topic)))
   }
 
   await bench.importList('stand-in', rows)

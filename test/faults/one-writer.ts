@@ -2,8 +2,8 @@ import assert from 'node:assert/strict'
 import type { Consumer } from 'kafkajs'
 import { z } from 'zod'
 import { laneTopics } from '../../services/gate/route.ts'
-import { createKafka, withAdmin } from '../../services/platform/kafka/client.ts'
-import { type Bench, patiently } from '../integration/harness.ts'
+import { createKafka } from '../../services/platform/kafka/client.ts'
+import type { Bench } from '../integration/harness.ts'
 import { waitFor } from '../integration/waiting.ts'
 
 const batchContext = z.object({ producerId: z.string(), producerEpoch: z.number() })
@@ -16,16 +16,14 @@ const batchContext = z.object({ producerId: z.string(), producerEpoch: z.number(
 export async function assertOneWriter(bench: Bench): Promise<void> {
   const kafka = createKafka(bench.settings, 'test')
   const topics = laneTopics.map((name) => bench.topic(name))
-  const findEnds = () =>
-    withAdmin(kafka, async (admin) => {
-      const found = topics.map(async (topic) =>
-        (await admin.fetchTopicOffsets(topic)).map(
-          ({ partition, high }) => [`${topic}/${partition}`, Number(high)] as const,
-        ),
-      )
-      return new Map((await Promise.all(found)).flat())
-    })
-  const ends = await patiently(findEnds)
+  const ends = await bench.ask(async (admin) => {
+    const found = topics.map(async (topic) =>
+      (await admin.fetchTopicOffsets(topic)).map(
+        ({ partition, high }) => [`${topic}/${partition}`, Number(high)] as const,
+      ),
+    )
+    return new Map((await Promise.all(found)).flat())
+  })
   /** by input partition */
   const producers = new Map<number, Set<string>>()
   /** by topic and partition */

@@ -1,7 +1,6 @@
 import { rmSync } from 'node:fs'
 import { mkdir, mkdtemp, rm } from 'node:fs/promises'
-import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
-import type { AddressInfo } from 'node:net'
+import type { IncomingMessage, ServerResponse } from 'node:http'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { TestContext } from 'node:test'
@@ -12,6 +11,7 @@ import { javaCommand } from '../../services/cluster/stack/java.ts'
 import { endMarked, markOf, startDetached } from '../../services/cluster/stack/owned-process.ts'
 import { servers } from '../../services/cluster/stack/servers.ts'
 import { readSettings } from '../../services/platform/settings.ts'
+import { serveHttp } from '../integration/http-server.ts'
 import { waitFor } from '../integration/waiting.ts'
 
 /** A schema registry of one test, on a port that stays the same. */
@@ -90,19 +90,13 @@ export async function startIllProxy(
     response.writeHead(answer.status, { 'content-type': 'application/json' }).end(await answer.text())
   }
 
-  const server: Server = createServer((request, response) => {
+  const address = await serveHttp(t, (request, response) => {
     asked += 1
     if (illness !== 'well' && illness !== 'slow') answersOf[illness](response)
     else pass(request, response).catch(() => response.destroy())
   })
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
-  t.after(() => {
-    server.closeAllConnections()
-    server.close()
-  })
-  const { port } = server.address() as AddressInfo
   return {
-    url: `http://127.0.0.1:${port}${pathname}`,
+    url: `${address}${pathname}`,
     become: (next) => {
       illness = next
     },

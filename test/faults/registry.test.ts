@@ -5,12 +5,11 @@ import { registerSchemas } from '../../services/cluster/registered-schemas.ts'
 import { exportSchemas } from '../../services/cluster/schemas-export.ts'
 import { restoreSchemas } from '../../services/cluster/schemas-restore.ts'
 import { SluiceError } from '../../services/domain/errors.ts'
-import { createKafka, withAdmin } from '../../services/platform/kafka/client.ts'
 import { createRegistry } from '../../services/platform/registry.ts'
 import { skipWithoutPython } from '../foreign/foreign.ts'
 import { audit } from '../integration/audit.ts'
 import type { GateProcess } from '../integration/gate-process.ts'
-import { openBench, patiently } from '../integration/harness.ts'
+import { openBench, patiently, sweep } from '../integration/harness.ts'
 import { crawlItem, tinyPicture } from '../integration/items.ts'
 import { sharedStack } from '../integration/shared-stack.ts'
 import { waitFor, watchFor } from '../integration/waiting.ts'
@@ -29,12 +28,7 @@ test('a registry that comes back empty, or with other ids, stops the gate until 
     partitions: 2,
     cluster: { ...sharedStack(), bootstrap: sharedStack().brokers, registry: own.url },
   })
-  const sweep = () =>
-    withAdmin(createKafka(bench.settings, 'sweep'), async (admin) => {
-      const topics = (await admin.listTopics()).filter((name) => name.startsWith(bench.settings.prefix))
-      await admin.deleteTopics({ topics })
-    })
-  t.after(() => patiently(sweep))
+  t.after(() => sweep(bench.settings))
   await bench.importList('stand-in', [{ sha256: '0'.repeat(64) }])
   const exported = await patiently(() => exportSchemas(bench.settings))
   // Crawlers go on with the ids that they know.

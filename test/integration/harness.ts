@@ -122,6 +122,8 @@ export type Bench = {
   importList(list: string, rows: Iterable<ListRow>, checkedAt?: Date): Promise<void>
   /** Produces messages on a topic, by kafkajs. */
   produce(topic: Topic, messages: readonly Message[]): Promise<void>
+  /** Asks the brokers as an administrator, again and again while they can't tell. */
+  ask<Answer>(work: (admin: Admin) => Promise<Answer>): Promise<Answer>
   /** Sum of the ends of all partitions of these topics, control records included. */
   endOf(...names: Topic[]): Promise<number>
   /** Sum of what the gate's group has committed on the door. */
@@ -164,7 +166,7 @@ export async function openBench(t: Scope, options: BenchOptions = {}): Promise<B
   const gates: GateProcess[] = []
   const gaps: Gap[] = []
   const stores = new Map<StoreName, Store>()
-  let producer: Producer | null = null
+  let producer: Promise<Producer> | null = null
   let isClosed = false
   // Of one that is broken meanwhile everything is asked anew.
   const isBreakable = options.cluster !== undefined && 'untilInSync' in options.cluster
@@ -234,14 +236,15 @@ export async function openBench(t: Scope, options: BenchOptions = {}): Promise<B
 
     async produce(topic, messages) {
       assertOpen()
-      producer ??= kafka.producer({ idempotent: true, maxInFlightRequests: 1, allowAutoTopicCreation: false })
-      const connected = producer
-      await patiently(() => connected.connect())
+      producer ??= connectProducer(kafka)
+      const connected = await producer
       // One partition a call: the client leaves out partitions whose leader changes during a call for several.
       const partitions = Map.groupBy(messages, ({ partition }) => partition ?? null)
       for (const part of partitions.values().flatMap(inParts))
         await patiently(() => connected.send({ topic: bench.topic(topic), acks: -1, messages: part }))
     },
+
+    ask,
 
     endOf: (...names) =>
       ask(async (admin) => {
@@ -295,20 +298,10 @@ export async function openBench(t: Scope, options: BenchOptions = {}): Promise<B
     // What a test has opened after this bench is closed after it, and may still be writing.
     await rm(folder, { recursive: true, force: true, maxRetries: 10 })
     await Promise.all(gaps.map((gap) => gap.close()))
-    await producer?.disconnect()
+    await producer?.then((connected) => connected.disconnect())
     await asking?.close()
     // A cluster of the test's own takes its topics with it.
-    if (options.cluster !== undefined) return
-    await patiently(() =>
-      withAdmin(kafka, async (admin) => {
-        const existing = new Set(await admin.listTopics())
-        const mine = topics.map((name) => bench.topic(name)).filter((name) => existing.has(name))
-        await Promise.all([
-          admin.deleteTopics({ topics: mine }),
-          stack.users === null ? null : deleteAcls(admin, wantedAcls(shippedAccess, prefix)),
-        ])
-      }),
-    )
+    if (options.cluster === undefined) await sweep(settings)
   })
 
   const wanted = parseTopicsFile(readFileSync(TOPICS_FILE, 'utf8'), TOPICS_FILE)
@@ -322,6 +315,26 @@ export async function openBench(t: Scope, options: BenchOptions = {}): Promise<B
   if (options.s3 === undefined) await bench.store('intake').make()
   else await options.s3.makeBuckets(environment.SLUICE_STORES.slice('s3://'.length))
   return bench
+}
+
+async function connectProducer(kafka: Kafka): Promise<Producer> {
+  const producer = kafka.producer({ idempotent: true, maxInFlightRequests: 1, allowAutoTopicCreation: false })
+  await patiently(() => producer.connect())
+  return producer
+}
+
+/** Takes the topics of this prefix, and the rights on them, off brokers that others go on using. */
+export async function sweep(settings: Settings): Promise<void> {
+  const { prefix, sasl } = settings
+  await patiently(() =>
+    withAdmin(createKafka(settings, 'sweep'), async (admin) => {
+      const mine = (await admin.listTopics()).filter((name) => name.startsWith(prefix))
+      await Promise.all([
+        mine.length === 0 ? null : admin.deleteTopics({ topics: mine }),
+        sasl === null ? null : deleteAcls(admin, wantedAcls(shippedAccess, prefix)),
+      ])
+    }),
+  )
 }
 
 async function storeMaker(stores: string, server: S3Server | undefined): Promise<(name: StoreName) => Store> {

@@ -1,8 +1,7 @@
 import { test } from 'node:test'
 import { isDeepStrictEqual } from 'node:util'
 import kafkajs from 'kafkajs'
-import { createKafka, withAdmin } from '../../services/platform/kafka/client.ts'
-import { openBench, patiently } from './harness.ts'
+import { openBench } from './harness.ts'
 import { crawlItem, sha256 } from './items.ts'
 import { waitFor } from './waiting.ts'
 
@@ -13,25 +12,20 @@ const AGE_MS = 2_700_000
 test('a gate that may not judge yet tells of the items that have waited for half of the retention', async (t) => {
   const bench = await openBench(t, { partitions: 2 })
   const door = bench.topic('crawl.items')
-  const kafka = createKafka(bench.settings, 'test')
   // Their age comes with the items, so that what is overdue is far from being deleted.
   const resource = { type: kafkajs.ConfigResourceTypes.TOPIC, name: door }
   const wanted = { 'retention.ms': '3600000', 'message.timestamp.type': 'CreateTime' }
   const configEntries = Object.entries(wanted).map(([name, value]) => ({ name, value }))
-  await patiently(() =>
-    withAdmin(kafka, (admin) =>
-      admin.alterConfigs({ validateOnly: false, resources: [{ ...resource, configEntries }] }),
-    ),
-  )
+  await bench.ask((admin) => admin.alterConfigs({ validateOnly: false, resources: [{ ...resource, configEntries }] }))
   const told = () =>
-    withAdmin(kafka, async (admin) => {
+    bench.ask(async (admin) => {
       const resources = [{ ...resource, configNames: Object.keys(wanted) }]
       const [answer] = (await admin.describeConfigs({ includeSynonyms: false, resources })).resources
       return Object.fromEntries(
         answer?.configEntries.map(({ configName, configValue }) => [configName, configValue]) ?? [],
       )
     })
-  await waitFor('the broker takes ages as they come', async () => isDeepStrictEqual(await patiently(told), wanted))
+  await waitFor('the broker takes ages as they come', async () => isDeepStrictEqual(await told(), wanted))
   const value = await bench.registry.encode('crawl.items', crawlItem('a', { inline: Buffer.from('text') }))
   const timestamp = String(Date.now() - AGE_MS)
   await bench.produce(

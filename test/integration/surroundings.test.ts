@@ -4,11 +4,10 @@ import { type Acl, ANY } from '../../services/cluster/access/acl.ts'
 import { createAcls, deleteAcls } from '../../services/cluster/access/cluster-acls.ts'
 import { entryKey } from '../../services/domain/hash-list.ts'
 import type { HashListEntry } from '../../services/domain/records.ts'
-import { createKafka, withAdmin } from '../../services/platform/kafka/client.ts'
 import { skipWithoutPython } from '../foreign/foreign.ts'
 import { audit } from './audit.ts'
 import type { GateProcess } from './gate-process.ts'
-import { type Bench, openBench, patiently } from './harness.ts'
+import { type Bench, openBench } from './harness.ts'
 import { crawlItem, sha256, tinyPicture } from './items.ts'
 import { waitFor, watchFor } from './waiting.ts'
 
@@ -134,15 +133,14 @@ describe('surroundings that fail hold everything back, and nothing is lost', { c
       operation: 'read',
       permission: 'deny',
     }
-    const kafka = createKafka(bench.settings, 'test')
-    await patiently(() => withAdmin(kafka, (admin) => createAcls(admin, [shutOut])))
+    await bench.ask((admin) => createAcls(admin, [shutOut]))
     const told = /do not let this principal read the door in the consumer group/
     await waitFor('the gate says why it waits', async () => {
       const waiting = (await gate.readiness())?.waiting ?? []
       return waiting.some(({ code, sentence }) => code === 'BROKER_UNREACHABLE' && told.test(sentence))
     })
     await publish(bench, 10)
-    await patiently(() => withAdmin(kafka, (admin) => deleteAcls(admin, [shutOut])))
+    await bench.ask((admin) => deleteAcls(admin, [shutOut]))
     await waitFor('the gate has caught up', () => bench.caughtUp())
     await gate.untilReady()
     assert.ok(gate.events.some(({ event }) => event === 'lanes-ended'))

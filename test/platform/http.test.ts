@@ -1,24 +1,16 @@
 import assert from 'node:assert/strict'
 import { execFile } from 'node:child_process'
-import { once } from 'node:events'
-import { createServer, type RequestListener } from 'node:http'
-import type { AddressInfo } from 'node:net'
+import type { RequestListener } from 'node:http'
 import { text } from 'node:stream/consumers'
 import { type TestContext, test } from 'node:test'
 import { promisify } from 'node:util'
 import { askHttp } from '../../services/platform/http.ts'
+import { serveHttp } from '../integration/http-server.ts'
 
 const PATIENCE_MS = 60_000
 
 async function serve(t: TestContext, listener: RequestListener): Promise<URL> {
-  const server = createServer(listener)
-  server.listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  t.after(() => {
-    server.closeAllConnections()
-    server.close()
-  })
-  return new URL(`http://127.0.0.1:${(server.address() as AddressInfo).port}/a?b=c`)
+  return new URL('/a?b=c', await serveHttp(t, listener))
 }
 
 test('what is asked arrives, and the whole answer comes back, whatever its status', async (t) => {

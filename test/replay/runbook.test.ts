@@ -6,17 +6,14 @@ import { fileURLToPath } from 'node:url'
 import type { Message } from 'kafkajs'
 import sharp from 'sharp'
 import { z } from 'zod'
-import { deleteAcls } from '../../services/cluster/access/cluster-acls.ts'
-import { wantedAcls } from '../../services/cluster/access/wanted-acls.ts'
 import { supply } from '../../services/domain/envelope.ts'
 import type { CrawlItem } from '../../services/domain/records.ts'
 import { createKafka, withAdmin } from '../../services/platform/kafka/client.ts'
-import { shippedAccess } from '../cluster/access/shipped-file.ts'
 import { moveOffsets } from '../faults/door.ts'
 import { type OwnRegistry, startOwnRegistry } from '../faults/own-registry.ts'
 import type { GateProcess, SluiceProcess } from '../integration/gate-process.ts'
 import { startSluice, untilInForce } from '../integration/gate-process.ts'
-import { askNothing, type Bench, openBench, patiently } from '../integration/harness.ts'
+import { askNothing, type Bench, openBench, sweep } from '../integration/harness.ts'
 import { crawlItem, sha256, tinyPicture } from '../integration/items.ts'
 import { sharedStack } from '../integration/shared-stack.ts'
 import { waitFor } from '../integration/waiting.ts'
@@ -352,24 +349,13 @@ function clusterWith({ url }: OwnRegistry) {
   return { ...stack, bootstrap: stack.brokers, registry: url }
 }
 
-/** Takes its topics off the brokers, which are all tests'. */
-function sweepAfter(t: TestContext, { settings }: Bench): void {
-  const sweep = () =>
-    withAdmin(createKafka(settings, 'sweep'), async (admin) => {
-      const topics = (await admin.listTopics()).filter((name) => name.startsWith(settings.prefix))
-      await admin.deleteTopics({ topics })
-      if (sharedStack().users !== null) await deleteAcls(admin, wantedAcls(shippedAccess, settings.prefix))
-    })
-  t.after(() => patiently(sweep))
-}
-
 /** @param ownRegistry a schema registry that may be lost */
 async function openScene(t: TestContext, ownRegistry: boolean): Promise<Scene> {
   const kinds = { ...askNothing.kinds, 'web-crawl': { placeFound: 'enforce' as const } }
   const options = { partitions: 2, flood: bounds, provenance: { ...askNothing, kinds } }
   const registry = ownRegistry ? await startOwnRegistry(t) : null
   const bench = await openBench(t, registry === null ? options : { ...options, cluster: clusterWith(registry) })
-  if (registry !== null) sweepAfter(t, bench)
+  if (registry !== null) t.after(() => sweep(bench.settings))
   const desk = await openDesk(bench)
   await bench.importList(LIST, good)
   const gate = bench.startGate({

@@ -1,5 +1,5 @@
-import { createServer, type IncomingHttpHeaders } from 'node:http'
-import type { AddressInfo } from 'node:net'
+import type { IncomingHttpHeaders } from 'node:http'
+import { serveHttp } from '../../integration/http-server.ts'
 
 /** What a server does instead of answering: it tears the connection, amid its answer; never answers; or answers something else. */
 export type Fault = 'tear' | 'hang' | Answer
@@ -31,7 +31,7 @@ export async function serve(
   clock: () => number,
 ): Promise<Served> {
   const served: Served = { url: '', pages: [], faults: new Map(), onPage: () => undefined }
-  const server = createServer((request, response) => {
+  served.url = await serveHttp(t, (request, response) => {
     const url = new URL(request.url ?? '', served.url)
     const given = answer({ url, headers: request.headers })
     let told: Fault = typeof given === 'string' ? { body: given } : given
@@ -51,13 +51,6 @@ export async function serve(
     }
     response.writeHead(told.status ?? 200, told.headers)
     response.end(told.body ?? '')
-  })
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
-  const { port } = server.address() as AddressInfo
-  served.url = `http://127.0.0.1:${port}`
-  t.after(() => {
-    server.closeAllConnections()
-    server.close()
   })
   return served
 }
