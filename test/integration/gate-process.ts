@@ -102,13 +102,13 @@ export type GateProcess = SluiceProcess & {
   metrics(): Promise<string>
 }
 
-/** Starts `sluice gate`; its /readyz and /metrics are on a free port. */
+/** Starts `sluice gate`; its /readyz and /metrics are on the port that it says it listens on. */
 export function startGateProcess(
   words: readonly string[],
   environment: Readonly<Record<string, string>>,
   preload: readonly string[] = [],
 ): GateProcess {
-  const sluice = startSluice(['gate', ...words], { SLUICE_LISTEN: '127.0.0.1:0', ...environment }, preload)
+  const sluice = startSluice(['gate', ...words], environment, preload)
 
   function port(): number | null {
     const listening = sluice.events.find(({ event }) => event === 'listening')

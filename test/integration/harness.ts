@@ -153,6 +153,8 @@ export async function openBench(t: Scope, options: BenchOptions = {}): Promise<B
     SLUICE_SIGNING_KEY: join(folder, 'keys', 'signing.pem'),
     SLUICE_KEYRING: join(folder, 'keys', 'keyring.json'),
     SLUICE_POLICY: join(folder, 'policy.yaml'),
+    // Whichever is free: several gates run at the same time, and a developer's own has the default.
+    SLUICE_LISTEN: '127.0.0.1:0',
     // What a test sends is few items, and a scanner takes as long to start as to look at many.
     SLUICE_SCANNERS: '1',
     ...options.s3?.environment(),
