@@ -29,12 +29,12 @@ users_engine() {
 start_own() {
   [ "$(uname)" = Linux ] || none 'this is not Linux'
   [ "$(id -u)" -eq 0 ] || none 'only root can start one'
-  infra/setup.sh containers
-  command -v dockerd >/dev/null 2>&1 || none 'there is no dockerd, and only root on Debian or Ubuntu gets one from me, without SLUICE_NO_INSTALL=1'
   mkdir -p "$folder" "$runs"
-  # Others may start or end it at this moment; the locks are let go when this process is gone, however it went.
+  # Others may get, start or end it at this moment; the locks are let go when this process is gone, however it went.
   exec 8>"$folder/users" 9>"$folder/changes"
   flock 9
+  infra/setup.sh containers 8>&- 9>&-
+  command -v dockerd >/dev/null 2>&1 || none 'there is no dockerd, and only root on Debian or Ubuntu gets one from me, without SLUICE_NO_INSTALL=1'
   flock --shared 8
   if ! answers "$own"; then
     dockerd --data-root "$folder/data" --exec-root "$runs/exec" --pidfile "$runs/pid" -H "$own" --shutdown-timeout 10 \

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { randomBytes } from 'node:crypto'
+import type { ServerResponse } from 'node:http'
 import { text } from 'node:stream/consumers'
 import { test } from 'node:test'
 import { problemsWithRegistered, registerSchemas } from '../../services/cluster/registered-schemas.ts'
@@ -56,20 +57,27 @@ test('registering twice gives the same ids, and what is registered fits', async 
   assert.deepEqual(await problemsWithRegistered(settings), [])
 })
 
-test('a registry that is slow to register is not one that refuses', async (t) => {
-  const settings = ownSubjects()
-  const { origin, pathname } = new URL(settings.registry)
-  const address = await serveHttp(t, async (request, response) => {
-    if (request.method === 'POST') return
-    const body = await text(request)
-    const asked = { method: request.method ?? '', headers: { 'content-type': 'application/json' } }
-    const answer = await fetch(`${origin}${request.url}`, body === '' ? asked : { ...asked, body })
-    response.writeHead(answer.status, { 'content-type': 'application/json' }).end(await answer.text())
+const troubles: { trouble: string; show(response: ServerResponse): void }[] = [
+  { trouble: 'is slow', show: () => undefined },
+  { trouble: 'says that it is in trouble', show: (response) => response.writeHead(503).end('{"message":"later"}') },
+  { trouble: 'hangs up', show: (response) => response.destroy() },
+]
+for (const { trouble, show } of troubles) {
+  test(`a registry that ${trouble} when it is to register is not one that refuses`, async (t) => {
+    const settings = ownSubjects()
+    const { origin, pathname } = new URL(settings.registry)
+    const address = await serveHttp(t, async (request, response) => {
+      if (request.method === 'POST') return show(response)
+      const body = await text(request)
+      const asked = { method: request.method ?? '', headers: { 'content-type': 'application/json' } }
+      const answer = await fetch(`${origin}${request.url}`, body === '' ? asked : { ...asked, body })
+      response.writeHead(answer.status, { 'content-type': 'application/json' }).end(await answer.text())
+    })
+    await assert.rejects(registerSchemas({ ...settings, registry: `${address}${pathname}` }), {
+      code: 'REGISTRY_UNREACHABLE',
+    })
   })
-  await assert.rejects(registerSchemas({ ...settings, registry: `${address}${pathname}` }), {
-    code: 'REGISTRY_UNREACHABLE',
-  })
-})
+}
 
 test('a subject refuses a schema that its readers could not read', async () => {
   const settings = ownSubjects()

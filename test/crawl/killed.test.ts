@@ -7,19 +7,15 @@ import { test } from 'node:test'
 import { setTimeout as wait } from 'node:timers/promises'
 import { pack } from 'tar-stream'
 import { readTopics, skipWithoutPython } from '../foreign/foreign.ts'
-import { startSluice } from '../integration/gate-process.ts'
+import { startSluice, stopWhen } from '../integration/gate-process.ts'
 import { openBench } from '../integration/harness.ts'
 import { tinyPicture } from '../integration/items.ts'
-import { waitFor } from '../integration/waiting.ts'
 
 const ITEMS = 9000
 /** Longer than an import goes without writing down where it is. */
 const WRITTEN_DOWN_MS = 1100
 /** More than are on their way at once: the producer's window, and what is handed to it. */
 const UNDER_WAY = 1100
-
-/** For so long it goes on between two looks: less than it needs for all. */
-const MOMENT_MS = 50
 
 /** Makes a source of so many items in a folder. @returns the words behind `sluice crawl` */
 type MakeSource = (folder: string, items: number, picture: Buffer) => Promise<string[]>
@@ -88,20 +84,11 @@ for (const [importer, makeSource] of Object.entries(sources)) {
     const words = ['crawl', ...(await makeSource(folder, ITEMS, await tinyPicture(1))), '--json']
 
     const killed = startSluice(words, bench.environment)
-    /** It goes on for a moment at a time, and stands still while it is looked at: however slow that is, it does not come to its end meanwhile. */
     const written = (least: number) =>
-      waitFor(
-        `more than ${least} items are written`,
-        async () => {
-          assert.ok(killed.running(), `the import ended before it could be killed: ${killed.stderr()}`)
-          killed.kill('SIGCONT')
-          await wait(MOMENT_MS)
-          killed.kill('SIGSTOP')
-          const now = await bench.endOf('crawl.items')
-          return now > least && now
-        },
-        { everyMs: 0 },
-      )
+      stopWhen(killed, `more than ${least} items are written`, async () => {
+        const now = await bench.endOf('crawl.items')
+        return now > least && now
+      })
     const held = await written(ITEMS / 8)
     // For so long that it writes down where it is as soon as it goes on, however fast it is.
     await wait(WRITTEN_DOWN_MS)

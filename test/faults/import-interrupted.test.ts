@@ -8,7 +8,7 @@ import { pipeline } from 'node:stream/promises'
 import { test } from 'node:test'
 import { z } from 'zod'
 import { audit } from '../integration/audit.ts'
-import { startSluice } from '../integration/gate-process.ts'
+import { startSluice, stopWhen } from '../integration/gate-process.ts'
 import { type Bench, openBench } from '../integration/harness.ts'
 import { crawlItem, sha256, tinyPicture } from '../integration/items.ts'
 import { waitFor } from '../integration/waiting.ts'
@@ -75,18 +75,8 @@ test(`a gate that is killed and started again in the middle of an import of ${EN
   const importing = startSluice(importWords(files[1]), bench.environment)
   const underWay = new Set<string>()
   for (const [stop, point] of points.entries()) {
-    await waitFor(
-      `${point} entries are written`,
-      async () => {
-        const isRunning = importing.running()
-        if ((await bench.endOf('gate.hash-entries')) - begin >= point) return true
-        assert.ok(isRunning, `the import has ended by itself: ${importing.stderr()}`)
-        return false
-      },
-      { everyMs: 5 },
-    )
-    // Held in the middle for as long as that takes.
-    importing.kill('SIGSTOP')
+    const written = async (): Promise<boolean> => (await bench.endOf('gate.hash-entries')) - begin >= point
+    await stopWhen(importing, `${point} entries are written`, written)
     if (importing.running() && (await bench.endOf('gate.hash-entries')) - begin < ENTRIES + 1) underWay.add(`${stop}`)
     gate.kill('SIGKILL')
     await gate.ended

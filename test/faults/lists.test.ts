@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { test } from 'node:test'
 import { skipWithoutPython } from '../foreign/foreign.ts'
 import { audit } from '../integration/audit.ts'
-import { type GateProcess, startSluice } from '../integration/gate-process.ts'
+import { type GateProcess, startSluice, stopWhen } from '../integration/gate-process.ts'
 import { type Bench, openBench } from '../integration/harness.ts'
 import { crawlItem, sha256, tinyPicture } from '../integration/items.ts'
 import { waitFor } from '../integration/waiting.ts'
@@ -91,10 +91,13 @@ test('an import that ends half-way changes no verdict, neither of a gate that ru
   const lines = Array.from({ length: 60_000 }, (_, n) => `new-${n},${sha256(Buffer.from(`new-${n}`))}`)
   await writeFile(file, ['id,sha256', ...lines, ''].join('\n'))
   const half = startSluice(['lists', 'import', file, '--list', 'stand-in'], bench.environment)
-  await waitFor('a part of it is written', async () => (await bench.endOf('gate.hash-entries')) >= written + 1000, {
-    everyMs: 5,
-  })
+  await stopWhen(
+    half,
+    'a part of it is written',
+    async () => (await bench.endOf('gate.hash-entries')) >= written + 1000,
+  )
   half.kill('SIGTERM')
+  half.kill('SIGCONT')
   assert.notEqual((await half.ended).code, 0)
 
   await publish(bench, 'half')

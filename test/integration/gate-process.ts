@@ -1,7 +1,9 @@
+import assert from 'node:assert/strict'
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
+import { setTimeout as wait } from 'node:timers/promises'
 import { z } from 'zod'
 import { askHttp, type HttpAnswer } from '../../services/platform/http.ts'
 import { endWithThisProcess } from './leftovers.ts'
@@ -74,6 +76,32 @@ export function startSluice(
       child.kill(signal)
     },
   }
+}
+
+/** For so long a command goes on between two looks: less than a long one needs for all it does. */
+const MOMENT_MS = 50
+
+/**
+ * Lets a command go on a moment at a time until a look tells something, and leaves it standing still. It stands still for each look too:
+ * however slow that is, it does not come to its end meanwhile.
+ * @throws {Error} when it ends before, or the deadline passes
+ */
+export async function stopWhen<Told>(
+  { running, kill, stderr }: SluiceProcess,
+  what: string,
+  look: () => Promise<Told | false>,
+): Promise<Told> {
+  return await waitFor(
+    what,
+    async () => {
+      assert.ok(running(), `it ended before it could be stopped: ${stderr()}`)
+      kill('SIGCONT')
+      await wait(MOMENT_MS)
+      kill('SIGSTOP')
+      return await look()
+    },
+    { everyMs: 0 },
+  )
 }
 
 async function whenEnded(child: ChildProcess): Promise<Ended> {

@@ -4,10 +4,9 @@ import { test } from 'node:test'
 import { z } from 'zod'
 import { skipWithoutPython } from '../foreign/foreign.ts'
 import { audit } from './audit.ts'
-import { type GateProcess, startSluice } from './gate-process.ts'
+import { type GateProcess, startSluice, stopWhen } from './gate-process.ts'
 import { type Bench, openBench } from './harness.ts'
 import { crawlItem, photograph, sha256 } from './items.ts'
-import { waitFor } from './waiting.ts'
 
 const ITEMS = 80
 const KNOWN = [{ id: 'known', sha256: sha256(Buffer.from('known')) }]
@@ -19,7 +18,8 @@ test('SIGTERM finishes and commits the current chunk; the next gate goes on from
   await bench.importList('stand-in', KNOWN)
   await publishPhotographs(bench)
   const gate = bench.startGate({ words: ['--json'], environment: { SLUICE_CHUNK_ITEMS: '8' } })
-  await waitFor('some items are judged', async () => (await bench.endOf('gate.verdicts')) > 0, { everyMs: 20 })
+  await stopWhen(gate, 'some items are judged', async () => (await bench.endOf('gate.verdicts')) > 0)
+  gate.kill('SIGCONT')
   await bench.stopGate(gate)
 
   const committed = await bench.committed()

@@ -6,7 +6,8 @@ import { openGatePlace, runGates } from '../bench/gate-run.ts'
 import { skipWithoutPython } from '../foreign/foreign.ts'
 import { sharedBroker } from './shared-stack.ts'
 
-const ITEMS = 200
+/** So many that a gate commits them little by little. */
+const ITEMS = 400
 
 // How fast, and against whom, is asked by `make bench`, on a quiet machine.
 test('a round of pictures is judged, and what it costs is told', { skip: skipWithoutPython() }, async (t) => {
@@ -18,7 +19,7 @@ test('a round of pictures is judged, and what it costs is told', { skip: skipWit
   for (const way of ways) {
     const round = await produceRound(place.bench, place.admin, pictures, { name: way.slice(0, 2), items: ITEMS, way })
     rounds.push(round)
-    assert.equal(plantedIn(round), 4)
+    assert.equal(plantedIn(round), 8)
     const turn = await runGates(place, round, [{ scanners: 2, cores: null }])
     assert.ok(turn.perSecond > 0)
     for (const stage of ['resolve', 'inspect', 'match', 'commit']) {

@@ -29,8 +29,12 @@ export async function openEngine(): Promise<TestEngine> {
   const ended = once(child, 'close')
   const said = text(child.stderr)
   const environment: Record<string, string> = {}
+  let isReady = false
   for await (const line of createInterface({ input: child.stdout })) {
-    if (line === 'ready') break
+    if (line === 'ready') {
+      isReady = true
+      break
+    }
     const equals = line.indexOf('=')
     environment[line.slice(0, equals)] = line.slice(equals + 1)
   }
@@ -38,6 +42,8 @@ export async function openEngine(): Promise<TestEngine> {
     child.stdin.end()
     await ended
   }
+  // Its output ends a moment before it has a code.
+  if (!isReady) await ended
   if (child.exitCode === NONE) return { skip: (await said).trim(), environment: {}, close }
   Object.assign(process.env, environment)
   try {
