@@ -1,8 +1,4 @@
-import { rm } from 'node:fs/promises'
-import { stackStatus, startStack, stopStack } from '../../services/cluster/stack/stack.ts'
-import { shareStack } from '../integration/shared-stack.ts'
-
-const ROOT = '.sluice/bench-stack'
+import { globalSetup, globalTeardown, sharedBroker } from '../integration/shared-stack.ts'
 
 /**
  * Does `work` on a stack of its own, or on the one that SLUICE_TEST_BROKERS and SLUICE_TEST_REGISTRY name.
@@ -10,12 +6,10 @@ const ROOT = '.sluice/bench-stack'
  */
 export async function withStack(work: (broker: number | null) => Promise<void>): Promise<void> {
   if (process.env.SLUICE_TEST_BROKERS !== undefined) return await work(null)
-  shareStack(await startStack({ root: ROOT }))
+  await globalSetup()
   try {
-    const { servers } = await stackStatus({ root: ROOT })
-    await work(servers.find(({ server }) => server === 'kafka')?.pid ?? null)
+    await work(await sharedBroker())
   } finally {
-    await stopStack({ root: ROOT })
-    await rm(ROOT, { recursive: true, force: true })
+    await globalTeardown()
   }
 }

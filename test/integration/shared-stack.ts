@@ -1,10 +1,14 @@
+import { existsSync, readdirSync } from 'node:fs'
 import { rm } from 'node:fs/promises'
+import { join } from 'node:path'
+import { isAlive } from '../../services/cluster/stack/owned-process.ts'
 import type { Stack } from '../../services/cluster/stack/provider.ts'
 import { eraseStack, stackStatus, startStack } from '../../services/cluster/stack/stack.ts'
-import { SluiceError } from '../../services/domain/errors.ts'
 import { readSettings, type Settings } from '../../services/platform/settings.ts'
 
-const ROOT = '.sluice/test-stack'
+/** Below it, each run has a stack of its own that is named by its process: several may go on in one checkout. */
+const ROOTS = '.sluice/test-stacks'
+const ROOT = 'SLUICE_TEST_STACK'
 const BROKERS = 'SLUICE_TEST_BROKERS'
 const REGISTRY = 'SLUICE_TEST_REGISTRY'
 const USERS = 'SLUICE_TEST_USERS'
@@ -14,34 +18,38 @@ const USERS = 'SLUICE_TEST_USERS'
  * environment. It is a stack of its own beside a developer's, or the cluster that SLUICE_BROKERS and SLUICE_REGISTRY name.
  */
 export async function globalSetup(): Promise<void> {
-  shareStack(await startOrRenew())
+  await eraseOrphans()
+  const root = join(ROOTS, String(process.pid))
+  process.env[ROOT] = root
+  shareStack(await startStack({ root }))
+}
+
+/** What a run that was killed has left behind. */
+async function eraseOrphans(): Promise<void> {
+  if (!existsSync(ROOTS)) return
+  const orphans = readdirSync(ROOTS).filter((name) => !isAlive(Number(name)))
+  await Promise.all(orphans.map((name) => erase(join(ROOTS, name))))
+}
+
+async function erase(root: string): Promise<void> {
+  await eraseStack({ root })
+  await rm(root, { recursive: true, force: true })
 }
 
 /** Has this process, and what it starts, find a stack. */
-export function shareStack({ brokers, registry, users }: SharedStack): void {
+function shareStack({ brokers, registry, users }: SharedStack): void {
   process.env[BROKERS] = brokers.join(',')
   process.env[REGISTRY] = registry
   if (users !== null) process.env[USERS] = users
 }
 
-/** What an older version left behind is of no use to anybody. */
-async function startOrRenew(): Promise<Stack> {
-  try {
-    return await startStack({ root: ROOT })
-  } catch (error) {
-    if (!(error instanceof SluiceError && error.code === 'CONFIG_INVALID')) throw error
-    await eraseStack({ root: ROOT })
-    return await startStack({ root: ROOT })
-  }
-}
-
 /** Where a stack is, and where its users are; null where it asks nobody. */
 export type SharedStack = Pick<Stack, 'brokers' | 'registry' | 'users'>
 
-/** Runs after all test files. A run that was killed before leaves its stack to the next one, which ends it here. */
+/** Runs after all test files. */
 export async function globalTeardown(): Promise<void> {
-  await eraseStack({ root: ROOT })
-  await rm(ROOT, { recursive: true, force: true })
+  const root = process.env[ROOT]
+  if (root !== undefined) await erase(root)
 }
 
 /**
@@ -73,6 +81,8 @@ export function adminSettings(stack: SharedStack, more: Readonly<Record<string, 
 
 /** Process id of its broker; null where that is none of this machine, or not ours. */
 export async function sharedBroker(): Promise<number | null> {
-  const { servers } = await stackStatus({ root: ROOT })
+  const root = process.env[ROOT]
+  if (root === undefined) return null
+  const { servers } = await stackStatus({ root })
   return servers.find(({ server }) => server === 'kafka')?.pid ?? null
 }
