@@ -110,6 +110,12 @@ export async function besidePictures({ known, innocent }: Pair): Promise<Hostile
     ['two frames in one jpeg', Buffer.concat([jpeg.subarray(0, -2), bad.subarray(2)])],
     ['a second scan of what was in the first', Buffer.concat([jpeg.subarray(0, -2), bad.subarray(scanOf(bad))])],
     ['a jpeg that says how high it is after its scan', withLinesAfter(jpeg)],
+    ['jpeg after a marker without length', behindMarker(jpeg, bad, 0x01)],
+    ['zip after a marker without length', behindMarker(jpeg, zip, 0x01)],
+    ['exif thumbnail after a marker without length', withSegments(jpeg, ...afterMarker(0x01, app1(exif(thumbnail))))],
+    ['exif thumbnail after a restart marker', withSegments(jpeg, ...afterMarker(0xd0, app1(exif(thumbnail))))],
+    ['pixels of no frame in a png', Buffer.concat([png.subarray(0, -12), pngChunk('fdAT', bad), png.subarray(-12)])],
+    ['tiff whose strips have no lengths', withoutLengths(tiff([await pageOf(innocent)]), bad)],
     ['png with a chunk that must be known', withChunks(png, pngChunk('KNOW', bad))],
   ]
   return [
@@ -130,6 +136,14 @@ export async function besidePictures({ known, innocent }: Pair): Promise<Hostile
       ),
     ),
     found('jpeg in a comment of a jpeg', withSegments(jpeg, jpegSegment(0xfe, bad))),
+    found('jpeg in a graphic control of a gif', withGifExtension(gif, 0xf9, bad)),
+    found(
+      'jpeg in the transparency of a png',
+      Buffer.concat([png.subarray(0, -12), pngChunk('tRNS', bad), png.subarray(-12)]),
+    ),
+    found('jpeg in the frame count of a png', withChunks(png, pngChunk('acTL', bad))),
+    found('jpeg in the transparency of a webp', withRiffChunk(webp, 'ALPH', bad)),
+    found('jpeg in the header of an animation of a webp', withRiffChunk(webp, 'ANIM', bad)),
     found('jpeg in a comment of a gif', withGifExtension(gif, 0xfe, bad)),
     found('jpeg in a chunk of a png that nobody knows', withChunks(png, pngChunk('biNd', bad))),
     found('jpeg in a chunk of a webp that nobody knows', withRiffChunk(webp, 'MINE', bad)),
@@ -145,6 +159,36 @@ export async function besidePictures({ known, innocent }: Pair): Promise<Hostile
       ),
     ),
   ]
+}
+
+/** A JPEG with bytes before its end, in blocks that whoever takes what follows the marker for a length passes over. */
+function behindMarker(jpeg: Buffer, hidden: Buffer, marker: number): Buffer {
+  const room = 0xffd9 - 2
+  const blocks: Buffer[] = []
+  for (let at = 0; at < hidden.length; at += room) {
+    const part = hidden.subarray(at, at + room)
+    blocks.push(Buffer.from([0xff, marker, 0xff, 0xd9]), part, Buffer.alloc(room - part.length))
+  }
+  return Buffer.concat([jpeg.subarray(0, -2), ...blocks, jpeg.subarray(-2)])
+}
+
+/** A marker, an application segment, and as many bytes more as whoever takes the marker of that for a length passes over. */
+function afterMarker(marker: number, application: Buffer): Buffer[] {
+  const passed = application.readUInt16BE(0)
+  return [Buffer.from([0xff, marker]), application, jpegSegment(0xfe, Buffer.alloc(passed - application.length - 4))]
+}
+
+/** A TIFF whose strips are said to begin somewhere, and not how long they are; `hidden` lies behind them. */
+function withoutLengths(file: Buffer, hidden: Buffer): Buffer {
+  const changed = Buffer.concat([file, hidden])
+  for (let at = 0; at + 12 <= file.length; at++) {
+    if (changed.readUInt32LE(at) !== 0x4_0117) continue
+    // The least value that a sample may have takes its place.
+    changed.writeUInt32LE(0x3_0118, at)
+    changed.writeUInt32LE(0, at + 8)
+    break
+  }
+  return changed
 }
 
 function scanOf(jpeg: Buffer): number {

@@ -1,6 +1,8 @@
 import type { Container } from './container.ts'
 
 const graphicControl = 0xf9
+/** What a graphic control holds: anything longer is read by nobody, and may be something else. */
+const graphicControlLength = 4
 
 /** Counts the frames of a GIF. A frame that reaches beyond the screen is shown by some viewers only. */
 export function readGif(bytes: Buffer): Container {
@@ -30,8 +32,8 @@ export function readGif(bytes: Buffer): Container {
       const { parts, end } = blocks(at + 2)
       // XMP lies across the blocks as if there were none.
       const acrossBlocks = parts[0]?.toString('latin1') === 'XMP DataXMP'
-      if (bytes[at + 1] !== graphicControl)
-        metadata.push(acrossBlocks ? bytes.subarray(at + 14, end) : Buffer.concat(parts))
+      const content = acrossBlocks ? bytes.subarray(at + 14, end) : Buffer.concat(parts)
+      if (bytes[at + 1] !== graphicControl || content.length !== graphicControlLength) metadata.push(content)
       at = end
     } else break
   }

@@ -4,6 +4,7 @@ import { hasOddThumbnail } from './tiff.ts'
 const SOS = 0xda
 const EOI = 0xd9
 const COMMENT = 0xfe
+const TEM = 0x01
 /** Says after the first scan how many lines there are; some decoders heed it, others what the frame says. */
 const DEFINE_LINES = 0xdc
 /** Frames whose components come in several scans, bit by bit; in others each comes in one only. */
@@ -38,6 +39,12 @@ export function readJpeg(bytes: Buffer): Container {
       continue
     }
     if (marker === EOI) return container(true, at + 2)
+    // Decoders pass over them; who took what comes next for a length would pass over whatever is there.
+    if (standsAlone(marker)) {
+      ambiguous = true
+      at += 2
+      continue
+    }
     if (at + 4 > bytes.length) break
     const next = at + 2 + bytes.readUInt16BE(at + 2)
     const segment = bytes.subarray(at + 4, next)
@@ -65,6 +72,11 @@ export function readJpeg(bytes: Buffer): Container {
 /** Whether a marker begins a frame, of whatever kind. */
 export function isFrameHeader(marker: number): boolean {
   return marker >= 0xc0 && marker <= 0xcf && marker !== 0xc4 && marker !== 0xc8 && marker !== 0xcc
+}
+
+/** Whether a marker has neither length nor content. Among segments no writer has a reason for one. */
+function standsAlone(marker: number): boolean {
+  return marker === 0 || marker === TEM || (marker >= 0xd0 && marker <= 0xd8)
 }
 
 /** The ids of the components in a scan, by its header. */

@@ -11,6 +11,8 @@ const usualGamma = 0.4545
 /** Viewers that know these primaries, transfer and matrix show what those show that do not: sRGB and Display P3. */
 const usualColours = new Set(['1,13,0,1', '12,13,0,1'])
 const drawn = new Set(['IHDR', 'PLTE', 'IDAT', 'IEND', 'tRNS', 'acTL', 'fcTL', 'fdAT'])
+/** Coded pixels. All other chunks are looked into, whatever they are called. */
+const pixels = new Set(['IDAT', 'fdAT'])
 
 /** The chunks of a PNG up to its end mark, and whether they are all there and as they were written. */
 export function pngChunks(bytes: Buffer): { chunks: Chunk[]; whole: boolean; end: number } {
@@ -40,7 +42,7 @@ export function readPng(bytes: Buffer): Container {
     if (!drawn.has(type) && /^[A-Z]/.test(type)) known = false
     if (type === 'cICP') known &&= usualColours.has([...data].join())
     if (type === 'gAMA' && data.length === 4) gamma = exponent(data.readUInt32BE() / 100_000)
-    if (drawn.has(type)) continue
+    if (pixels.has(type)) continue
     metadata.push(data)
     const text = unpacked(type, data)
     if (text === 'too long') known = false
@@ -48,7 +50,7 @@ export function readPng(bytes: Buffer): Container {
   }
   return {
     frames: countFrames(chunks),
-    whole: whole && known && isDataInOnePiece(chunks),
+    whole: whole && known && isDataInOnePiece(chunks) && isOfFrames(chunks),
     metadata,
     rest: [bytes.subarray(end)],
     end,
@@ -69,6 +71,13 @@ function isDataInOnePiece(chunks: readonly Chunk[]): boolean {
   const first = chunks.findIndex(({ type }) => type === 'IDAT')
   const last = chunks.findLastIndex(({ type }) => type === 'IDAT')
   return first >= 0 && chunks.slice(first, last).every(({ type }) => type === 'IDAT')
+}
+
+/** Whether all pixels of further frames have a frame that they belong to: others are shown by nobody. */
+function isOfFrames(chunks: readonly Chunk[]): boolean {
+  const data = chunks.findIndex(({ type }) => type === 'fdAT')
+  const still = chunks.findIndex(({ type }) => type === 'IDAT')
+  return data < 0 || chunks.slice(still, data).some(({ type }) => type === 'fcTL')
 }
 
 function exponent(gamma: number): number {

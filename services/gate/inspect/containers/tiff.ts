@@ -36,7 +36,9 @@ export function readTiff(bytes: Buffer): Container {
     for (const offsets of [tag.stripOffsets, tag.tileOffsets]) {
       const lengths = directory.tags.get(offsets === tag.stripOffsets ? tag.stripLengths : tag.tileLengths)?.values()
       const starts = directory.tags.get(offsets)?.values() ?? []
-      for (const [i, from] of starts.entries()) used.push([from, from + (lengths?.[i] ?? bytes.length)])
+      // Without a length decoders guess, and whatever lies there would be taken for pixels.
+      tidy &&= starts.length === (lengths?.length ?? 0)
+      for (const [i, from] of starts.entries()) used.push([from, from + (lengths?.[i] ?? 0)])
     }
     for (const pointer of [tag.exif, tag.gps]) {
       const at = directory.tags.get(pointer)?.values()[0]

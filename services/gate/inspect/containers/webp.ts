@@ -1,6 +1,7 @@
 import type { Container } from './container.ts'
 
-const drawn = new Set(['VP8 ', 'VP8L', 'VP8X', 'ALPH', 'ANIM', 'ANMF'])
+/** Coded pixels. All other chunks are looked into, whatever they are called. */
+const pixels = new Set(['VP8 ', 'VP8L', 'ANMF'])
 
 /** Counts the pictures of a WebP, those of an animation and those beside it. */
 export function readWebp(bytes: Buffer): Container {
@@ -16,8 +17,10 @@ export function readWebp(bytes: Buffer): Container {
     const length = bytes.readUInt32LE(at + 4)
     if (type === 'ANMF' || type === 'VP8 ' || type === 'VP8L') frames++
     if (type === 'ANMF') tidy &&= isFrameTidy(bytes.subarray(at + 8 + 16, at + 8 + length))
-    if (!drawn.has(type)) metadata.push(bytes.subarray(at + 8, at + 8 + length))
-    at += 8 + length + (length % 2)
+    const next = at + 8 + length + (length % 2)
+    const isTransparency = type === 'ALPH' && bytes.toString('latin1', next, next + 4) === 'VP8 '
+    if (!pixels.has(type) && !isTransparency) metadata.push(bytes.subarray(at + 8, at + 8 + length))
+    at = next
   }
   return {
     frames: Math.max(1, frames),
@@ -30,7 +33,7 @@ export function readWebp(bytes: Buffer): Container {
   }
 }
 
-/** Whether a frame of an animation has one picture and nothing that is unknown. */
+/** Whether a frame of an animation has one picture, transparency before it at most, and nothing else. */
 function isFrameTidy(frame: Buffer): boolean {
   const types: string[] = []
   for (let at = 0; at + 8 <= frame.length; ) {
@@ -38,6 +41,5 @@ function isFrameTidy(frame: Buffer): boolean {
     types.push(frame.toString('latin1', at, at + 4))
     at += 8 + length + (length % 2)
   }
-  const pictures = types.filter((type) => type !== 'ALPH')
-  return pictures.length === 1 && (pictures[0] === 'VP8 ' || pictures[0] === 'VP8L')
+  return ['VP8 ', 'VP8L', 'ALPH,VP8 '].includes(types.join())
 }
