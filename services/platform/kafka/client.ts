@@ -2,6 +2,7 @@ import kafkajs, { type Admin, type Kafka, type KafkaConfig, type Producer } from
 import { SluiceError } from '../../domain/errors.ts'
 import type { Log } from '../log.ts'
 import type { Settings } from '../settings.ts'
+import { mendAbortedRecords } from './aborted-records.ts'
 import { connectToBroker } from './connection.ts'
 import { mendConsumerStop } from './consumer-stop.ts'
 import { mendLostLogins } from './lost-logins.ts'
@@ -22,6 +23,7 @@ export function createKafka(
   retry?: KafkaConfig['retry'],
 ): Kafka {
   guardRecordBatches()
+  mendAbortedRecords()
   mendConsumerStop()
   mendLostLogins()
   mendRequestQueue()
