@@ -1,92 +1,91 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import kafkajs, { type Producer, type Transaction } from 'kafkajs'
+import type { Producer } from 'kafkajs'
 import { createKafka } from '../../../services/platform/kafka/client.ts'
 import { readTopics, skipWithoutPython } from '../../foreign/foreign.ts'
-import { type Bench, openBench, patiently } from '../../integration/harness.ts'
+import { type Bench, openBench } from '../../integration/harness.ts'
 import { waitFor } from '../../integration/waiting.ts'
 
-const ZEROS = Buffer.alloc(4)
+const END = 'the end'
+/** As the key of the record that says that a transaction was aborted. */
+const ZEROS = '\0\0\0\0'
 
-/** Writes to the one partition of the door in transactions that overlap. */
-async function openWriter(bench: Bench, name: string) {
-  const producer: Producer = createKafka(bench.settings, name).producer({
-    transactionalId: `${bench.settings.prefix}${name}`,
-    maxInFlightRequests: 1,
-    idempotent: true,
-    createPartitioner: () => () => 0,
-  })
-  await producer.connect()
-  return { begin: () => patiently(() => producer.transaction()), close: () => producer.disconnect() }
-}
-
-/** What a consumer of the library is handed, key by key. */
-async function consumed(bench: Bench, from: number, last: string): Promise<string[]> {
-  const kafka = createKafka(bench.settings, 'consumer')
-  const consumer = kafka.consumer({ groupId: `${bench.settings.prefix}reader-${from}`, maxWaitTimeInMs: 100 })
-  const keys: string[] = []
-  const topic = bench.topic('crawl.items')
-  await consumer.connect()
-  try {
-    await consumer.subscribe({ topics: [topic], fromBeginning: true })
-    await consumer.run({
-      eachMessage({ message }) {
-        if (Number(message.offset) >= from) keys.push(String(message.key))
-        return Promise.resolve()
-      },
-    })
-    consumer.seek({ topic, partition: 0, offset: String(from) })
-    await waitFor('the last record is handed out', () => keys.at(-1) === last)
-  } finally {
-    await consumer.disconnect()
-  }
-  return keys
-}
+/** Transactions in the order in which they begin: who writes which records, and how it ends. Some of `one` and `other` are open together. */
+const plan = [
+  { one: ['a1', 'a2'], other: ['b1', 'b2'], ends: { one: 'abort', other: 'commit' } },
+  { one: ['a3', 'a4'], other: [ZEROS, 'b4'], ends: { one: 'commit', other: 'abort' } },
+  { one: ['a5', ZEROS], other: [ZEROS, 'b6'], ends: { one: 'abort', other: 'abort' } },
+  { one: [ZEROS, 'a8'], other: ['b7', 'b8'], ends: { one: 'commit', other: 'commit' } },
+] as const
+const committed = ['b1', 'b2', 'c1', 'a3', 'a4', 'c2', 'c3', ZEROS, 'b7', 'a8', 'b8', 'c4']
 
 test('nothing of an aborted transaction is handed out, whatever its keys are, also where transactions overlap and wherever one begins to read', {
   skip: skipWithoutPython(),
 }, async (t) => {
   const bench = await openBench(t, { partitions: 1 })
-  const topic = bench.topic('crawl.items')
-  const [one, other] = await Promise.all([openWriter(bench, 'one'), openWriter(bench, 'other')])
-  const send = (transaction: Transaction, ...keys: Array<string | Buffer>): Promise<unknown> =>
-    transaction.send({
-      topic,
-      compression: kafkajs.CompressionTypes.None,
-      messages: keys.map((key) => ({ key, value: null })),
-    })
-  try {
-    const [aborted, alsoAborted] = [await one.begin(), await other.begin()]
-    await send(aborted, 'a0', ZEROS, 'a1')
-    await send(alsoAborted, 'b0', ZEROS, 'b1')
-    await send(aborted, 'a2')
-    await send(alsoAborted, 'b2')
-    await aborted.abort()
-    await alsoAborted.abort()
-    const committed = await one.begin()
-    const abortedLater = await other.begin()
-    await send(abortedLater, ZEROS, 'b3')
-    await send(committed, 'c0', ZEROS, 'c1')
-    await abortedLater.abort()
-    await committed.commit()
-    const last = await other.begin()
-    await send(last, 'last')
-    await last.commit()
-  } finally {
-    await Promise.all([one.close(), other.close()])
+  const topic = bench.topic('gate.verdicts')
+  const producers = { one: await connected('one'), other: await connected('other') }
+  for (const [index, { one, other, ends }] of plan.entries()) {
+    const transactions = { one: await producers.one.transaction(), other: await producers.other.transaction() }
+    const send = (who: 'one' | 'other', value: string | undefined) =>
+      transactions[who].send({ topic, messages: [{ key: value ?? null, value: 'v', partition: 0 }] })
+    for (const at of [0, 1]) {
+      await send('one', one[at])
+      await send('other', other[at])
+    }
+    await transactions.other[ends.other]()
+    // It can go on only when the marker of its end is written: so that is before the one of `one`, however slow the brokers are.
+    const next = await producers.other.transaction()
+    await next.send({ topic, messages: [{ key: `c${index + 1}`, value: 'v', partition: 0 }] })
+    await transactions.one[ends.one]()
+    await next.commit()
   }
-  const { records } = await readTopics(bench.settings, [topic])
-  const expected = records.map(({ offset, key }) => ({ offset, key: String(Buffer.from(String(key), 'base64')) }))
-  assert.deepEqual(
-    expected.map(({ key }) => key),
-    ['c0', String(ZEROS), 'c1', 'last'],
-    'as librdkafka sees it',
-  )
-  for (const from of [0, 1, 4, 7, 12]) {
-    assert.deepEqual(
-      await consumed(bench, from, 'last'),
-      expected.filter(({ offset }) => offset >= from).map(({ key }) => key),
-      `from offset ${from}`,
-    )
+  await bench.produce('gate.verdicts', [{ key: END, value: 'v', partition: 0 }])
+
+  const { records, partitions } = await readTopics(bench.settings, [topic])
+  const foreign = records.map(({ offset, key }) => ({ offset, key: Buffer.from(String(key), 'base64').toString() }))
+  assert.deepEqual(foreign.map(({ key }) => key).toSorted(), [...committed, END].toSorted(), 'as librdkafka sees it')
+  for (let from = 0; from < (partitions[0]?.end ?? 0); from += 5) {
+    const expected = foreign.filter(({ offset }) => offset >= from).map(({ key }) => key)
+    assert.deepEqual(await consumedFrom(bench, from), expected, `from offset ${from}`)
+  }
+
+  async function connected(name: string): Promise<Producer> {
+    const producer = createKafka(bench.settings, 'test').producer({
+      transactionalId: `${bench.group}-${name}`,
+      idempotent: true,
+      maxInFlightRequests: 1,
+      retry: { initialRetryTime: 5, retries: 25 },
+    })
+    await producer.connect()
+    t.after(() => producer.disconnect())
+    return producer
   }
 })
+
+/** The keys that a consumer of the library is handed, up to the end. */
+async function consumedFrom(bench: Bench, from: number): Promise<string[]> {
+  const topic = bench.topic('gate.verdicts')
+  const consumer = createKafka(bench.settings, 'test').consumer({
+    groupId: `${bench.group}-test`,
+    maxWaitTimeInMs: 100,
+  })
+  /** by offset: what was on its way before the seek may come twice */
+  const keys = new Map<number, string>()
+  await consumer.connect()
+  try {
+    await consumer.subscribe({ topic, fromBeginning: true })
+    await consumer.run({
+      autoCommit: false,
+      eachMessage({ message }) {
+        if (Number(message.offset) >= from) keys.set(Number(message.offset), String(message.key))
+        return Promise.resolve()
+      },
+    })
+    consumer.seek({ topic, partition: 0, offset: String(from) })
+    await waitFor('the end is handed out', () => [...keys.values()].includes(END))
+  } finally {
+    await consumer.disconnect()
+  }
+  return [...keys].sort(([a], [b]) => a - b).map(([, key]) => key)
+}
