@@ -3,6 +3,7 @@ import type { Consumer, EachBatchPayload, KafkaMessage, Producer } from 'kafkajs
 import { SluiceError } from '../domain/errors.ts'
 import { prefixed } from '../domain/topics.ts'
 import { inTime } from '../platform/in-time.ts'
+import { headersLength } from '../platform/kafka/header-order.ts'
 import { unreadable } from '../platform/kafka/record-batches.ts'
 import type { Log } from '../platform/log.ts'
 import type { Metrics } from '../platform/metrics.ts'
@@ -472,8 +473,8 @@ function late(): SluiceError {
   return new SluiceError('BROKER_UNREACHABLE', `a transaction did not end within ${TRANSACTION_MS / 1000} s`)
 }
 
-function lengthOf({ value }: KafkaMessage): number {
-  return value?.length ?? 0
+function lengthOf({ key, value, headers = {} }: KafkaMessage): number {
+  return (key?.length ?? 0) + (value?.length ?? 0) + headersLength(headers)
 }
 
 /** Cuts routed items so that no topic's share is more than so many bytes; a single item may be. */

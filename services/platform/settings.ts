@@ -107,7 +107,7 @@ const schema = z.object({
     .describe('crawl: payloads up to this many bytes travel in the message, larger ones by reference'),
   SLUICE_SCANNERS: positive.optional().describe('gate: scanner processes; default: one a core'),
   SLUICE_CHUNK_ITEMS: positive.max(5000).default(64).describe('gate: items in one transaction, at most'),
-  SLUICE_CHUNK_BYTES: positive.default(16_777_216).describe('gate: payload bytes in one transaction, about'),
+  SLUICE_CHUNK_BYTES: positive.default(16_777_216).describe('gate: bytes of door records in one transaction, about'),
   SLUICE_LISTEN: z
     .string()
     .regex(/^[A-Za-z0-9.:[\]-]+:\d{1,5}$/, 'expected host:port')

@@ -184,6 +184,34 @@ test('a batch that unpacks to far more than it should halts its lane and no othe
   assert.equal(await bench.committed(), 14)
 })
 
+test('a batch of hundreds of thousands of empty records is judged record by record, and holds up nobody else', {
+  skip,
+}, async (t) => {
+  const bench = await openBench(t, { partitions: 2 })
+  await bench.importList('stand-in', [{ sha256: '0'.repeat(64) }])
+  // As short as records can be: the door takes half as many more at once.
+  const empty = Array.from({ length: 300_000 }, () => ({ key: null, value: null, partition: 0 }))
+  await bench.produce('crawl.items', empty)
+  assert.equal(await bench.endOf('crawl.items'), empty.length)
+  await produceForeign(bench.settings, [await good(bench, 'other', 1)])
+  const gate = bench.startGate()
+  // The other lane, and of the first one more than a chunk: all of them would take minutes.
+  await waitFor('both lanes are at work', async () => {
+    const offsets = await bench.ask((admin) =>
+      admin.fetchOffsets({ groupId: bench.group, topics: [bench.topic('crawl.items')] }),
+    )
+    const [first, second] = [0, 1].map((partition) =>
+      Number(offsets[0]?.partitions.find((each) => each.partition === partition)?.offset),
+    )
+    return Number(first) > 500 && second === 1
+  })
+  assert.ok(gate.running())
+  assert.equal(gate.events.filter(({ event }) => event === 'lanes-ended').length, 0)
+  t.diagnostic(`${Math.round(peakMemory(gate.pid) / MIB)} MiB at most`)
+  assert.ok(peakMemory(gate.pid) < MOST_MEMORY, `${Math.round(peakMemory(gate.pid) / MIB)} MiB`)
+  await bench.stopGate(gate)
+})
+
 test('our own door has no such batches: the broker refuses them', { skip }, async (t) => {
   const bench = await openBench(t, { partitions: 1 })
   const bomb = {

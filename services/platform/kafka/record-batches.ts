@@ -6,8 +6,10 @@ import { registerCodecs, TooLong } from './codecs.ts'
 
 /** Of all compressed batches of one answer of a broker together, unpacked: many times what a door's message may be. */
 const ANSWER_BYTES = 67_108_864
-/** As objects, records take hundreds of times what they take packed. */
+/** Of all batches of one answer: as objects, records take hundreds of times what they take packed. */
 const ANSWER_RECORDS = 500_000
+/** The library hands on the records of a batch as arguments of one call, and the stack has room for a hundred thousand or so. */
+const PORTION_RECORDS = 10_000
 
 const UNREADABLE = Symbol('why the batch of this record can not be read')
 
@@ -31,15 +33,18 @@ const cursor = z.custom<{ buffer: Buffer; offset: number }>(
   (found) =>
     Buffer.isBuffer(Reflect.get(Object(found), 'buffer')) && Number.isInteger(Reflect.get(Object(found), 'offset')),
 )
-const batchDecoder = z.custom<(from: unknown) => Promise<unknown>>((found) => typeof found === 'function')
+type Decoded = { records: object[] }
+const batchDecoder = z.custom<(from: unknown) => Promise<Decoded>>((found) => typeof found === 'function')
 
 /** What the batches of one answer have taken already. Their bytes are slices of it. */
 const spent = new WeakMap<ArrayBufferLike, { bytes: number; records: number }>()
+/** What has been decoded of a batch and is not handed on yet, by the decoder that stands at its beginning meanwhile. */
+const remaining = new WeakMap<object, { records: object[]; end: number }>()
 let isDone = false
 
 /**
- * Makes kafkajs survive every record batch that a broker may hand out: all compressions are read, under a limit, and a batch that can't
- * be unpacked stands in its place as one record, which {@link unreadable} tells from all others. Of its own accord the library
+ * Makes kafkajs survive every record batch that a broker may hand out, however many records it has: all compressions are read, under a limit, and a batch
+ * that can't be unpacked stands in its place as one record, which {@link unreadable} tells from all others. Of its own accord the library
  * would throw, and its consumer stop or fetch the same for ever, whatever lies on the other partitions.
  * @throws {Error} when the library's insides are not those that this was written for
  */
@@ -54,7 +59,7 @@ export function guardRecordBatches(): void {
   const decode = batchDecoder.parse(require(path))
   const module = cache[path]
   if (module === undefined) throw new Error('kafkajs is not as expected: it has no decoder of record batches')
-  module.exports = (from: unknown) => decodeGuarded(decode, from)
+  module.exports = async (from: unknown) => inPortions(Object(from), () => decodeGuarded(decode, Object(from)))
   registerCodecs(
     (packed) => ANSWER_BYTES - spentOf(packed).bytes,
     (packed, bytes) => {
@@ -70,7 +75,22 @@ export function unreadable(message: KafkaMessage): SluiceError | null {
   return fault instanceof SluiceError ? fault : null
 }
 
-async function decodeGuarded(decode: (from: unknown) => Promise<unknown>, from: unknown): Promise<unknown> {
+/** Hands on a part of a long batch, and leaves the decoder at the batch's beginning until all of it has been asked for. */
+async function inPortions(from: object, decode: () => Promise<Decoded>): Promise<Decoded> {
+  const { offset } = cursor.parse(from)
+  const known = remaining.get(from)
+  const { records } = known ?? (await decode())
+  if (records.length <= PORTION_RECORDS) {
+    if (known !== undefined) Reflect.set(from, 'offset', known.end)
+    remaining.delete(from)
+    return { records }
+  }
+  remaining.set(from, { records: records.slice(PORTION_RECORDS), end: known?.end ?? cursor.parse(from).offset })
+  Reflect.set(from, 'offset', offset)
+  return { records: records.slice(0, PORTION_RECORDS) }
+}
+
+async function decodeGuarded(decode: (from: unknown) => Promise<Decoded>, from: object): Promise<Decoded> {
   const { buffer, offset } = cursor.parse(from)
   const batch = buffer.subarray(offset)
   const isWhole = batch.length >= field.end && batch.length >= field.epoch + batch.readInt32BE(field.length)
@@ -79,12 +99,13 @@ async function decodeGuarded(decode: (from: unknown) => Promise<unknown>, from: 
   const answer = spentOf(batch)
   const isFirst = answer.bytes === 0 && answer.records === 0
   try {
-    if (isCompressed) answer.records += batch.readInt32BE(field.count)
-    if (answer.records > ANSWER_RECORDS) throw new TooLong()
+    answer.records += batch.readInt32BE(field.count)
+    // One that is not compressed can be no longer than the topic lets it be.
+    if (answer.records > ANSWER_RECORDS && (isCompressed || !isFirst)) throw new TooLong()
     return await decode(from)
   } catch (error) {
     if (error instanceof TooLong && !isFirst) throw comeAgain()
-    Reflect.set(Object(from), 'offset', offset + field.epoch + batch.readInt32BE(field.length))
+    Reflect.set(from, 'offset', offset + field.epoch + batch.readInt32BE(field.length))
     return standIn(batch, error)
   }
 }
@@ -97,7 +118,7 @@ function comeAgain(): Error {
 }
 
 /** One record at the batch's last offset: whoever reads on from anywhere in the batch meets it. */
-function standIn(batch: Buffer, cause: unknown): { records: object[] } {
+function standIn(batch: Buffer, cause: unknown): Decoded {
   const first = batch.readBigInt64BE(0)
   const last = first + BigInt(batch.readInt32BE(field.lastOffsetDelta))
   const why =
