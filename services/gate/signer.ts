@@ -1,6 +1,7 @@
 import { statSync } from 'node:fs'
 import { SluiceError } from '../domain/errors.ts'
 import { createKeyLookup } from '../domain/keyring.ts'
+import { codeOf } from '../platform/error-code.ts'
 import { readKeyring } from '../platform/keyring-file.ts'
 import type { Log } from '../platform/log.ts'
 import type { Settings } from '../platform/settings.ts'
@@ -86,7 +87,12 @@ function unusable(cause: unknown): SluiceError {
   return new SluiceError('SIGNING_KEY_UNUSABLE', sentence, { cause })
 }
 
+/** What changes with a file. Why it can't be looked at is for the one who reads it to tell. */
 function versionOf(file: string): string {
-  const found = statSync(file, { throwIfNoEntry: false })
-  return found === undefined ? 'missing' : `${found.ino}/${found.mtimeMs}/${found.size}/${found.mode}`
+  try {
+    const { ino, mtimeMs, size, mode } = statSync(file)
+    return `${ino}/${mtimeMs}/${size}/${mode}`
+  } catch (error) {
+    return `${codeOf(error)}`
+  }
 }
