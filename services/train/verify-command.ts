@@ -1,5 +1,6 @@
 import { Command } from 'commander'
 import { SluiceError } from '../domain/errors.ts'
+import { timeText } from '../domain/time-text.ts'
 import { readKeyring } from '../platform/keyring-file.ts'
 import { showProgress } from '../platform/progress.ts'
 import { readSigningKey } from '../platform/signing-key.ts'
@@ -7,7 +8,7 @@ import { asTable } from '../platform/table.ts'
 import { visible } from '../platform/visible.ts'
 import { writeDurably } from '../platform/write-durably.ts'
 import { attest } from './dataset/attest.ts'
-import { readRecallFile } from './dataset/recall-file.ts'
+import { type RecallsHead, readRecallFile } from './dataset/recall-file.ts'
 import { type Problem, type Verified, verifyDataset } from './dataset/verify.ts'
 
 /** Problems that stand in one JSON object, at most; all are counted. */
@@ -24,7 +25,10 @@ export function verifyCommand(): Command {
     )
     .argument('<dir>', 'folder of the dataset')
     .requiredOption('--keyring <file>', 'the public keys that you trust, from the one who runs the gate')
-    .option('--recalls <file>', 'what was recalled, as `sluice train recalls` has printed it')
+    .option(
+      '--recalls <file>',
+      'what was recalled, as `sluice train recalls` has printed it since, on the cluster of the items',
+    )
     .option('--attest <file>', 'when everything holds, write an in-toto statement about it, in DSSE')
     .option('--signing-key <file>', 'your private key for that (Ed25519, PKCS #8 in PEM)')
     .option('--json', 'print one JSON object')
@@ -58,7 +62,9 @@ export function verifyCommand(): Command {
       }
       const { problems, files: _, ...told } = verified
       const object = { ...told, problems: listed, problemCount: problems, recallsKnown: recalls?.head ?? null }
-      process.stdout.write(json ? `${visible(JSON.stringify(object))}\n` : `${asText(verified, recalls !== null)}\n`)
+      process.stdout.write(
+        json ? `${visible(JSON.stringify(object))}\n` : `${asText(verified, recalls?.head ?? null)}\n`,
+      )
     })
 }
 
@@ -68,12 +74,16 @@ function problemLine({ code, file, key, id, detail }: Problem): string {
   return visible(`${code}  ${place}: ${detail}`)
 }
 
-function asText({ items, holding, problems, redacted, sums }: Verified, asked: boolean): string {
+function asText({ items, holding, problems, redacted, sums }: Verified, recalls: RecallsHead | null): string {
   const head = ['items', 'hold', 'problems', 'taken out before', 'keys', 'policies', 'engine versions']
   const row = [items, holding, problems, redacted]
   const versions = sums.engineVersions.map(({ value }) => value).join(', ')
   const lines = [asTable(head, [[...row, sums.keyIds.length, sums.policyHashes.length, visible(versions)]])]
-  if (!asked) lines.push('Whether anything was recalled was not asked: name a file by --recalls.')
+  lines.push(
+    recalls === null
+      ? 'Whether anything was recalled was not asked: name a file by --recalls.'
+      : visible(`Recalls of ${recalls.topic} on cluster ${recalls.cluster}, as of ${timeText(recalls.readAt)}.`),
+  )
   lines.push(problems === 0 ? 'Everything in it holds.' : 'Do not train on it: something in it does not hold.')
   return lines.join('\n')
 }

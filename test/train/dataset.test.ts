@@ -7,7 +7,7 @@ import { after, test } from 'node:test'
 import { openDataset, telling } from '../../services/train/dataset/dataset.ts'
 import { redactDataset } from '../../services/train/dataset/redact.ts'
 import { createShardWriter } from '../../services/train/dataset/shard-writer.ts'
-import { makeDataset, newItem, newTestKey, recallsOf, ringOf, verified } from './made-dataset.ts'
+import { makeDataset, newItem, newTestKey, recallsOf, ringOf, SIGNED_AT, verified } from './made-dataset.ts'
 
 const folder = await mkdtemp(join(tmpdir(), 'sluice-dataset-'))
 after(() => rm(folder, { recursive: true, force: true }))
@@ -119,6 +119,26 @@ test('a redaction that was cut off behind its first word is told until it is fin
     const { found, holding, redacted } = await verified(one, { keyring, recalls })
     assert.deepEqual({ found, holding, redacted }, { found: [], holding: 5, redacted: 1 })
   }
+})
+
+test('by recalls of another cluster or prefix, or older than the newest item, nothing is taken out', async () => {
+  const [made, empty] = [await mkdtemp(join(folder, 'redact-')), await mkdtemp(join(folder, 'redact-'))]
+  await makeDataset(made, items, 3)
+  await makeDataset(empty, [], 3)
+  const before = readdirSync(made, { recursive: true }).toSorted()
+  const recalls = recallsOf(items[4]?.item.payload.reference ?? '')
+  const table: Array<[string, Partial<typeof recalls.head>, RegExp]> = [
+    [made, { cluster: 'staging' }, /of gate\.recalls on cluster staging, the items of gate\.clean on cluster c:/],
+    [made, { topic: 'trial.gate.recalls' }, /of trial\.gate\.recalls on cluster c, the items of gate\.clean on/],
+    [made, { readAt: SIGNED_AT }, /read at 2026-11-28T00:00:00\.000Z, the newest item was signed at .*\.005Z:/],
+    [empty, { cluster: 'staging' }, /of gate\.recalls on cluster staging, the items of gate\.clean on cluster c:/],
+  ]
+  for (const [where, head, message] of table) {
+    const redacted = redactDataset(where, { ...recalls, head: { ...recalls.head, ...head } })
+    await assert.rejects(redacted, { code: 'CONFIG_INVALID', message })
+  }
+  assert.deepEqual(readdirSync(made, { recursive: true }).toSorted(), before)
+  assert.deepEqual((await verified(made, { keyring })).found, [])
 })
 
 test('a shard of which all is taken out stays, empty', async () => {

@@ -86,7 +86,7 @@ export async function makeDataset(folder: string, items: readonly NewItem[], per
   }
 }
 
-/** Recalls of these bytes. */
+/** Recalls of these bytes, read a day after {@link newItem} has signed. */
 export function recallsOf(...digests: string[]): KnownRecalls {
   const recalls = new Map(
     digests.map((sha256, offset) => [
@@ -100,7 +100,7 @@ export function recallsOf(...digests: string[]): KnownRecalls {
     cluster: 'c',
     topic: 'gate.recalls',
     ends,
-    readAt: SIGNED_AT,
+    readAt: SIGNED_AT + 86_400_000,
     recalls: recalls.size,
   } as const
   return { head, recalls }

@@ -11,7 +11,7 @@ import fc from 'fast-check'
 import { pack } from 'tar-stream'
 import { parseDsse } from '../../services/domain/dsse.ts'
 import { manifestOf } from '../../services/train/dataset/manifest.ts'
-import { recallLines } from '../../services/train/dataset/recall-file.ts'
+import { type KnownRecalls, type RecallsHead, recallLines } from '../../services/train/dataset/recall-file.ts'
 import { redactDataset } from '../../services/train/dataset/redact.ts'
 import type { NewItem } from '../../services/train/dataset/shard-writer.ts'
 import type { ProblemCode } from '../../services/train/dataset/verify.ts'
@@ -195,6 +195,59 @@ test('what was recalled is named, what was withdrawn again is not', async () => 
   )
   assert.equal(holding, 6)
 })
+
+/** Recalls that say nothing of the items in a dataset, and what is told of both. */
+const unrelated: Array<[string, Partial<RecallsHead>, RegExp]> = [
+  [
+    'of another cluster',
+    { cluster: 'staging' },
+    /of gate\.recalls on cluster staging, the items of crawl\.items on cluster c:/,
+  ],
+  [
+    'of another prefix',
+    { topic: 'trial.gate.recalls' },
+    /of trial\.gate\.recalls on cluster c, the items of crawl\.items on/,
+  ],
+  ['of another topic', { topic: 'gate.clean' }, /of gate\.clean on cluster c, the items of crawl\.items on/],
+  [
+    'older than the newest item',
+    { readAt: SIGNED_AT + 5 },
+    /read at 2026-11-28T00:00:00\.005Z, the newest item was signed at 2026-11-28T00:00:00\.006Z:/,
+  ],
+]
+for (const [what, head, told] of unrelated) {
+  test(`recalls ${what} are told, once, and no item is less for it`, async () => {
+    const { found, holding, problems } = await verified(whole, { keyring, recalls: recallsBy(head) })
+    assert.deepEqual([found.map(({ code, file }) => [code, file]), holding], [[['RECALLS_UNRELATED', '.']], 7])
+    assert.equal(problems, 1)
+    assert.match(found[0]?.detail ?? '', told)
+  })
+}
+
+test('recalls belong to items by their prefix, as old as the newest of them; one item of elsewhere is enough', async () => {
+  const [prefixed, mixed, empty] = ['prefixed', 'mixed', 'of-none'].map((name) => join(folder, name))
+  const elsewhere = newItem(8, key, { input: { cluster: 'd', topic: 'a.crawl.items', partition: 0, offset: 8 } })
+  const here = newItem(8, key, { input: { cluster: 'c', topic: 'a.crawl.items', partition: 0, offset: 8 } })
+  const table: Array<[string, NewItem[], Partial<RecallsHead>, ProblemCode[]]> = [
+    [prefixed ?? '', [here], { topic: 'a.gate.recalls', readAt: SIGNED_AT + 8 }, []],
+    [mixed ?? '', [...items, elsewhere], {}, ['RECALLS_UNRELATED']],
+    [empty ?? '', [], { cluster: 'staging', readAt: 0 }, []],
+  ]
+  for (const [made, all, head, codes] of table) {
+    await makeDataset(made, all, 9)
+    const { found } = await verified(made, { keyring, recalls: recallsBy(head) })
+    assert.deepEqual(
+      found.map(({ code }) => code),
+      codes,
+      made,
+    )
+  }
+})
+
+function recallsBy(head: Partial<RecallsHead>): KnownRecalls {
+  const recalls = recallsOf('0'.repeat(64))
+  return { ...recalls, head: { ...recalls.head, ...head } }
+}
 
 /** What an attacker may put into a dataset, by the writer that exports use, and what is told of it. */
 const forged: Array<{ what: string; make: () => NewItem[]; told: Array<[ProblemCode, string | null]> }> = [
@@ -453,7 +506,10 @@ test('the command says what holds, names what does not, and attests only what ho
   const attesting = [...words, '--attest', at('statement.json'), '--signing-key', at('key.pem')]
   const right = startSluice(attesting, {})
   assert.equal((await right.ended).code, 0, right.stderr())
-  assert.match(right.stdout(), /Everything in it holds/)
+  assert.match(
+    right.stdout(),
+    /Recalls of gate\.recalls on cluster c, as of 2026-11-29T00:00:00\.000Z\.\nEverything in it holds/,
+  )
 
   const signed = parseDsse(readFileSync(at('statement.json'), 'utf8').trimEnd())
   assert.ok(signed)
@@ -474,6 +530,12 @@ test('the command says what holds, names what does not, and attests only what ho
   )
 
   await rm(at('statement.json'))
+  await writeFile(at('elsewhere.jsonl'), [...recallLines(recallsBy({ cluster: 'staging' }))].join(''))
+  const unknowing = startSluice([...attesting, '--recalls', at('elsewhere.jsonl')], {})
+  assert.equal((await unknowing.ended).code, 1)
+  assert.match(unknowing.stdout(), /^RECALLS_UNRELATED {2}\.: the recalls are of gate\.recalls on cluster staging, /)
+  assert.ok(!(await readdir(join(made, '..'))).includes('attest-statement.json'), 'nothing is attested')
+
   await change(made, SHARD, (tar) => flipped(tar, (tarParts(tar)[2]?.start ?? 0) + 3, 2))
   const wrong = startSluice(attesting, {})
   const asJson = startSluice([...words, '--json'], {})

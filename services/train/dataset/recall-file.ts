@@ -3,6 +3,7 @@ import { z } from 'zod'
 import { SluiceError } from '../../domain/errors.ts'
 import { isRecalled } from '../../domain/recall.ts'
 import type { RecallRecord } from '../../domain/records.ts'
+import { timeText } from '../../domain/time-text.ts'
 import { prefixed, type Topic } from '../../domain/topics.ts'
 import { codeOf } from '../../platform/error-code.ts'
 import { createKafka } from '../../platform/kafka/client.ts'
@@ -45,6 +46,26 @@ export type KnownRecalls = { head: RecallsHead; recalls: ReadonlyMap<string, Kno
 export function recallOf({ recalls }: KnownRecalls, sha256: string): KnownRecall | null {
   const found = recalls.get(sha256)
   return found !== undefined && isRecalled(found) ? found : null
+}
+
+/**
+ * Why these recalls can not tell what was recalled of some items: they are of another cluster or prefix, or older than the newest of them.
+ * @param from where the items were: a topic of the same cluster and prefix as their recalls. `name` is what it is called without the prefix
+ * @param signedUntil when the newest item was signed, milliseconds since the epoch; null where there is none
+ * @returns both sides, and what to do; null where they can
+ */
+export function whyUnrelated(
+  { cluster, topic, readAt }: RecallsHead,
+  from: { cluster: string; topic: string; name: Topic },
+  signedUntil: number | null,
+): string | null {
+  // By the names' ends: nobody who verifies knows the prefix.
+  const expected = from.topic.endsWith(from.name) ? prefixed(from.topic.slice(0, -from.name.length), RECALLS) : null
+  if (cluster !== from.cluster || topic !== expected) {
+    return `the recalls are of ${topic} on cluster ${cluster}, the items of ${from.topic} on cluster ${from.cluster}: expected the recalls of that cluster and prefix, as \`sluice train recalls\` prints them there`
+  }
+  if (signedUntil === null || readAt >= signedUntil) return null
+  return `the recalls of ${topic} on cluster ${cluster} were read at ${timeText(readAt)}, the newest item was signed at ${timeText(signedUntil)}: expected recalls that are no older, read them again by \`sluice train recalls\` where the clock is right`
 }
 
 /**

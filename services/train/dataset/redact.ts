@@ -3,13 +3,14 @@ import { join } from 'node:path'
 import { pipeline } from 'node:stream/promises'
 import { SluiceError } from '../../domain/errors.ts'
 import { unprovenReceipt } from '../../domain/receipt.ts'
-import { type Dataset, openDataset, tarPath, telling } from './dataset.ts'
+import { CLEAN } from '../snapshot.ts'
+import { type Dataset, openDataset, type Standing, tarPath, telling } from './dataset.ts'
 import { parseItem } from './dataset-item.ts'
 import { createSums } from './dataset-sums.ts'
 import { writeDescription } from './describe.ts'
 import { recalledIn } from './export.ts'
 import type { ManifestRow } from './manifest.ts'
-import { type KnownRecalls, recallOf } from './recall-file.ts'
+import { type KnownRecalls, recallOf, whyUnrelated } from './recall-file.ts'
 import { REDACTIONS_FILE, type Redaction, readRedactions, writeRedactions } from './redactions.ts'
 import { endOfTar, openShard, ShardDamage } from './shard-tar.ts'
 import { hashing, type WrittenShard, writeManifest } from './shard-writer.ts'
@@ -20,7 +21,7 @@ export type RedactReport = { items: number; before: number; shards: Array<{ shar
 /**
  * Takes out of a dataset what was recalled since it was exported: each shard that holds some is written anew without it, one after the other. What goes
  * is written down first, so that one that was cut off is finished by calling it again.
- * @throws {SluiceError} CONFIG_INVALID where it is no dataset, in use or damaged; STORE_UNREACHABLE where it can't be written
+ * @throws {SluiceError} CONFIG_INVALID where it is no dataset, in use or damaged, or the recalls are not of its items; STORE_UNREACHABLE where it can't be written
  */
 export async function redactDataset(
   folder: string,
@@ -42,6 +43,7 @@ async function redactIn(
 ): Promise<RedactReport> {
   const standing = dataset.standing()
   if (standing === null) throw new SluiceError('CONFIG_INVALID', `${dataset.folder} holds no dataset yet`)
+  await checkRecalls(dataset, standing, recalls)
   const former: Redaction[] = []
   const file = join(dataset.folder, REDACTIONS_FILE)
   await readRedactions(file, (redaction) => former.push(redaction)).catch((cause: unknown) => {
@@ -71,6 +73,14 @@ async function redactIn(
   const position = standing.isComplete ? standing.position : await latest(dataset, standing.position)
   await writeDescription(dataset, { about: standing.about, position })
   return { items: fresh.length, before: former.length, shards }
+}
+
+/** @throws {SluiceError} CONFIG_INVALID: recalls that tell nothing of the items would leave in what was recalled */
+async function checkRecalls(dataset: Dataset, { position }: Standing, { head }: KnownRecalls): Promise<void> {
+  const total = createSums()
+  for (let shard = 0; shard < dataset.shards(); shard++) total.addAll((await dataset.record(shard)).sums)
+  const why = whyUnrelated(head, { ...position.snapshot, name: CLEAN }, total.sums().signedUntil)
+  if (why !== null) throw new SluiceError('CONFIG_INVALID', `nothing was taken out of ${dataset.folder}: ${why}`)
 }
 
 async function latest(dataset: Dataset, position: NonNullable<ReturnType<Dataset['standing']>>['position']) {

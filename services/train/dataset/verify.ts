@@ -7,7 +7,8 @@ import { evidenceFaults, SluiceError } from '../../domain/errors.ts'
 import type { Keyring } from '../../domain/keyring.ts'
 import { extensionOf } from '../../domain/media-types.ts'
 import type { Receipt } from '../../domain/receipt.ts'
-import type { CleanItem } from '../../domain/records.ts'
+import type { CleanItem, Coordinates } from '../../domain/records.ts'
+import { DOOR } from '../../domain/topics.ts'
 import { codeOf } from '../../platform/error-code.ts'
 import { nameOf } from '../item-name.ts'
 import { createProve, type Prove } from '../prove.ts'
@@ -16,7 +17,7 @@ import { keyOf, parseItem } from './dataset-item.ts'
 import { createSums, type Sums } from './dataset-sums.ts'
 import { CROISSANT_FILE, croissantText, DATASET_FILE, datasetText, parseDataset, type ShardFiles } from './describe.ts'
 import { type ManifestRow, manifestOf } from './manifest.ts'
-import { type KnownRecalls, recallOf } from './recall-file.ts'
+import { type KnownRecalls, recallOf, whyUnrelated } from './recall-file.ts'
 import { REDACTIONS_FILE, type Redacted, readRedactions } from './redactions.ts'
 import { openPlain, openShard, ShardDamage, type ShardItem } from './shard-tar.ts'
 import type { FileDigest } from './shard-writer.ts'
@@ -30,6 +31,7 @@ export const datasetProblems = {
   SHARD_DAMAGED: 'a shard is not a tar as an export writes it: what is behind that place was not looked at',
   ITEM_DAMAGED: 'the JSON of an item is not as an export writes it, or stands under another name than its own',
   ITEM_RECALLED: 'the item was recalled',
+  RECALLS_UNRELATED: 'the recalls are of another cluster or prefix, or older than the newest item',
   ITEM_REDACTED: 'the item is said to have been taken out',
   ITEM_REPEATED: 'the item is in the dataset twice',
   MANIFEST_MISMATCH: 'the manifest does not say exactly what is in its shard',
@@ -88,6 +90,7 @@ export async function verifyDataset(folder: string, options: VerifyOptions): Pro
   await check.redactions()
   await check.shards()
   await check.descriptions()
+  check.relation()
   return check.result()
 }
 
@@ -96,6 +99,8 @@ function createCheck(folder: string, { keyring, recalls, onProblem, onProgress }
   const seen = new DigestSet()
   const redactedKeys = new DigestSet()
   const total = createSums()
+  /** Doors that proven items came through, one coordinate of each. */
+  const doors = new Map<string, Coordinates>()
   const shardFiles: ShardFiles[] = []
   const files: Verified['files'] = []
   let [items, holding, problems, shards] = [0, 0, 0, 0]
@@ -194,6 +199,8 @@ function createCheck(folder: string, { keyring, recalls, onProblem, onProgress }
         if (found !== null) {
           rows.push({ shard: file, key, ...found })
           sums.add(found.item, found.receipt)
+          const { input } = found.receipt
+          doors.set(`${input.cluster} ${input.topic}`, input)
         } else isWhole = false
         const wrong = proof.wrong ?? (found === null ? null : alsoWrong(key, found.item))
         if (wrong === null) holding += 1
@@ -269,6 +276,15 @@ function createCheck(folder: string, { keyring, recalls, onProblem, onProgress }
     files.push({ name: DATASET_FILE, ...digestIn(Buffer.from(text)) }, { name: CROISSANT_FILE, ...croissant })
   }
 
+  /** Behind the descriptions, as it is no word on them: recalls that tell nothing of the items would pass for none. */
+  function relation(): void {
+    if (recalls === null) return
+    const { signedUntil } = total.sums()
+    const reasons = doors.values().map((door) => whyUnrelated(recalls.head, { ...door, name: DOOR }, signedUntil))
+    const detail = reasons.find((reason) => reason !== null)
+    if (detail != null) problem('RECALLS_UNRELATED', '.', { detail })
+  }
+
   async function isThat(file: string, expected: FileDigest): Promise<boolean> {
     const found = await digestOf(file, expected.size)
     return found !== null && found.sha256 === expected.sha256 && found.size === expected.size
@@ -301,7 +317,7 @@ function createCheck(folder: string, { keyring, recalls, onProblem, onProgress }
     return { items, holding, problems, sums: total.sums(), redacted: redacted.items, files }
   }
 
-  return { names, redactions, shards: allShards, descriptions, result }
+  return { names, redactions, shards: allShards, descriptions, relation, result }
 }
 
 /** @property spoils the manifest can't be compared, as it would tell something else */
