@@ -12,7 +12,7 @@ export function redactCommand(): Command {
     .summary('take out of an export what was recalled since')
     .description(
       'Writes each shard that holds recalled items anew without them, and beside the dataset what was taken out and why. One that was cut off is finished\n' +
-        'by calling it again.',
+        'by calling it again. An export that was cut off stays unfinished: `sluice train export` goes on with it.',
     )
     .argument('<dir>', 'folder of the dataset')
     .option('--recalls <file>', 'as `sluice train recalls` has printed it; default: gate.recalls itself')
@@ -32,5 +32,9 @@ export function redactCommand(): Command {
       const rows = report.shards.map(({ shard, items }) => [shardName(shard), items])
       if (rows.length > 0) process.stdout.write(`${asTable(['shard', 'items taken out'], rows)}\n`)
       process.stdout.write(`${report.items} items were recalled since; ${report.before} had been taken out before\n`)
+      if (report.isComplete) return
+      process.stdout.write(
+        `The export has not come to its end, and the dataset is not whole: \`sluice train export ${folder}\` finishes it\n`,
+      )
     })
 }

@@ -121,6 +121,30 @@ test('a redaction that was cut off behind its first word is told until it is fin
   }
 })
 
+test('an export that was cut off stays unfinished when something is taken out of it, and when nothing is', async () => {
+  const table = [
+    { recalls: recallsOf(), holding: 6, redacted: 0 },
+    { recalls: recallsOf(items[4]?.item.payload.reference ?? ''), holding: 5, redacted: 1 },
+  ]
+  for (const { recalls, holding, redacted } of table) {
+    const made = await mkdtemp(join(folder, 'redact-'))
+    await makeDataset(made, items, 3, false)
+    // As an export leaves them that was complete, went on and was cut off.
+    const whole = await mkdtemp(join(folder, 'redact-'))
+    await makeDataset(whole, items, 3)
+    for (const before of [[], ['dataset.json', 'croissant.json'], ['croissant.json']]) {
+      for (const file of before) copyFileSync(join(whole, file), join(made, file))
+      assert.equal((await redactDataset(made, recalls)).isComplete, false)
+      const after = await verified(made, { keyring, recalls })
+      assert.deepEqual(
+        [after.found.map(({ code }) => code), after.holding, after.redacted],
+        [['DATASET_UNFINISHED'], holding, redacted],
+      )
+      assert.ok(!existsSync(join(made, 'croissant.json')))
+    }
+  }
+})
+
 test('by recalls of another cluster or prefix, or older than the newest item, nothing is taken out', async () => {
   const [made, empty] = [await mkdtemp(join(folder, 'redact-')), await mkdtemp(join(folder, 'redact-'))]
   await makeDataset(made, items, 3)

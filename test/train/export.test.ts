@@ -194,6 +194,32 @@ test('one that was cut off ends where it was to end, or now; partitions that are
   assert.deepEqual((await holds(bench, folder)).found, [])
 })
 
+test('one that was cut off and redacted is unfinished until it has gone on, and nothing comes back', async (t) => {
+  const bench = await openTrainBench(t)
+  const folder = join(bench.folder, 'dataset')
+  const words = ['train', 'export', folder, '--shard-items', '5']
+  const items = await clearItems(bench, numbers(0, 20))
+  await bench.sluice(words)
+  await cutOff(folder)
+  await recall(bench, items.slice(6, 8))
+  const told = await bench.sluice(['train', 'redact', folder])
+  assert.match(told.stdout(), /^2 items were recalled since; 0 had/m)
+  assert.match(told.stdout(), /^The export has not come to its end, .*`sluice train export .*` finishes it$/m)
+  const again = JSON.parse((await bench.sluice(['train', 'redact', folder, '--json'])).stdout())
+  assert.deepEqual([again.items, again.before, again.isComplete], [0, 2, false])
+  assert.deepEqual(
+    (await holds(bench, folder)).found.map(({ code }) => code),
+    ['DATASET_UNFINISHED'],
+  )
+
+  await bench.sluice(words)
+  const { found, holding, redacted } = await holds(bench, folder)
+  assert.deepEqual({ found, holding, redacted }, { found: [], holding: 18, redacted: 2 })
+  const last = await bench.sluice(['train', 'redact', folder])
+  assert.doesNotMatch(last.stdout(), /has not come to its end/)
+  assert.deepEqual((await holds(bench, folder)).found, [])
+})
+
 /** Has the last run be one that did not come to its end. */
 async function cutOff(folder: string): Promise<void> {
   const file = join(folder, 'state', 'standing.json')

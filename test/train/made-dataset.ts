@@ -61,8 +61,13 @@ export function newItem(
   return { ...signFor(key, { unsigned, envelope, bytes }, { signedAt }), bytes }
 }
 
-/** Writes items into a dataset as an export would, without Kafka. */
-export async function makeDataset(folder: string, items: readonly NewItem[], perShard: number): Promise<void> {
+/** Writes items into a dataset as an export would, without Kafka. @param isComplete false: as one that was cut off behind these */
+export async function makeDataset(
+  folder: string,
+  items: readonly NewItem[],
+  perShard: number,
+  isComplete = true,
+): Promise<void> {
   const dataset = await openDataset(folder, true)
   const ranges = [{ partition: 0, from: 0, to: items.length }]
   const position = {
@@ -79,8 +84,8 @@ export async function makeDataset(folder: string, items: readonly NewItem[], per
     }
     const about = { name: 'boats', url: null, creator: null }
     const shards = dataset.shards()
-    await dataset.saveStanding({ version: 1, about, partitions: null, shards, isComplete: true, position })
-    await writeDescription(dataset, { about, position })
+    await dataset.saveStanding({ version: 1, about, partitions: null, shards, isComplete, position })
+    if (isComplete) await writeDescription(dataset, { about, position })
   } finally {
     dataset.close()
   }

@@ -1,4 +1,5 @@
 import { hash } from 'node:crypto'
+import { rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { z } from 'zod'
 import { extensionOf } from '../../domain/media-types.ts'
@@ -217,4 +218,9 @@ export async function writeDescription(
   await writeDurably(join(dataset.folder, CROISSANT_FILE), croissantText(description))
   await writeDurably(join(dataset.folder, DATASET_FILE), datasetText(description))
   return description.sums
+}
+
+/** Takes both away. dataset.json goes first: without it a dataset is unfinished, whatever else is there. */
+export async function removeDescription({ folder }: Dataset): Promise<void> {
+  for (const file of [DATASET_FILE, CROISSANT_FILE]) await rm(join(folder, file), { force: true })
 }

@@ -7,7 +7,7 @@ import { CLEAN } from '../snapshot.ts'
 import { type Dataset, openDataset, type Standing, tarPath, telling } from './dataset.ts'
 import { parseItem } from './dataset-item.ts'
 import { createSums } from './dataset-sums.ts'
-import { writeDescription } from './describe.ts'
+import { removeDescription, writeDescription } from './describe.ts'
 import { recalledIn } from './export.ts'
 import type { ManifestRow } from './manifest.ts'
 import { type KnownRecalls, recallOf, whyUnrelated } from './recall-file.ts'
@@ -15,12 +15,23 @@ import { REDACTIONS_FILE, type Redaction, readRedactions, writeRedactions } from
 import { endOfTar, openShard, ShardDamage } from './shard-tar.ts'
 import { hashing, type WrittenShard, writeManifest } from './shard-writer.ts'
 
-/** What was taken out. @property before items that former runs had taken out @property shards with the items that each lacks now */
-export type RedactReport = { items: number; before: number; shards: Array<{ shard: number; items: number }> }
+/**
+ * What was taken out.
+ * @property before items that former runs had taken out
+ * @property shards with the items that each lacks now
+ * @property isComplete false: the export has not come to its end, and only that writes the description
+ */
+export type RedactReport = {
+  items: number
+  before: number
+  shards: Array<{ shard: number; items: number }>
+  isComplete: boolean
+}
 
 /**
  * Takes out of a dataset what was recalled since it was exported: each shard that holds some is written anew without it, one after the other. What goes
- * is written down first, so that one that was cut off is finished by calling it again.
+ * is written down first, so that one that was cut off is finished by calling it again. Where the export has not come to its end, nothing tells of the
+ * dataset as a whole until it has.
  * @throws {SluiceError} CONFIG_INVALID where it is no dataset, in use or damaged, or the recalls are not of its items; STORE_UNREACHABLE where it can't be written
  */
 export async function redactDataset(
@@ -70,9 +81,9 @@ async function redactIn(
     }
     onProgress?.(shard + 1, dataset.shards())
   }
-  const position = standing.isComplete ? standing.position : await latest(dataset, standing.position)
-  await writeDescription(dataset, { about: standing.about, position })
-  return { items: fresh.length, before: former.length, shards }
+  if (standing.isComplete) await writeDescription(dataset, standing)
+  else await removeDescription(dataset)
+  return { items: fresh.length, before: former.length, shards, isComplete: standing.isComplete }
 }
 
 /** @throws {SluiceError} CONFIG_INVALID: recalls that tell nothing of the items would leave in what was recalled */
@@ -81,10 +92,6 @@ async function checkRecalls(dataset: Dataset, { position }: Standing, { head }: 
   for (let shard = 0; shard < dataset.shards(); shard++) total.addAll((await dataset.record(shard)).sums)
   const why = whyUnrelated(head, { ...position.snapshot, name: CLEAN }, total.sums().signedUntil)
   if (why !== null) throw new SluiceError('CONFIG_INVALID', `nothing was taken out of ${dataset.folder}: ${why}`)
-}
-
-async function latest(dataset: Dataset, position: NonNullable<ReturnType<Dataset['standing']>>['position']) {
-  return dataset.shards() === 0 ? position : (await dataset.record(dataset.shards() - 1)).position
 }
 
 /** Writes a shard and its manifest without some items. @returns how many of them were in it */
