@@ -79,6 +79,10 @@ function calledFor(run: Run): ReplayAuditRecord[] {
   const state = stateOf(run)
   if (state === 'waiting' || state === 'stopped' || state === 'done') {
     const last = parts.flatMap(({ progress }) => (progress?.state === state ? [progress] : []))
+    // Its partitions say so one after the other, and only behind the last of them it is known how much was replayed. Where a worker was killed between two, an
+    // order that came later is all that follows.
+    const isCutOff = order !== null && last.every(({ heeded }) => heeded !== order.at)
+    if (last.length < parts.length && !isCutOff) return records
     const at = Math.max(...last.map(({ updatedAt }) => updatedAt))
     const sentence = last.find((progress) => progress.why !== null)?.why ?? why
     const action = state === 'waiting' ? 'wait' : state === 'stopped' ? 'stopped' : 'done'

@@ -104,12 +104,13 @@ function createExecution(execution: Execution, run: Run, lanes: readonly ReplayL
     return openOrder({ order: runs.run(run.id)?.order ?? null, parts })
   }
 
-  /** Says of every partition what the run is now. */
+  /** Says of every partition what the run is now. With one moment for all: by that it stands in the book once. */
   async function become(state: RunState, why: string | null, heeded?: number): Promise<void> {
     log.info({ event: 'replay', run: run.id, state, why })
+    const at = Date.now()
     for (const lane of lanes) {
       const { progress } = lane.part()
-      await lane.take({ items: [], left: [], state, why, heeded: heeded ?? progress?.heeded ?? null })
+      await lane.take({ items: [], left: [], state, why, heeded: heeded ?? progress?.heeded ?? null, at })
     }
   }
 
@@ -155,7 +156,7 @@ function createExecution(execution: Execution, run: Run, lanes: readonly ReplayL
         }
       }
     }
-    return { items, left, state, why: null, heeded: progress?.heeded ?? null }
+    return { items, left, state, why: null, heeded: progress?.heeded ?? null, at: Date.now() }
   }
 
   async function itemAt(partition: number, offset: number, most: number): Promise<Outgoing | Fate> {

@@ -36,6 +36,8 @@ export type Step = {
   state: RunState
   why: string | null
   heeded: number | null
+  /** when it was; milliseconds since the epoch */
+  at: number
 }
 
 export type LaneParts = {
@@ -196,8 +198,8 @@ function advanced(before: RunProgress | null, step: Step, produced: number[], wo
   for (const { fate } of step.left) count(fate, 1)
   const left = [...(before?.left ?? []), ...step.left.map(({ offset }) => offset)].sort((a, b) => a - b)
   const taken = (before?.taken ?? 0) + step.items.length + step.left.length
-  const { state, why, heeded } = step
-  return { state, taken, counts, why, worker, heeded, produced, left, updatedAt: Date.now() }
+  const { state, why, heeded, at } = step
+  return { state, taken, counts, why, worker, heeded, produced, left, updatedAt: at }
 }
 
 function recordOf(run: Pick<Run, 'id' | 'plan'>, partition: number, progress: RunProgress) {

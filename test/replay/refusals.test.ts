@@ -9,10 +9,19 @@ import { z } from 'zod'
 import { SluiceError } from '../../services/domain/errors.ts'
 import type { HeldFilter } from '../../services/domain/held-filter.ts'
 import { parsePlan, planOf, type ReplayPlan } from '../../services/domain/replay/replay-plan.ts'
-import { countsOf, placesOf, type RunState, runIdOf, stateOf } from '../../services/domain/replay/replay-runs.ts'
+import {
+  countsOf,
+  placesOf,
+  type Run,
+  type RunPart,
+  type RunState,
+  runIdOf,
+  stateOf,
+} from '../../services/domain/replay/replay-runs.ts'
 import { createKafka, withAdmin } from '../../services/platform/kafka/client.ts'
 import { createRegistry, type Registry } from '../../services/platform/registry.ts'
 import { readSettings, type Settings } from '../../services/platform/settings.ts'
+import { openReplayAudit, readReplayAudit } from '../../services/replay/audit-topic.ts'
 import { type Outgoing, openReplayLane } from '../../services/replay/lane.ts'
 import { makePlan, type PlanReport } from '../../services/replay/make-plan.ts'
 import { reportOf } from '../../services/replay/report-command.ts'
@@ -194,6 +203,44 @@ test('a canary that comes out otherwise than foretold waits and asks; stop ends 
   const done = await ends()
   assert.equal(await ask(plan), run)
   assert.equal((await ends())[0], done[0])
+  const book = ['plan of 4', 'run of 4', 'wait of 2', 'stop of 2', 'stopped of 2', 'go-on of 2', 'done of 4']
+  assert.deepEqual((await bookOf(run)).toSorted(), book.toSorted(), 'each once, whatever number of partitions')
+})
+
+/** What the book says of a run, with how many items. */
+async function bookOf(run: string): Promise<string[]> {
+  const book: string[] = []
+  await readReplayAudit(onCall, registry, ({ run: id, action, items }) => {
+    if (id === run) book.push(`${action} of ${items}`)
+  })
+  return book
+}
+
+test('where a worker was killed while its partitions said one after the other that a run waits, that stands in the book, once, when an order goes on', {
+  skip,
+}, async () => {
+  const found = followed.runs.run(await worked((await planOfItems(25, 26)).plan))
+  const [first, second] = [...(found?.parts.values() ?? [])]
+  assert.ok(found && first && second)
+  const producer = createKafka(bench.settings, 'test').producer({ idempotent: true, maxInFlightRequests: 1 })
+  await producer.connect()
+  scope.after(() => producer.disconnect())
+  const settings = readSettings({ ...bench.environment, SLUICE_PRINCIPAL: 'replay' })
+  const book = await openReplayAudit(settings, createRegistry(settings), producer)
+
+  const id = 'killed'
+  const saying = (part: RunPart, state: RunState): [number, RunPart] => {
+    assert.ok(part.progress)
+    return [part.partition, { ...part, progress: { ...part.progress, state, updatedAt: 1000 } }]
+  }
+  const settle = (one: RunState, other: RunState, order: Run['order'] = null) =>
+    book.settle({ ...found, id, order, parts: new Map([saying(first, one), saying(second, other)]) })
+  const order = { word: 'go-on', who: 'on-call', why: 'mended', at: 2000 } as const
+  await settle('waiting', 'running')
+  assert.deepEqual(await bookOf(id), ['plan of 2', 'run of 2'])
+  await settle('waiting', 'running', order)
+  await settle('waiting', 'waiting', order)
+  assert.deepEqual(await bookOf(id), ['plan of 2', 'run of 2', 'go-on of 2', 'wait of 2'])
 })
 
 async function importAnew(isWrong: boolean): Promise<void> {
@@ -381,7 +428,7 @@ async function overtake(run: string, { id: plan, cluster, topic }: ReplayPlan): 
       headers: [],
     }
   })
-  const step = { left: [], state: 'canary', why: null, heeded: null } as const
+  const step = { left: [], state: 'canary', why: null, heeded: null, at: Date.now() } as const
   const [first, second] = [await open(), await open()]
   await second.take({ ...step, items: items.slice(0, 1) })
   await first.take({ ...step, items })
