@@ -127,7 +127,7 @@ const WINDOW_BYTES = 8 * 1_048_576
 
 const help = `
 What the gate can not inspect yet is left out and counted. An import that was cut off goes on where it was when it is called again with the same words;
-what was under way is published again, with the same ids. Exit code 1 when something could not be published for what it is.
+what was under way is published again, with the same ids. A source that the disk does not give any more ends it with exit code 2. Exit code 1 when something could not be published for what it is.
 `
 
 function importCommand(importer: Importer): Command {

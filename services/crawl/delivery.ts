@@ -10,6 +10,7 @@ import { fileStatus, isInBucket, nameBelow } from '../platform/files/files.ts'
 import { visible } from '../platform/visible.ts'
 import type { Found, Importer } from './importer.ts'
 import { LONGEST_PAYLOAD, leadsToFileInside, readWhole } from './payload-file.ts'
+import { unreadable } from './read-failure.ts'
 import { SidecarError } from './sidecar.ts'
 import {
   type ColumnMap,
@@ -112,18 +113,18 @@ function checkColumns(path: string, columns: readonly string[], wanted: readonly
 }
 
 async function* readDelivery(delivery: Delivery): AsyncGenerator<Found> {
-  const file = basename(delivery.path)
   try {
     for await (const one of delivery.manifest.rows()) yield await readRow(delivery, one)
   } catch (error) {
-    if (!(error instanceof SidecarError)) throw error
-    yield { kind: 'bad', file, field: '', expected: error.expected }
+    // A row that is bad is told as one; this is what became of the manifest.
+    throw error instanceof SidecarError ? unreadable(delivery.path, error) : error
   }
 }
 
 async function readRow(delivery: Delivery, one: ManifestRow): Promise<Found> {
   const place = placeOf(basename(delivery.path), one)
-  if ('expected' in one) return { kind: 'bad', file: place, field: '', expected: one.expected }
+  if ('expected' in one)
+    return { kind: 'bad', file: place, field: '', expected: one.expected, standsFor: one.rows ?? 1 }
   try {
     return { kind: 'item', collected: await collect(delivery, one.row, one.at) }
   } catch (error) {

@@ -8,7 +8,8 @@ import { supplyKinds } from '../domain/judge/provenance.ts'
 import type { FileStatus } from '../platform/files/file.ts'
 import { fileStatus, isInBucket, nameBelow, namesIn } from '../platform/files/files.ts'
 import type { Found, Importer, Part } from './importer.ts'
-import { LONGEST_PAYLOAD, leadsToFileInside, readWhole } from './payload-file.ts'
+import { LONGEST_PAYLOAD, leadsToFileInside, readAtMost, readWhole } from './payload-file.ts'
+import { unreadable } from './read-failure.ts'
 import { SidecarError } from './sidecar.ts'
 import {
   type ColumnMap,
@@ -18,7 +19,7 @@ import {
   tableOptions,
   withOwnNames,
 } from './tables/column-map.ts'
-import { openParquet } from './tables/parquet.ts'
+import { openParquet, UnansweredError } from './tables/parquet.ts'
 import { jsonText, type Row, rowFromJson, textOf } from './tables/row.ts'
 import { readTar } from './tar.ts'
 
@@ -175,9 +176,11 @@ const shardStats = z.looseObject({
 })
 type Stats = z.infer<typeof shardStats>
 
-/** @returns what was expected, when it tells nothing usable */
+/** @returns what was expected, when it tells nothing usable. @throws {SluiceError} when it can't be read */
 async function readStats(path: string): Promise<Stats | string> {
-  const text = await readWhole(path, LONGEST_METADATA)
+  const text = await readAtMost(path, LONGEST_METADATA).catch((cause: unknown) => {
+    throw cause instanceof SluiceError ? cause : unreadable(path, cause)
+  })
   if (typeof text === 'string') return text
   try {
     return shardStats.parse(JSON.parse(text.toString()))
@@ -196,7 +199,10 @@ type Rows = {
   row(at: number): Promise<Row>
 }
 
-/** @returns what was expected, when the file tells nothing usable: then what lies beside the pictures has to do */
+/**
+ * @returns what was expected, when the file tells nothing usable: then what lies beside the pictures has to do
+ * @throws {SluiceError} when it can't be read, or perhaps not in this moment
+ */
 async function openRows(path: string): Promise<Rows | string> {
   const rows: Omit<Rows, 'row'> = { places: new Map(), failed: [], bad: [] }
   try {
@@ -211,8 +217,10 @@ async function openRows(path: string): Promise<Rows | string> {
     }
     return { ...rows, row: createRowReader(parquet) }
   } catch (error) {
-    if (error instanceof SidecarError) return error.expected
-    throw error
+    if (!(error instanceof SidecarError)) throw error
+    if (!(error.cause instanceof UnansweredError)) return error.expected
+    const sentence = `${path} was not decoded in time: call this again; or move it away, for the JSON beside the pictures tells as well`
+    throw new SluiceError('USAGE', sentence, { cause: error })
   }
 }
 
@@ -304,13 +312,12 @@ async function* membersOf({ name: shard, tar, pictures }: Shard): AsyncGenerator
   }
 }
 
-/** @throws {SidecarError} */
+/** @throws {SluiceError} */
 async function listed(folder: string): Promise<{ root: string; names: string[] }> {
   try {
     return { root: isInBucket(folder) ? folder : await realpath(folder), names: (await namesIn(folder)).sort() }
   } catch (cause) {
-    if (cause instanceof SluiceError) throw cause
-    throw new SidecarError('', 'expected a folder that can be read', { cause })
+    throw cause instanceof SluiceError ? cause : unreadable(folder, cause)
   }
 }
 

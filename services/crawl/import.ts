@@ -43,6 +43,20 @@ export async function publishAll(
     await checkpoint.save(part, found, counts)
   }
   let savedAt = performance.now()
+  /** @returns how many things were found */
+  const publishPart = async (part: Part, done: number): Promise<number> => {
+    let found = 0
+    for await (const one of part.read()) {
+      found += one.kind === 'bad' ? (one.standsFor ?? 1) : 1
+      progress.saw(one)
+      if (found <= done) continue
+      await handing.put(one)
+      if (performance.now() - savedAt < CHECKPOINT_EVERY_MS) continue
+      await save(part, found)
+      savedAt = performance.now()
+    }
+    return found
+  }
   for (const part of parts) {
     progress.begin(part)
     const before = checkpoint.foundIn(part)
@@ -50,16 +64,8 @@ export async function publishAll(
       progress.end(part)
       continue
     }
-    let found = 0
-    for await (const one of part.read()) {
-      found++
-      progress.saw(one)
-      if (found <= before) continue
-      await handing.put(one)
-      if (performance.now() - savedAt < CHECKPOINT_EVERY_MS) continue
-      await save(part, found)
-      savedAt = performance.now()
-    }
+    // A part that ends before what was done is not what it was, whatever its identity says: nobody knows what has been left out.
+    if ((await publishPart(part, before)) < before) await publishPart(part, 0)
     await save(part, 'all')
     savedAt = performance.now()
     progress.end(part)

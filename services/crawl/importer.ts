@@ -4,8 +4,8 @@ import type { Collected } from './door-message.ts'
 /** Something that an importer came upon. */
 export type Found =
   | { kind: 'item'; collected: Collected }
-  /** can't be published: where, which field (empty: all of it), and what was expected instead */
-  | { kind: 'bad'; file: string; field: string; expected: string }
+  /** can't be published: where, which field (empty: all of it), and what was expected instead; it may stand for several things that were not read */
+  | { kind: 'bad'; file: string; field: string; expected: string; standsFor?: number }
   /** no item, and that is in order: counted by reason, e.g. `status failed_to_download` */
   | { kind: 'left-out'; reason: string }
 
@@ -20,7 +20,11 @@ export type Part = {
   identity: string | null
   /** bytes of its files; null where that says nothing about how much there is to read */
   size: number | null
-  /** Reads it little by little; each time in the same order and with the same item ids. */
+  /**
+   * Reads it little by little; each time in the same order and with the same item ids, and as many things: an import that goes on leaves out as many
+   * as are done.
+   * @throws {SluiceError} where another time there may be more to read: a disk or a server that does not answer is nothing bad
+   */
   read(): AsyncIterable<Found>
 }
 

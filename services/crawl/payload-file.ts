@@ -21,24 +21,29 @@ export async function leadsToFileInside(root: string, path: string): Promise<boo
 /** @returns the bytes, or a sentence on what was expected instead. @throws {SluiceError} STORE_UNREACHABLE */
 export async function readWhole(path: string, limit: number): Promise<Buffer | string> {
   try {
-    const file = await openFile(path)
-    try {
-      const { size } = file
-      if (size > limit) return `expected at most ${limit} bytes`
-      const bytes = Buffer.allocUnsafeSlow(size)
-      let filled = 0
-      while (filled < size) {
-        const { bytesRead } = await file.read(bytes, filled, size - filled, filled)
-        if (bytesRead === 0) break
-        filled += bytesRead
-      }
-      return bytes.subarray(0, filled)
-    } finally {
-      await file.close()
-    }
+    return await readAtMost(path, limit)
   } catch (error) {
     if (error instanceof SluiceError) throw error
     const code = codeOf(error)
     return `expected a file that can be read${code === null ? '' : ` (${code})`}`
+  }
+}
+
+/** @returns the bytes, or a sentence where there are more of them. @throws {Error} of the system; {SluiceError} STORE_UNREACHABLE */
+export async function readAtMost(path: string, limit: number): Promise<Buffer | string> {
+  const file = await openFile(path)
+  try {
+    const { size } = file
+    if (size > limit) return `expected at most ${limit} bytes`
+    const bytes = Buffer.allocUnsafeSlow(size)
+    let filled = 0
+    while (filled < size) {
+      const { bytesRead } = await file.read(bytes, filled, size - filled, filled)
+      if (bytesRead === 0) break
+      filled += bytesRead
+    }
+    return bytes.subarray(0, filled)
+  } finally {
+    await file.close()
   }
 }

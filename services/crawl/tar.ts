@@ -2,8 +2,8 @@ import { pipeline } from 'node:stream'
 import { buffer } from 'node:stream/consumers'
 import { extract } from 'tar-stream'
 import { SluiceError } from '../domain/errors.ts'
-import { codeOf } from '../platform/error-code.ts'
 import { bytesOfFile, openFile } from '../platform/files/files.ts'
+import { isOfSystem, unreadable } from './read-failure.ts'
 import { SidecarError } from './sidecar.ts'
 
 /** A file in a tar. */
@@ -23,13 +23,14 @@ const END = 1024
 /**
  * The files in a tar, one at a time; folders are passed over.
  * @param limitOf longest content of a file that is held in memory, bytes
- * @throws {SidecarError} behind the last whole file of a tar that is cut short or damaged
+ * @throws {SidecarError} behind the last whole file of a tar that is cut short or damaged; {SluiceError} when it can't be read
  */
 export async function* readTar(path: string, limitOf: (name: string) => number): AsyncGenerator<TarMember> {
   const members = extract()
   // What goes wrong in reading comes out of the iteration.
   pipeline(bytesOfFile(path), members, () => undefined)
   let behind = 'at its beginning'
+  let isWhole: boolean
   try {
     for await (const entry of members) {
       const { name, size = 0, type, mtime } = entry.header
@@ -46,15 +47,14 @@ export async function* readTar(path: string, limitOf: (name: string) => number):
       yield { name, offset: Number(offset), changedAt: mtime ?? null, content }
       behind = `behind byte ${Number(offset) + size}`
     }
+    isWhole = await endsInZeros(path)
   } catch (cause) {
     if (cause instanceof SluiceError) throw cause
-    const code = codeOf(cause)
-    const expected = code === null ? `expected a tar that is whole; it is cut short or damaged ${behind}` : ''
-    throw new SidecarError('', expected || `expected a file that can be read (${code})`, { cause })
+    if (isOfSystem(cause)) throw unreadable(path, cause)
+    throw new SidecarError('', `expected a tar that is whole; it is cut short or damaged ${behind}`, { cause })
   }
-  if (!(await endsInZeros(path).catch(() => false))) {
+  if (!isWhole)
     throw new SidecarError('', `expected a tar that is whole; it is cut short ${behind}: nothing marks its end`)
-  }
 }
 
 async function endsInZeros(path: string): Promise<boolean> {

@@ -4,6 +4,7 @@ import { z } from 'zod'
 import { SluiceError } from '../domain/errors.ts'
 import { fileStatus, isInBucket, isReadable, nameBelow, objectsBelow } from '../platform/files/files.ts'
 import type { Found, Importer, Part } from './importer.ts'
+import { unreadable } from './read-failure.ts'
 import { readWarc, type Supplied } from './warc/read-warc.ts'
 
 /** `sluice crawl warc FILE...`: what crawlers have captured. */
@@ -54,8 +55,6 @@ async function* read(file: string, supplied: Supplied): AsyncGenerator<Found> {
     yield* readWarc(file, { file: basename(file), supplied })
   } catch (cause) {
     if (cause instanceof SluiceError) throw cause
-    throw new SluiceError('USAGE', `${file} can't be read any further: look at the disk, then call this again`, {
-      cause,
-    })
+    throw unreadable(file, cause)
   }
 }

@@ -12,8 +12,8 @@ import { type Row, rowFromJson, textOf } from './row.ts'
 /** Longest row of a manifest that is text, bytes. */
 const LONGEST_ROW = 1024 * 1024
 
-/** A row of a manifest, or what was expected instead; `at` counts both, from 0, `line` is where it ends in a file of lines, from 1. */
-export type ManifestRow = { at: number; line: number | null } & ({ row: Row } | { expected: string })
+/** A row of a manifest, or what was expected instead (of `rows` of them, where it is not one); `at` counts both, from 0, `line` is where it ends in a file of lines, from 1. */
+export type ManifestRow = { at: number; line: number | null } & ({ row: Row } | { expected: string; rows?: number })
 
 /** Where a row stands, for a person. */
 export function placeOf(file: string, { at, line }: Pick<ManifestRow, 'at' | 'line'>): string {
@@ -51,7 +51,7 @@ async function openParquetManifest(path: string): Promise<Manifest> {
     async *rows() {
       for (const [group, { start, end }] of groups.entries()) {
         const rowAt = await read(group).catch(expectedOf)
-        if (typeof rowAt === 'string') yield { at: start, line: null, expected: rowAt }
+        if (typeof rowAt === 'string') yield { at: start, line: null, expected: rowAt, rows: end - start }
         else for (let at = start; at < end; at++) yield { at, line: null, row: rowAt(at) }
       }
     },

@@ -3,6 +3,7 @@ import { extname } from 'node:path'
 import { Worker } from 'node:worker_threads'
 import { SluiceError } from '../../domain/errors.ts'
 import { unpackError } from '../../platform/thread-error.ts'
+import { isOfSystem, unreadable } from '../read-failure.ts'
 import { SidecarError } from '../sidecar.ts'
 import type { ParquetAnswer, ParquetCall } from './parquet-thread.ts'
 import type { Row } from './row.ts'
@@ -23,7 +24,7 @@ export type Parquet = {
   /**
    * The rows of a row group, made one by one from its columns.
    * @param columns those to read; all when left out
-   * @throws {SidecarError} when it is damaged, or longer than what is held in memory
+   * @throws {SidecarError} when it is damaged, or longer than what is held in memory; {SluiceError} when it can't be read
    */
   read(group: number, columns?: readonly string[]): Promise<(at: number) => Row>
 }
@@ -32,12 +33,11 @@ export type Parquet = {
  * Opens a Parquet file. Texts are texts and bytes bytes: a byte array that the schema does not call text, or that is none, comes as Uint8Array. Times
  * come as Date; those that are finer than that as ISO 8601 text with all their digits.
  * @param patienceMs how long decoding a row group may take
- * @throws {SidecarError} when it is none, or damaged
+ * @throws {SidecarError} when it is none, or damaged, with an {UnansweredError} as its cause where decoding has not ended; {SluiceError} when it can't be read
  */
 export async function openParquet(path: string, patienceMs = PATIENCE_MS): Promise<Parquet> {
   const found = await decode({ path, wanted: null }, patienceMs).catch((cause: unknown) => {
-    if (cause instanceof SluiceError) throw cause
-    throw new SidecarError('', 'expected a Parquet file that is whole', { cause })
+    throw failureOf(path, 'expected a Parquet file that is whole', cause)
   })
   if (!('columns' in found)) throw new TypeError('a thread has answered something else')
   const { columns } = found
@@ -60,8 +60,7 @@ export async function openParquet(path: string, patienceMs = PATIENCE_MS): Promi
       const values = await decode({ path, wanted: { ...range, columns: [...wanted] } }, patienceMs)
         .then((answer) => ('values' in answer ? answer.values : []))
         .catch((cause: unknown) => {
-          if (cause instanceof SluiceError) throw cause
-          throw new SidecarError('', `expected rows ${group.start} to ${group.end - 1} undamaged`, { cause })
+          throw failureOf(path, `expected rows ${group.start} to ${group.end - 1} undamaged`, cause)
         })
       if (wanted.some((_, column) => values[column]?.length !== group.end - group.start))
         throw new SidecarError('', `expected rows ${group.start} to ${group.end - 1} undamaged, as many in each column`)
@@ -70,13 +69,22 @@ export async function openParquet(path: string, patienceMs = PATIENCE_MS): Promi
   }
 }
 
+/** Why a file was not decoded: its thread was not done in time, or has ended. Whether the file is damaged, or the machine or its disks are slow, nobody knows. */
+export class UnansweredError extends Error {}
+
+function failureOf(path: string, expected: string, cause: unknown): SluiceError {
+  if (cause instanceof SluiceError) return cause
+  if (isOfSystem(cause)) return unreadable(path, cause)
+  return new SidecarError('', expected, { cause })
+}
+
 /** Waits for the next file, and keeps no process running. */
 let idle: Worker | null = null
 
 /**
  * Has a thread decode: the library takes the lengths in a file for true, and with one byte changed can go round for ever, or ask for more memory than
  * there is.
- * @throws {Error} what is wrong with the file, or why the thread has ended
+ * @throws {Error} what is wrong with the file; {UnansweredError}
  */
 async function decode(call: ParquetCall, patienceMs: number): Promise<Exclude<ParquetAnswer, { error: unknown }>> {
   const thread = idle ?? startThread()
@@ -92,7 +100,9 @@ async function decode(call: ParquetCall, patienceMs: number): Promise<Exclude<Pa
       }),
     ])
     thread.postMessage(call)
-    const [answer]: ParquetAnswer[] = await answered
+    const [answer]: ParquetAnswer[] = await answered.catch((cause: unknown) => {
+      throw new UnansweredError('a thread for Parquet has not answered', { cause })
+    })
     thread.unref()
     if (idle === null) idle = thread
     else await thread.terminate()
