@@ -6,6 +6,7 @@ import { fileStatus, isInBucket, nameBelow, objectsBelow } from '../platform/fil
 import type { Found, Importer, Part } from './importer.ts'
 import { LONGEST_PAYLOAD, leadsToFileInside, readWhole } from './payload-file.ts'
 import { envelopeFromSidecar, SidecarError } from './sidecar.ts'
+import { textOf } from './tables/row.ts'
 
 const SIDECAR = '.json'
 const LONGEST_SIDECAR = 1024 * 1024
@@ -100,12 +101,19 @@ async function readItem(root: string, file: string, hasSidecar: boolean): Promis
   const json = hasSidecar ? await readSidecar(root, told) : null
   if (typeof json === 'string') return { kind: 'bad', file: told, field: '', expected: json }
   try {
-    const envelope = envelopeFromSidecar(folderItemId(file, payload), json === null ? null : json.toString('utf8'))
+    const envelope = envelopeFromSidecar(folderItemId(file, payload), json === null ? null : textIn(json))
     return { kind: 'item', collected: { envelope, payload } }
   } catch (error) {
     if (!(error instanceof SidecarError)) throw error
     return { kind: 'bad', file: told, field: error.field, expected: error.expected }
   }
+}
+
+/** @throws {SidecarError} */
+function textIn(json: Buffer): string {
+  const text = textOf(json)
+  if (text === null) throw new SidecarError('', 'expected UTF-8')
+  return text
 }
 
 /** @returns the bytes, or a sentence on what was expected instead; a pipe is not waited for, and a link is followed as far as an item's is */

@@ -301,6 +301,53 @@ for (const { name, manifest, options, told } of rows) {
   })
 }
 
+test('rows of CSV that are not UTF-8 are told, and the others are found with what they say', async () => {
+  const rows = [
+    'file,origin.uploaderHandle',
+    'a.jpg,Jos\u00e9',
+    'b c.jpg,\u00c3\u00a9\u00ef\u00bf\u00bd',
+    '"a.jpg","\u00fe"',
+    'a.jpg,x',
+  ]
+  const bytes = Buffer.from(rows.join('\n'), 'latin1')
+  assert.deepEqual(await words('m.csv', bytes), [
+    'm.csv, row 0 (line 2) |  | expected UTF-8',
+    'bytes of b',
+    'm.csv, row 2 (line 4) |  | expected UTF-8',
+    'bytes of a',
+  ])
+  const [envelope] = await envelopes('m.csv', Buffer.from([rows[0], rows[2]].join('\n'), 'latin1'))
+  assert.equal(envelope?.origin?.uploaderHandle, 'é\ufffd', 'who writes that mark says so')
+  await assert.rejects(words('m.csv', Buffer.from('file,\u00e9\na.jpg,1\n', 'latin1')), /in UTF-8 with a header line/)
+})
+
+test('CSV of a spreadsheet in UTF-16 is read by its mark, and half a character in it is told', async () => {
+  const text = '\ufefffile,origin.uploaderHandle\r\na.jpg,"José, 海"\r\nb c.jpg,\ud800\r\ndeep/c.jpg,x\r\n'
+  const bytes = Buffer.from(text, 'utf16le')
+  assert.deepEqual(await words('m.csv', bytes), [
+    'bytes of a',
+    'm.csv, row 1 (line 3) |  | expected UTF-16',
+    'bytes of c',
+  ])
+  const [envelope] = await envelopes('m.csv', Buffer.from(text.replace(/b c.*\r\n/, ''), 'utf16le'))
+  assert.equal(envelope?.origin?.uploaderHandle, 'José, 海')
+})
+
+for (const [header, others] of [
+  ['\n', '\r\n'],
+  ['\r\n', '\n'],
+  ['\r', '\r'],
+] as const) {
+  test(`CSV whose lines end in ${JSON.stringify([header, others])} is read row by row, and no line end is part of a value`, async () => {
+    const rows = ['a.jpg,one', 'b c.jpg,"two"', '']
+    const found = await envelopes('m.csv', `file,mood${header}${rows.join(others)}`)
+    assert.deepEqual(
+      found.map(({ extra }) => extra['manifest.mood']),
+      ['"one"', '"two"'],
+    )
+  })
+}
+
 test('lines that are no JSON object are told, and the others are found', async () => {
   const lines = [
     '{"file": "a.jpg"}',

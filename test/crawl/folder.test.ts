@@ -116,6 +116,14 @@ for (const wrong of ['nowhere', 'b.jpg']) {
   })
 }
 
+test('a sidecar that is not UTF-8 is told as bad: what it says is not guessed', async (t) => {
+  const root = await mkdtemp(join(tmpdir(), 'sluice-sidecar-'))
+  t.after(() => rm(root, { recursive: true, force: true }))
+  await writeFile(join(root, 'a.png'), 'a')
+  await writeFile(join(root, 'a.png.json'), Buffer.from('{"origin": {"uploaderHandle": "Jos\u00e9"}}', 'latin1'))
+  assert.deepEqual(await everything(root), [{ kind: 'bad', file: 'a.png.json', field: '', expected: 'expected UTF-8' }])
+})
+
 test('a sidecar that is a link out of the folder, or a pipe that nobody writes, is told as bad', async (t) => {
   const root = await mkdtemp(join(tmpdir(), 'sluice-sidecar-'))
   t.after(() => rm(root, { recursive: true, force: true }))

@@ -12,6 +12,9 @@ import { type Row, rowFromJson, textOf } from './row.ts'
 /** Longest row of a manifest that is text, bytes. */
 const LONGEST_ROW = 1024 * 1024
 
+/** What spreadsheets put before UTF-16. */
+const UTF16_MARK = Buffer.of(0xff, 0xfe)
+
 /** A row of a manifest, or what was expected instead (of `rows` of them, where it is not one); `at` counts both, from 0, `line` is where it ends in a file of lines, from 1. */
 export type ManifestRow = { at: number; line: number | null } & ({ row: Row } | { expected: string; rows?: number })
 
@@ -68,7 +71,7 @@ async function openJsonLines(path: string): Promise<Manifest> {
         line++
         if (bytes !== null && bytes.length === 0) continue
         at++
-        yield { at, line, ...rowOfLine(line === 1 ? withoutMark(bytes) : bytes) }
+        yield { at, line, ...rowOfLine(line === 1 && bytes !== null ? withoutMark(bytes) : bytes) }
       }
     },
   }
@@ -86,8 +89,8 @@ function rowOfLine(bytes: Buffer | null): { row: Row } | { expected: string } {
 }
 
 /** Without the mark that some programs put before UTF-8. */
-function withoutMark(bytes: Buffer | null): Buffer | null {
-  return bytes?.indexOf('\ufeff') === 0 ? bytes.subarray(3) : bytes
+function withoutMark(bytes: Buffer): Buffer {
+  return bytes.indexOf('\ufeff') === 0 ? bytes.subarray(3) : bytes
 }
 
 /** The lines of a file without their ends; null for one that is longer than what is held in memory. */
@@ -129,7 +132,7 @@ async function openCsv(path: string): Promise<Manifest> {
     if ('fields' in record) header = record.fields
     break
   }
-  if (header === null) throw new SidecarError('', 'expected comma-separated values with a header line')
+  if (header === null) throw new SidecarError('', 'expected comma-separated values in UTF-8 with a header line')
   if (new Set(header).size < header.length) throw new SidecarError('', 'expected every column once in the header line')
   const columns = header
   return {
@@ -161,11 +164,18 @@ const csvRecord = z.object({
 })
 const csvError = z.object({ code: z.string(), lines: z.number(), records: z.number() })
 
-/** The records of a CSV file; behind one that is none no other can be told apart, so it is the last. */
+/** The records of a CSV file; behind one that is no CSV no other can be told apart, so it is the last. */
 async function* csvRecords(path: string): AsyncGenerator<CsvRecord> {
+  const bytes = bytesOf(path)
+  const { value: start = Buffer.alloc(0) } = await bytes.next()
+  const isUtf16 = start.indexOf(UTF16_MARK) === 0
+  // The parser puts U+FFFD where UTF-8 is wrong; as Latin-1 the bytes come through as they are.
+  const encoding = isUtf16 ? 'utf16le' : 'latin1'
   const parser = parse({
     info: true,
-    bom: true,
+    encoding,
+    // What it finds out by itself are the ends of the first line, and other lines may end otherwise.
+    record_delimiter: start.includes('\n') ? ['\r\n', '\n'] : ['\r\n', '\n', '\r'],
     relax_column_count: true,
     skip_empty_lines: true,
     max_record_size: LONGEST_ROW,
@@ -175,16 +185,28 @@ async function* csvRecords(path: string): AsyncGenerator<CsvRecord> {
   const broken: z.infer<typeof csvError>[] = []
   parser.on('skip', (error: unknown) => broken.push(csvError.parse(error)))
   // What goes wrong in reading comes out of the iteration.
-  pipeline(bytesOf(path), parser, () => undefined)
+  const unmarked = isUtf16 ? start.subarray(UTF16_MARK.length) : withoutMark(start)
+  pipeline(startingWith(unmarked, bytes), parser, () => undefined)
   for await (const one of parser) {
     const { record, info } = csvRecord.parse(one)
     if (info.records > (broken[0]?.records ?? Number.POSITIVE_INFINITY)) break
-    yield { line: info.lines, fields: record }
+    const fields = isUtf16 ? record : record.map((field) => textOf(Buffer.from(field, encoding)))
+    if (areTexts(fields)) yield { line: info.lines, fields }
+    else yield { line: info.lines, expected: isUtf16 ? 'expected UTF-16' : 'expected UTF-8' }
   }
   const [first] = broken
   if (first === undefined) return
   const expected = `expected comma-separated values (${first.code}); from here on nothing was read`
   yield { line: first.lines, expected }
+}
+
+function areTexts(fields: readonly (string | null)[]): fields is string[] {
+  return fields.every((field) => field?.isWellFormed())
+}
+
+async function* startingWith(first: Buffer, rest: AsyncIterable<Buffer>): AsyncGenerator<Buffer> {
+  yield first
+  yield* rest
 }
 
 /** What was expected, of an error that says it. */
