@@ -2,6 +2,7 @@ import { z } from 'zod'
 import { emptyEnvelope } from '../domain/envelope.ts'
 import { envelopeGroups, LARGEST_LONG, optional, unknownFields } from '../domain/envelope-json.ts'
 import { SluiceError } from '../domain/errors.ts'
+import { exactNumber } from '../domain/json-text.ts'
 import type { Envelope, ItemGroup } from '../domain/records.ts'
 
 /* Stricter than the schema of the door, where the gate checks what is claimed: what a person has written is told to them while they are there. */
@@ -61,14 +62,19 @@ export class SidecarError extends SluiceError {
  */
 export function envelopeFromSidecar(id: string, json: string | null): Envelope {
   if (json === null) return { ...emptyEnvelope(), item: { id, mediaTypeClaimed: null, collectedAt: null } }
-  return envelopeFromGroups(id, parseObject(json))
+  return envelopeFromGroups(id, parseObject(json), JSON.parse(json, exactNumber))
 }
 
 /**
  * The envelope of groups that are told as objects; else as `envelopeFromSidecar`.
+ * @param exact the same, where unknown fields would else lose digits
  * @throws {SidecarError} code SIDECAR_INVALID
  */
-export function envelopeFromGroups(id: string, raw: Readonly<Record<string, unknown>>): Envelope & { item: ItemGroup } {
+export function envelopeFromGroups(
+  id: string,
+  raw: Readonly<Record<string, unknown>>,
+  exact: unknown = raw,
+): Envelope & { item: ItemGroup } {
   const parsed = sidecar.safeParse(raw)
   if (!parsed.success) {
     const issue = parsed.error.issues[0]
@@ -80,7 +86,7 @@ export function envelopeFromGroups(id: string, raw: Readonly<Record<string, unkn
     amendments: [],
     item: { mediaTypeClaimed: null, collectedAt: null, ...told, id },
     payload: claims === null ? null : { ...claims, reference: null },
-    extra: { ...unknownFields(sidecar, raw), ...extra },
+    extra: { ...unknownFields(sidecar, exact), ...extra },
   }
 }
 

@@ -37,7 +37,8 @@ export function parseJson(bytes: Uint8Array): Parsed {
   }
 }
 
-function exactNumber(_: string, value: unknown, { source }: { source?: string }): unknown {
+/** For `JSON.parse`: numbers that would lose digits are kept as they stand, for `JSON.stringify`. */
+export function exactNumber(_: string, value: unknown, { source }: { source?: string }): unknown {
   const isExact = typeof value !== 'number' || Number.isSafeInteger(value) || String(value) === source
   return isExact || source === undefined ? value : JSON.rawJSON(source)
 }

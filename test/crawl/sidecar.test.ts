@@ -60,6 +60,17 @@ test('what the schema does not know is kept in extra as JSON text', () => {
   ])
 })
 
+test('numbers that the schema does not know keep all their digits', () => {
+  const sidecar = `{"origin": {"postId": 1234567890123456789, "likes": 3}, "at": [-9007199254740993, {"x": 1.10}], "supply": {"kind": "x", "row": 7}}`
+  const { supply, extra } = envelopeFromSidecar('some-id', sidecar)
+  assert.equal(supply?.row, 7)
+  assert.deepEqual(extra, {
+    'origin.postId': '1234567890123456789',
+    'origin.likes': '3',
+    at: '[-9007199254740993,{"x":1.10}]',
+  })
+})
+
 const wrong: { sidecar: string; field: string }[] = [
   { sidecar: '', field: '' },
   { sidecar: 'not json', field: '' },
@@ -75,6 +86,7 @@ const wrong: { sidecar: string; field: string }[] = [
   { sidecar: '{"acquisition": {"status": 3000000000}}', field: 'acquisition.status' },
   { sidecar: '{"acquisition": {"redirects": [1]}}', field: 'acquisition.redirects.0' },
   { sidecar: '{"acquisition": {"responseHeaders": [{"name": "a"}]}}', field: 'acquisition.responseHeaders.0.value' },
+  { sidecar: '{"supply": {"kind": "x", "row": 9007199254740993}}', field: 'supply.row' },
   { sidecar: '{"supply": {"supplier": "x"}}', field: 'supply.kind' },
   { sidecar: '{"extra": {"a": 1}}', field: 'extra.a' },
 ]
