@@ -44,7 +44,8 @@ export function carriageOf({ payload }: Collected, inlineBytes: number): Carriag
  * The door topic's message for something collected; a payload that is too long to travel inside is in the intake store,
  * durably, when this resolves. Size and sha256 are filled in where the crawler claimed none; a claim is passed on as it is,
  * for the gate to check.
- * @throws {SluiceError} ITEM_ID_INVALID, PAYLOAD_TOO_LARGE, STORE_UNREACHABLE, REGISTRY_UNREACHABLE
+ * @throws {SluiceError} ITEM_ID_INVALID, MESSAGE_UNDECODABLE for a field of another type than its own, PAYLOAD_TOO_LARGE, STORE_UNREACHABLE,
+ * REGISTRY_UNREACHABLE
  */
 export async function doorMessage(
   collected: Collected,
@@ -63,7 +64,6 @@ export async function doorMessage(
       `${sentence}: name the folder of the gate's stores, or raise inlineBytes`,
     )
   }
-  if (!inline) await intake?.write(sha256, payload)
   const claimed = envelope.payload
   const described: PayloadGroup = {
     reference: inline ? null : sha256,
@@ -72,25 +72,36 @@ export async function doorMessage(
     sha1: claimed?.sha1 ?? null,
     sha256: claimed?.sha256 ?? sha256,
   }
-  return await messageOf(
-    {
-      envelope: { ...envelope, payload: described },
-      inline: inline ? Buffer.from(payload.buffer, payload.byteOffset, payload.byteLength) : null,
-    },
-    parts,
-  )
+  const item: CrawlItem = {
+    envelope: { ...envelope, payload: described },
+    inline: inline ? Buffer.from(payload.buffer, payload.byteOffset, payload.byteLength) : null,
+  }
+  assertFits(item, parts)
+  if (!inline) await intake?.write(sha256, payload)
+  return await messageOf(item, parts)
 }
 
 /**
  * The door topic's message for an item whose payload lies in a store already, under the reference that its envelope names.
- * @throws {SluiceError} ITEM_ID_INVALID, REFERENCE_INVALID, PAYLOAD_TOO_LARGE for a long envelope, REGISTRY_UNREACHABLE
+ * @throws {SluiceError} ITEM_ID_INVALID, REFERENCE_INVALID, MESSAGE_UNDECODABLE for a field of another type than its own, PAYLOAD_TOO_LARGE for a long
+ * envelope, REGISTRY_UNREACHABLE
  */
 export async function referringMessage(
   envelope: Envelope,
   parts: DoorMessageParts,
 ): Promise<{ message: DoorMessage; bytes: number }> {
   if (!isReference(envelope.payload?.reference ?? '')) throw new SluiceError('REFERENCE_INVALID')
-  return await messageOf({ envelope, inline: null }, parts)
+  const item: CrawlItem = { envelope, inline: null }
+  assertFits(item, parts)
+  return await messageOf(item, parts)
+}
+
+/** What the library says of such a field shows its value, and crawlers in JavaScript give what they like. */
+function assertFits(item: CrawlItem, { registry }: DoorMessageParts): void {
+  const field = registry.misfit(DOOR, item)
+  if (field === null) return
+  const sentence = `item ${itemIdOf(item)} has a value of another type in ${field}`
+  throw new SluiceError('MESSAGE_UNDECODABLE', `${sentence}: give what schemas/crawl-item.avsc says of it`)
 }
 
 async function messageOf(

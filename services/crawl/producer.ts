@@ -27,13 +27,13 @@ export type Publisher = {
    * Publishes one item under its envelope's item id. Resolves when the item is accepted: there was room for it, and a payload
    * that travels by reference is in the intake store. Items of one partition are written in the order of these calls.
    * @returns `written` settles when the brokers have it on all replicas, or can't; `flush` reports such a failure too
-   * @throws {SluiceError} ITEM_ID_INVALID, PAYLOAD_TOO_LARGE, STORE_UNREACHABLE, REGISTRY_UNREACHABLE, USAGE after close
+   * @throws {SluiceError} ITEM_ID_INVALID, MESSAGE_UNDECODABLE, PAYLOAD_TOO_LARGE, STORE_UNREACHABLE, REGISTRY_UNREACHABLE, USAGE after close
    */
   publish(collected: Collected): Promise<{ carriage: Carriage; written: Promise<Written> }>
   /**
    * Publishes once more, with another envelope, an item whose payload lies in one of the gate's stores under the envelope's reference. As `publish`,
    * but no store is touched.
-   * @throws {SluiceError} ITEM_ID_INVALID, REFERENCE_INVALID, PAYLOAD_TOO_LARGE, REGISTRY_UNREACHABLE, USAGE after close
+   * @throws {SluiceError} ITEM_ID_INVALID, REFERENCE_INVALID, MESSAGE_UNDECODABLE, PAYLOAD_TOO_LARGE, REGISTRY_UNREACHABLE, USAGE after close
    */
   publishReferring(envelope: Envelope): Promise<{ written: Promise<Written> }>
   /**

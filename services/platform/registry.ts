@@ -198,6 +198,17 @@ export function createRegistry(settings: Pick<Settings, 'registry' | 'registryCr
       return Buffer.concat([header, reader.toBuffer(value)])
     },
 
+    /** Where a value does not fit our schema of a topic, so that it can't be encoded: dotted path of its first such field; null where it fits. */
+    misfit(topic: Topic, value: unknown): string | null {
+      let at: string | null = null
+      part(topic).reader.isValid(value, {
+        errorHook(path) {
+          at ??= path.join('.')
+        },
+      })
+      return at
+    },
+
     /**
      * The value of a message, by its writer's schema.
      * @throws {SluiceError} MESSAGE_UNDECODABLE or SCHEMA_FOREIGN (the message's fault); REGISTRY_UNREACHABLE,
