@@ -31,17 +31,35 @@ def parse_arguments():
 
 
 def fetch(session, url):
-    """What answered for a picture, from which address, and the bytes; None where there is no picture."""
+    """What answered for a picture, from which address, the bytes, and why they are not all; None where there is no picture."""
     with session.get(url, stream=True, timeout=30) as response:
         if response.status_code != 200:
             return None
         # Before the bytes: with the last one the connection is given back.
         connection = response.raw.connection
         address = connection.sock.getpeername()[0] if connection and connection.sock else None
-        return response, address, response.content
+        return response, address, *read(response)
 
 
-def envelope(url, page, run, response, address):
+def read(response):
+    """The bytes that came, and why no more did: "disconnect" or "time", as WARC says it; None where it is all."""
+    # Else what came before the end of the connection would be thrown away.
+    response.raw.enforce_content_length = False
+    parts = []
+    truncated = None
+    try:
+        for part in response.iter_content(1024):
+            parts.append(part)
+    except requests.exceptions.ChunkedEncodingError:
+        truncated = "disconnect"
+    except requests.exceptions.ConnectionError:
+        truncated = "time"
+    if truncated is None and response.raw.length_remaining:
+        truncated = "disconnect"
+    return b"".join(parts), truncated
+
+
+def envelope(url, page, run, response, address, truncated):
     now = int(time.time() * 1000)
     headers = [(name.lower(), value) for name, value in response.raw.headers.items()]
     passed = [step.url for step in response.history]
@@ -57,6 +75,7 @@ def envelope(url, page, run, response, address):
             "responseHeaders": [{"name": name, "value": value} for name, value in headers if name in KEPT_HEADERS],
             "remoteAddress": address,
             "fetchedAt": now,
+            "truncated": truncated,
         },
         "origin": {"pageUrl": page, "platform": urlsplit(page).hostname},
         "supply": {"kind": "web-crawl", "supplier": "crawler.example.org"},
@@ -86,8 +105,8 @@ def main():
             if fetched is None:
                 print("left out: a picture that is not there", file=sys.stderr)
                 continue
-            response, address, payload = fetched
-            door.publish(envelope(url, arguments.page, run, response, address), payload)
+            response, address, payload, truncated = fetched
+            door.publish(envelope(url, arguments.page, run, response, address, truncated), payload)
 
 
 if __name__ == "__main__":

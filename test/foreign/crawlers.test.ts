@@ -46,6 +46,11 @@ async function serveSite(t: TestContext): Promise<Site> {
       response.writeHead(200, { 'content-type': 'image/png', 'content-length': short.length })
       response.write(short.subarray(0, -20), () => response.destroy())
     },
+    // Without content-length, in chunks, the last of which does not come.
+    '/short-chunks.png': (response) => {
+      response.writeHead(200, { 'content-type': 'image/png' })
+      response.write(short.subarray(0, -20), () => response.destroy())
+    },
   }
   const server = createServer(({ url = '' }, response) => {
     const page = pages[url]
@@ -258,12 +263,12 @@ test('pictures from a plain confluent-kafka producer are judged with all that it
   skip: skipWithoutPython(),
 }, async (t) => {
   const bench = await openBench(t, { partitions: 2, provenance: shippedProvenance() })
-  const { url, small, moved, large } = await serveSite(t)
+  const { url, small, moved, large, short } = await serveSite(t)
   await bench.importList('stand-in', [{ sha256: sha256(large) }])
   const began = Date.now()
   const { brokers, registry, stores, prefix } = bench.settings
   const page = 'https://gallery.example.org/boats'
-  const pictures = ['/boats/small.png', '/moved.png', '/gone.png', '/large.jpg']
+  const pictures = ['/boats/small.png', '/short.png', '/moved.png', '/gone.png', '/short-chunks.png', '/large.jpg']
   for (const json of [[], ['--json']]) {
     await runPython([
       ...[join(crawlers, 'plain_producer.py'), `--brokers=${brokers}`, `--registry=${registry}`, `--stores=${stores}`],
@@ -327,6 +332,30 @@ test('pictures from a plain confluent-kafka producer are judged with all that it
         rights: rights({ tdmOptOut: '1' }),
       },
     },
+    ...Object.fromEntries(
+      [
+        { path: '/short.png', responseHeaders: sized('image/png', short) },
+        { path: '/short-chunks.png', responseHeaders: sized('image/png', short).slice(0, 1) },
+      ].map(({ path, responseHeaders }) => [
+        path,
+        {
+          topic: 'gate.quarantine',
+          envelope: {
+            ...common('image/png', '/example/plain'),
+            payload: described(short.subarray(0, -20)),
+            acquisition: acquisition({
+              ...fetched,
+              requestedUrl: url + path,
+              finalUrl: url + path,
+              responseHeaders,
+              truncated: 'disconnect',
+            }),
+            origin: shown,
+            rights: rights({}),
+          },
+        },
+      ]),
+    ),
   }
   assertJudged(found, expected, url, began)
 })
