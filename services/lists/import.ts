@@ -70,7 +70,8 @@ export type ImportReport = {
  * Brings a list on gate.hash-entries to a new version: writes what is new or changed, takes back what is gone, then closes it with a manifest, and
  * reads all that back. Until the manifest is there, readers stay at the version before. It compares with what the topic holds, complete or
  * not, so it also mends an import that stopped half-way.
- * @throws {SluiceError} BROKER_UNREACHABLE, TOPICS_MISSING, REGISTRY_UNREACHABLE; LISTS_INCOMPLETE when another import of the list came between
+ * @throws {SluiceError} BROKER_UNREACHABLE, TOPICS_MISSING, REGISTRY_UNREACHABLE; LISTS_INCOMPLETE when another version of the list
+ *   came between
  */
 export async function importList(options: ImportOptions): Promise<ImportReport> {
   const { list, store, next } = options
@@ -82,14 +83,15 @@ export async function importList(options: ImportOptions): Promise<ImportReport> 
   try {
     const inForce = lists.collector.states().find((state) => state.list === list)?.inForce ?? null
     // What a person has put in shadow stays so, also where the newest version is not whole.
-    const newest = manifests.get(lists.collector.newestVersion(list) ?? '')
+    const newestKnown = lists.collector.newestVersion(list)
+    const newest = manifests.get(newestKnown ?? '')
     const known = { inForce, manifests: [...manifests.values()], shadowed: newest?.shadowed ?? [] }
     const { checkedAt, shadowed = known.shadowed, cause, ...wanted } = await madeOf(next, known)
     const entries = wanted.entries.byId()
     await options.check?.(changeOf(list, inForce, entries, shadowed))
     const before = lists.collector.collected(list).snapshot().byId()
     const digest = entries.digest()
-    const version = versionName(options.now, digest, lists.collector.newestVersion(list))
+    const version = versionName(options.now, digest, newestKnown)
     const { added, changed, removed } = compare(before, entries)
     const manifest: HashListManifest = {
       list,
@@ -102,18 +104,26 @@ export async function importList(options: ImportOptions): Promise<ImportReport> 
       cause,
     }
 
+    refuseOutdated(list, newestKnown, lists.collector.newestVersion(list))
     await (isFirst ? store.make() : store.find())
     // First of all: a version that is in force can be had again.
     await keepVersion(store, entries, digest)
     await send(entries, before, [...added, ...changed], removed)
+    refuseOutdated(list, newestKnown, lists.collector.newestVersion(list))
     await writer.write([{ key: manifestKey(list, version), value: await encode({ entry: null, manifest }) }])
-    const closed = await lists.waitFor(
-      (state) => state.list === list && (isAtLeast(state.inForce, version) || isAtLeast(state.broken, version)),
-      CONFIRM_MS,
-    )
+    // By its own record, not by its name: what was made in the same moment may have a later one.
+    const closed = await lists.waitFor((state) => state.list === list && manifests.has(version), CONFIRM_MS)
     if (closed?.inForce?.version !== version) {
       const what = `list ${list}, version ${version}, was written but is not in force`
       throw new SluiceError('LISTS_INCOMPLETE', `${what}: was there another import at the same time? Import it again`)
+    }
+    const undone = [...manifests.keys()].find((name) => name !== version && name > (newestKnown ?? ''))
+    if (undone !== undefined) {
+      const what = `list ${list}, version ${version}, is in force and undoes version ${undone}, which was made at the same moment`
+      throw new SluiceError(
+        'LISTS_INCOMPLETE',
+        `${what}: do again what that was for, see \`sluice lists versions ${list}\``,
+      )
     }
     return {
       list,
@@ -248,6 +258,16 @@ function madeOf(next: ImportOptions['next'], known: KnownVersions): NextVersion 
   return typeof next === 'function' ? next(known) : next
 }
 
+/**
+ * What was made of the versions that were known then would undo what came since: a rollback, or what a person has put in shadow or taken out of it.
+ * @throws {SluiceError} LISTS_INCOMPLETE
+ */
+function refuseOutdated(list: string, known: string | null, newest: string | null): void {
+  if (newest === known) return
+  const sentence = `list ${list}: version ${newest} was made while this one was, which would undo it`
+  throw new SluiceError('LISTS_INCOMPLETE', `${sentence}; no version was made, call again`)
+}
+
 /** Of all lists' versions those of one list; a version that is taken back is none. */
 export function noteVersion(
   manifests: Map<string, HashListManifest>,
@@ -283,8 +303,4 @@ function compare(
     }
   }
   return difference
-}
-
-function isAtLeast(found: { version: string } | null, version: string): boolean {
-  return found !== null && found.version >= version
 }

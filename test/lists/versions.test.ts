@@ -3,6 +3,12 @@ import { rename } from 'node:fs/promises'
 import { join } from 'node:path'
 import test from 'node:test'
 import { z } from 'zod'
+import { SluiceError } from '../../services/domain/errors.ts'
+import { entryFromRow } from '../../services/domain/hash-list.ts'
+import { packEntries } from '../../services/domain/packed-entries.ts'
+import { importList } from '../../services/lists/import.ts'
+import { createKafka } from '../../services/platform/kafka/client.ts'
+import type { Registry } from '../../services/platform/registry.ts'
 import { audit, type Fate } from '../integration/audit.ts'
 import { startSluice } from '../integration/gate-process.ts'
 import { type Bench, type ListRow, openBench } from '../integration/harness.ts'
@@ -178,4 +184,114 @@ test('without its store no version is written: what is in force can always be ha
   await rename(bench.storeFolder('lists'), join(bench.folder, 'elsewhere'))
   await assert.rejects(bench.importList('stand-in', [rows.boats, rows.cats]), /lists store/)
   assert.equal(await bench.endOf('gate.hash-entries'), before)
+})
+
+/** Calls back with what is about to be written, and with what has been read, as the registry sees it. */
+function watched(
+  registry: Registry,
+  beforeWrite: (record: unknown) => Promise<void>,
+  onRead: (record: unknown) => void,
+): Registry {
+  return {
+    ...registry,
+    async encode(topic, record) {
+      await beforeWrite(record)
+      return await registry.encode(topic, record)
+    },
+    decodeKnown<Value>(...message: Parameters<Registry['decodeKnown']>) {
+      const known = registry.decodeKnown<Value>(...message)
+      onRead(known?.value)
+      return known
+    },
+    async decode<Value>(...message: Parameters<Registry['decode']>) {
+      const decoded = await registry.decode<Value>(...message)
+      onRead(decoded.value)
+      return decoded
+    },
+  }
+}
+
+const parts = z.looseObject({ entry: z.unknown(), manifest: z.looseObject({ version: z.string() }).nullable() })
+
+/** An import of both rows, and what another command makes of the list at a moment of it. @returns how the import was refused, and what is in shadow then */
+async function overtaken(
+  bench: Bench,
+  moment: 'check' | 'entry' | 'manifest',
+  other: () => Promise<unknown>,
+): Promise<{ refusal: string | null; shadowed: string[]; acts: string[] }> {
+  const read = new Set<string>()
+  let isDone = false
+  const makeOther = async (): Promise<void> => {
+    if (isDone) return
+    isDone = true
+    await other()
+    const newest = (await versionsOf(bench))[0]?.version ?? ''
+    await waitFor('the import has read the other version', () => moment === 'manifest' || read.has(newest))
+  }
+  const registry = watched(
+    bench.registry,
+    async (record) => {
+      const isManifest = parts.parse(record).manifest !== null
+      if ((moment === 'entry' && !isManifest) || (moment === 'manifest' && isManifest)) await makeOther()
+    },
+    (record) => {
+      const version = parts.safeParse(record).data?.manifest?.version
+      if (version !== undefined) read.add(version)
+    },
+  )
+  const entries = Object.values(rows).map((row) => {
+    return entryFromRow(row, { list: 'stand-in', file: '', line: 0 }).entry ?? assert.fail('no entry')
+  })
+  const refusal = await importList({
+    kafka: createKafka(bench.settings, 'overtaken'),
+    registry,
+    prefix: bench.settings.prefix,
+    store: bench.store('lists'),
+    list: 'stand-in',
+    now: Date.now(),
+    next: {
+      entries: packEntries('stand-in', entries),
+      checkedAt: Date.now(),
+      cause: { act: 'sync', who: null, why: null, of: null, accepted: [] },
+    },
+    check: async () => {
+      if (moment === 'check') await makeOther()
+    },
+  }).then(
+    () => null,
+    (error) => (error instanceof SluiceError ? `${error.code}: ${error.message}` : assert.fail(error)),
+  )
+  const found = await versionsOf(bench)
+  const shadowed = found.find(({ inForce }) => inForce)?.shadowed ?? assert.fail('none is in force')
+  return { refusal, shadowed, acts: found.map(({ cause }) => cause.act) }
+}
+
+test('what a person does while an import is under way stands, and the import is refused', async (t) => {
+  const bench = await openBench(t, { partitions: 1 })
+  await bench.importList('stand-in', [rows.boats])
+  const shadow = () => bench.sluice(['lists', 'shadow', 'stand-in', '--why', 'a test'])
+  const enforce = () => bench.sluice(['lists', 'enforce', 'stand-in', '--why', 'a test'])
+  const refused = /^LISTS_INCOMPLETE: .*was made while this one was.*call again/
+
+  const first = await overtaken(bench, 'check', shadow)
+  assert.match(first.refusal ?? '', refused)
+  assert.deepEqual([first.shadowed, first.acts], [['*'], ['shadow', 'import']])
+
+  const second = await overtaken(bench, 'entry', enforce)
+  assert.match(second.refusal ?? '', refused)
+  assert.deepEqual([second.shadowed, second.acts], [[], ['enforce', 'shadow', 'import']])
+
+  await bench.importList('stand-in', Object.values(rows))
+  assert.equal((await versionsOf(bench))[0]?.inForce, true)
+})
+
+test('what a person does in the moment in which an import closes its version is told as undone, with its version', async (t) => {
+  const bench = await openBench(t, { partitions: 1 })
+  await bench.importList('stand-in', Object.values(rows))
+  const { refusal, shadowed, acts } = await overtaken(bench, 'manifest', () =>
+    bench.sluice(['lists', 'shadow', 'stand-in', '--why', 'a test']),
+  )
+  assert.deepEqual([shadowed, acts.toSorted()], [[], ['import', 'shadow', 'sync']])
+  const undone = (await versionsOf(bench)).find(({ cause }) => cause.act === 'shadow')?.version
+  assert.match(refusal ?? '', new RegExp(`^LISTS_INCOMPLETE: .*undoes version ${undone}.*do again what that was for`))
 })
