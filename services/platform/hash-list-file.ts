@@ -4,7 +4,7 @@ import { z } from 'zod'
 import { SluiceError } from '../domain/errors.ts'
 import { checkListHeader, entryFromJson, entryFromRow, type ReadRow } from '../domain/hash-list.ts'
 import { type PackedEntries, PackedList } from '../domain/packed-entries.ts'
-import { bytesOfFile } from './files/files.ts'
+import { bytesOfFile, fileStatus } from './files/files.ts'
 import { readLines } from './read-lines.ts'
 
 const LONGEST_ROW = 65_536
@@ -25,9 +25,13 @@ export type HashListFile = {
  * Reads a hash list from a CSV file with a header line, or from a file of JSON lines: see `checkListHeader`, `entryFromRow` and `entryFromJson`.
  * @param list the name that the entries get
  * @throws {SluiceError} LIST_INVALID naming file, line and what was expected: for the first bad row, an id that comes twice, or a file
- *   that can't be read or has no usable entry
+ *   that can't be read, is a pipe or a device, or has no usable entry; STORE_UNREACHABLE
  */
 export async function readHashListFile(path: string, list: string): Promise<HashListFile> {
+  if ((await fileStatus(path))?.kind === 'other') {
+    const sentence = `${path}: expected a regular file, not a pipe or a device, since it is read more than once`
+    throw new SluiceError('LIST_INVALID', `${sentence}; write it to a file first`)
+  }
   const packed = new PackedList(list)
   let [lowQuality, rowsLeftOut] = [0, 0]
   let last = ''

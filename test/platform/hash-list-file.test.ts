@@ -1,8 +1,10 @@
 import assert from 'node:assert/strict'
+import { execFile } from 'node:child_process'
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import test, { after } from 'node:test'
+import { promisify } from 'node:util'
 import { readHashListFile } from '../../services/platform/hash-list-file.ts'
 
 const folder = await mkdtemp(join(tmpdir(), 'sluice-list-'))
@@ -80,4 +82,18 @@ for (const [what, text, expected] of bad) {
 
 test('a file that is not there is refused', async () => {
   await assert.rejects(readHashListFile(join(folder, 'none.csv'), 'known'), { code: 'LIST_INVALID', message: /ENOENT/ })
+})
+
+test('a pipe is refused: a list is read twice, and what was read of a pipe is gone', async () => {
+  // Whole lines fill the pipe, so that what is left begins with one too.
+  const lines = Array.from({ length: 4096 }, (_, at) => `{"md5":"${a}","id":"${String(at).padStart(13, '0')}"}\n`)
+  assert.equal(lines[0]?.length, 64)
+  await writeFile(file, lines.join(''))
+  const module = join(import.meta.dirname, '../../services/platform/hash-list-file.ts')
+  const reads = `const { readHashListFile } = await import(${JSON.stringify(module)})
+    const told = await readHashListFile('/dev/stdin', 'known').catch((error) => error)
+    console.log(told.entries?.length ?? \`\${told.code}: \${told.message}\`)`
+  const words = ['-c', 'cat "$1" | "$2" --input-type=module -e "$3"', 'sh', file, process.execPath, reads]
+  const { stdout } = await promisify(execFile)('sh', words)
+  assert.match(stdout, /^LIST_INVALID: \/dev\/stdin: .*not a pipe.*write it to a file first/)
 })
