@@ -60,7 +60,7 @@ export const surroundings = {
   LIST_SHRINKS: {
     meaning: 'a new version of a hash list would lack more entries than policy allows without a person',
     action:
-      'Has the source really withdrawn so many? Run `sluice lists plan`. If so, import with `--accept-shrink`; if not, tell the source.',
+      'Is it the file of this list? Has the source really withdrawn so many, or given them other ids? Run `sluice lists plan`. If so, import with `--accept-shrink`; if not, tell the source.',
   },
   POSITION_JUMPED: {
     meaning: 'the position of a lane moved without explanation; the lane halts and skips nothing',

@@ -13,6 +13,8 @@ export type ListChange = {
   /** entries in force, and entries of the version to come */
   before: number
   after: number
+  /** of those in force: how many are gone, newly withdrawn, or without any of the hashes that they had */
+  lost: number
   /** entries that are new or others than before, or come out of shadow */
   news: PackedEntries
   /** ids of entries that are gone or others than before */
@@ -24,7 +26,7 @@ export type ListChange = {
 /** What a version to come would do to items that were judged lately. */
 export type ListPlan = {
   list: string
-  entries: { before: number; after: number; news: number; gone: number }
+  entries: { before: number; after: number; lost: number; news: number; gone: number }
   /** verdicts looked at; of these, items that were cleared */
   verdicts: number
   cleared: number
@@ -36,7 +38,7 @@ export type ListPlan = {
   released: number
   /** what is beyond policy's bounds */
   floods: Flood[]
-  /** share of the entries in force that would be gone, where that is beyond policy's bound; null where it is not */
+  /** share of the entries in force that would be lost, where that is beyond policy's bound; null where it is not */
   shrinks: number | null
 }
 
@@ -47,7 +49,7 @@ const PLANNED = 'planned'
  * Tries a version to come on verdicts, one after the other: what it would newly hold, by the gate's own judge, and what nothing would hold any more.
  */
 export function createListPlan(
-  { list, before, after, news, gone, shadowed }: ListChange,
+  { list, before, after, lost, news, gone, shadowed }: ListChange,
   policy: Policy,
 ): { add(verdict: VerdictRecord): void; plan(): ListPlan } {
   let index: MatchIndex | null = null
@@ -89,17 +91,17 @@ export function createListPlan(
     },
     plan() {
       const [held = { list, version: PLANNED, items: 0, entries: {} }] = count.counts()
-      const lost = before === 0 ? 0 : Math.max(0, before - after) / before
+      const share = before === 0 ? 0 : lost / before
       return {
         list,
-        entries: { before, after, news: news.length, gone: gone.size },
+        entries: { before, after, lost, news: news.length, gone: gone.size },
         verdicts,
         cleared,
         held,
         heldAs,
         released,
         floods: count.floods(policy.flood),
-        shrinks: lost > policy.shrink.share ? lost : null,
+        shrinks: share > policy.shrink.share ? share : null,
       }
     },
   }

@@ -5,7 +5,7 @@ import type { KnownList } from '../domain/hash-list-state.ts'
 import type { ListChange } from '../domain/list-plan.ts'
 import { countHashes } from '../domain/match/match-index.ts'
 import { type PackedEntries, PackedList } from '../domain/packed-entries.ts'
-import type { HashListManifest, HashListRecord, VersionCause } from '../domain/records.ts'
+import type { HashListEntry, HashListManifest, HashListRecord, VersionCause } from '../domain/records.ts'
 import { prefixed } from '../domain/topics.ts'
 import { connectProducer } from '../platform/kafka/client.ts'
 import { HASH_ENTRIES, type VersionRecord } from '../platform/kafka/follow-hash-lists.ts'
@@ -233,12 +233,12 @@ function changeOf(
   shadowed: readonly string[],
 ): ListChange {
   const before = inForce?.entries.byId() ?? new PackedList(list).snapshot()
-  const { added, changed, removed } = compare(before, entries)
+  const { added, changed, removed, lost } = compare(before, entries)
   const gone = new Set(removed.flatMap((at) => before.at(at)?.id ?? []))
   for (const at of changed) gone.add(entries.at(at)?.id ?? '')
   const others = new Set([...added, ...changed, ...outOfShadow(inForce, entries, shadowed)])
   const news = entries.some([...others].toSorted((a, b) => a - b))
-  return { list, before: before.length, after: entries.length, news, gone, shadowed }
+  return { list, before: before.length, after: entries.length, lost, news, gone, shadowed }
 }
 
 /** Numbers of entries that are in shadow now, and will not be. */
@@ -280,12 +280,15 @@ export function noteVersion(
   else if (manifest.list === list && manifest.version === place.name) manifests.set(place.name, manifest)
 }
 
-/** Numbers of entries, both in the order of ids: of those that only `after` has, those that are others there, and those that only `before` has. */
+/**
+ * Numbers of entries, both in the order of ids: of those that only `after` has, those that are others there, and those that only `before` has; and
+ * how many of `before` are lost.
+ */
 function compare(
   before: PackedEntries,
   after: PackedEntries,
-): { added: number[]; changed: number[]; removed: number[] } {
-  const difference = { added: [] as number[], changed: [] as number[], removed: [] as number[] }
+): { added: number[]; changed: number[]; removed: number[]; lost: number } {
+  const difference = { added: [] as number[], changed: [] as number[], removed: [] as number[], lost: 0 }
   let [old, at] = [0, 0]
   while (old < before.length || at < after.length) {
     if (after.isSame(at, before, old)) {
@@ -298,9 +301,19 @@ function compare(
     else if (was === undefined || is.id < was.id) difference.added.push(at++)
     else {
       if (entryText(was) !== entryText(is)) difference.changed.push(at)
+      if (isLost(was, is)) difference.lost += 1
       old += 1
       at += 1
     }
   }
+  difference.lost += difference.removed.length
   return difference
+}
+
+/** Whether what an entry knew is known no more: lists of different sources may well have the same ids. */
+function isLost(was: HashListEntry, is: HashListEntry): boolean {
+  if (is.withdrawn && !was.withdrawn) return true
+  return !was.signals.some((old) =>
+    is.signals.some(({ signal, value }) => signal === old.signal && value.equals(old.value)),
+  )
 }

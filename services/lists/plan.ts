@@ -42,7 +42,7 @@ function refuseBeyond(plan: ListPlan, accepted: readonly Acceptance[]): void {
     throw new SluiceError('LIST_FLOOD', `${sentence}; ${cure}. If it is right, call again with --accept-flood`)
   }
   if (shrinks !== null && !accepted.includes('shrink')) {
-    const sentence = `list ${list}: the new version has ${entries.after} entries instead of ${entries.before}, ${percent(shrinks)} less`
+    const sentence = `list ${list}: the new version lacks ${entries.lost} of the ${entries.before} entries in force, ${percent(shrinks)}: gone, newly withdrawn, or with none of their hashes`
     throw new SluiceError('LIST_SHRINKS', `${sentence}; ${cure}. If it is right, call again with --accept-shrink`)
   }
 }
@@ -88,6 +88,7 @@ export function planText({
     ['entries of the version to come', entries.after],
     ['new or changed', entries.news],
     ['gone or changed', entries.gone],
+    ['  gone, newly withdrawn or with none of their hashes', entries.lost],
     ['verdicts looked at', verdicts],
     ['of these, cleared', cleared],
     ['would be held', `${held.items}${cleared > 0 ? `, ${percent(held.items / cleared)}` : ''}`],
@@ -101,7 +102,9 @@ export function planText({
     ...floods.map(({ entry, items, most: bound }) => {
       return `${entry === null ? 'the version' : `entry ${entry}`} would hold ${items} cleared items, policy allows ${bound}`
     }),
-    ...(shrinks === null ? [] : [`${percent(shrinks)} of the entries would be gone`]),
+    ...(shrinks === null
+      ? []
+      : [`${percent(shrinks)} of the entries in force would be gone, withdrawn or without their hashes`]),
   ]
   return [
     asTable(

@@ -66,7 +66,16 @@ function heldBy(entryId: string, fill: number, more: Partial<VerdictRecord> = {}
 
 function planned(verdicts: readonly VerdictRecord[], change: Partial<ListChange> = {}) {
   const news = packEntries('known', [entry('e1', 1), entry('e2', 2)])
-  const whole = { list: 'known', before: 10, after: 12, news, gone: new Set<string>(), shadowed: [], ...change }
+  const whole = {
+    list: 'known',
+    before: 10,
+    after: 12,
+    lost: 0,
+    news,
+    gone: new Set<string>(),
+    shadowed: [],
+    ...change,
+  }
   const { add, plan } = createListPlan(whole, policy)
   for (const one of verdicts) add(one)
   return plan()
@@ -109,8 +118,10 @@ test('what nothing would hold any more is released: not what has a fault of its 
   assert.equal(planned([heldBy('old', 9, { matches: both })], gone).released, 0)
 })
 
-test('a version that lacks more than policy allows is told, with its share; one that grows is not', () => {
-  assert.equal(planned([], { before: 100, after: 90 }).shrinks, null)
-  assert.equal(planned([], { before: 100, after: 89 }).shrinks, 0.11)
-  assert.equal(planned([], { before: 0, after: 0 }).shrinks, null)
+test('a version that lacks more than policy allows is told, with its share, however long it is; one that only grows is not', () => {
+  assert.equal(planned([], { before: 100, after: 90, lost: 10 }).shrinks, null)
+  assert.equal(planned([], { before: 100, after: 89, lost: 11 }).shrinks, 0.11)
+  assert.equal(planned([], { before: 100, after: 100, lost: 11 }).shrinks, 0.11)
+  assert.equal(planned([], { before: 100, after: 200, lost: 0 }).shrinks, null)
+  assert.equal(planned([], { before: 0, after: 0, lost: 0 }).shrinks, null)
 })

@@ -150,8 +150,39 @@ test('a version that lacks too much is refused, and taken when somebody says so'
   await bench.importList('stand-in', bad)
   const words = [await listFile(bench, 'good', good), '--list', 'stand-in']
   const refused = await bench.sluice(['lists', 'import', ...words], 1)
-  assert.match(refused.stderr(), /1 entries instead of 3, 66\.7 % less.*--accept-shrink.*LIST_SHRINKS/s)
+  assert.match(refused.stderr(), /lacks 2 of the 3 entries in force, 66\.7 %.*--accept-shrink.*LIST_SHRINKS/s)
   const { stdout } = await bench.sluice(['lists', 'plan', ...words], 1)
-  assert.match(stdout(), /Beyond policy: 66\.7 % of the entries would be gone/)
+  assert.match(stdout(), /Beyond policy: 66\.7 % of the entries in force would be gone/)
   await bench.sluice(['lists', 'import', ...words, '--accept-shrink'])
+})
+
+test('a version of the same length that lacks too much is refused: other entries, other hashes, or withdrawn', async (t) => {
+  const bench = await openBench(t, { partitions: 1, shrink: { share: 0.2 } })
+  const rows = rare.slice(0, 5).map((picture, n) => ({ id: `e${n}`, sha256: sha256(picture), withdrawn: n === 4 }))
+  const others = rare.slice(5, 10).map((picture, n) => ({ id: `other${n}`, sha256: sha256(picture), withdrawn: false }))
+  const file = join(bench.folder, 'known.jsonl')
+  const words = ['lists', 'import', file, '--list', 'stand-in']
+  await writeFile(file, rows.map((row) => JSON.stringify(row)).join('\n'))
+  await bench.sluice(words)
+
+  const hashes = (count: number) => rows.map((row, n) => ({ ...row, sha256: (n < count ? others : rows)[n]?.sha256 }))
+  const versions: Array<[what: string, lost: number, rows: readonly object[]]> = [
+    ['others', 5, others],
+    ['hashes', 2, hashes(2)],
+    ['withdrawn', 2, rows.map((row, n) => ({ ...row, withdrawn: row.withdrawn || n < 2 }))],
+  ]
+  for (const [what, lost, wanted] of versions) {
+    await writeFile(file, wanted.map((row) => JSON.stringify(row)).join('\n'))
+    const refused = await bench.sluice(words, 1)
+    const sentence = `lacks ${lost} of the 5 entries in force, ${lost * 20}\\.0 %.*--accept-shrink.*LIST_SHRINKS`
+    assert.match(refused.stderr(), new RegExp(sentence, 's'), what)
+  }
+  // One that was corrected is within the bound; what was withdrawn before is not counted again.
+  await writeFile(
+    file,
+    hashes(1)
+      .map((row) => JSON.stringify(row))
+      .join('\n'),
+  )
+  await bench.sluice(words)
 })
