@@ -56,7 +56,7 @@ export type ExchangeState = {
 /**
  * Opens the state of an exchange; one that is of another source, or of another form, is begun anew.
  * @param folder is made where there is none, for this user alone
- * @throws {SluiceError} STORE_UNREACHABLE
+ * @throws {SluiceError} STORE_UNREACHABLE; LIST_INVALID for one with an entry that can not be read
  */
 export async function openExchangeState(
   folder: string,
@@ -201,6 +201,12 @@ async function load(path: string, name: string, header: string): Promise<Loaded>
       } else pending.push(line)
     }
   } catch (error) {
+    if (error instanceof SluiceError) {
+      const sentence = `${path}: an entry that was kept can not be read`
+      throw new SluiceError('LIST_INVALID', `${sentence}; remove the file, and the next sync fetches all of it anew`, {
+        cause: error,
+      })
+    }
     if (codeOf(error) !== 'ENOENT' && !(error instanceof RangeError)) throw error
   }
   return state
@@ -270,7 +276,8 @@ async function durably<Result>(path: string, work: () => Promise<Result>): Promi
     return await work()
   } catch (cause) {
     const code = codeOf(cause)
-    if (code === null) throw cause
+    // It has a code of its own, which is not the system's.
+    if (code === null || cause instanceof SluiceError) throw cause
     const sentence = `what was fetched could not be kept in ${dirname(path)} (${code})`
     throw new SluiceError('STORE_UNREACHABLE', `${sentence}: is the disk mounted, writable and not full?`, { cause })
   }

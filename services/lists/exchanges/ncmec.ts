@@ -170,7 +170,8 @@ function readEntry(element: XmlElement): { change: Change | null; isCorrupt: boo
   const told = elements(child(element, 'fingerprints')).map(fingerprint)
   const signals = told.filter((hash) => hash !== null)
   if (signals.length === 0 || told.length > MOST_FINGERPRINTS) return { change: null, isCorrupt: true }
-  const classification = child(element, 'classification')?.text.trim().slice(0, LONGEST_CLASSIFICATION) || null
+  const text = child(element, 'classification')?.text.trim() ?? ''
+  const classification = text.slice(0, LONGEST_CLASSIFICATION).toWellFormed() || null
   const opinions = opinionsOf([[member, 'positive'], ...feedback(element)])
   const entry = { id, signals, classification, opinions, withdrawn: false }
   return { change: { id, at: stamp, entry }, isCorrupt: signals.length < told.length }

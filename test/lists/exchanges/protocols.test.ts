@@ -72,6 +72,19 @@ test('ncmec: an entry that would not fit into a message is cut where that loses 
   assert.deepEqual([id, opinions.length, rest, corrupt], ['image:42:a', 2000, [], 1])
 })
 
+test('ncmec: what a sync has kept is what the next one reads: a classification that is cut within a character', async (t) => {
+  const fixture = await openNcmec(t)
+  const classification = `${'x'.repeat(99)}😀`
+  fixture.served.faults.set(1, {
+    body: `<queryResult><images><image><member id="42"/><id>a</id><classification>${classification}</classification>
+      <fingerprints><pdq>${hashHex(1)}</pdq></fingerprints></image></images></queryResult>`,
+  })
+  const folder = await openFolder(t)
+  const { texts } = await fetchAll(fixture, folder)
+  assert.equal(told(texts)[0]?.[2], `${'x'.repeat(99)}\uFFFD`)
+  assert.deepEqual((await fetchAll(fixture, folder)).texts, texts)
+})
+
 test('ncmec: ranges follow each other without a gap, each is asked for in the documented form', async (t) => {
   const fixture = await openNcmec(t)
   fixture.put(1)

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict'
+import { hash } from 'node:crypto'
 import { readFile, stat, truncate, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import test from 'node:test'
@@ -175,6 +176,23 @@ test('a state is for this user alone, and is written anew when most of it is of 
   state = await openExchangeState(folder, 'known', known)
   assert.deepEqual([state.position, texts(state.list)], [{ number: 8 }, before])
   await state.close()
+})
+
+/** A state of one page, as its file has it. @param lines what the page changed */
+async function writeState(folder: string, lines: readonly string[]): Promise<void> {
+  const header = JSON.stringify({ form: 'sluice exchange state 1', ...known })
+  const commit = { position: { number: 1 }, published: null, read: lines.length, corrupt: 0, endsRange: true }
+  const body = [...lines, `=${JSON.stringify(commit)} `].join('\n')
+  await writeFile(join(folder, 'known.state'), `${header}\n${body}${hash('sha256', body)}\n`)
+}
+
+test('a state with an entry that can not be read is told as that, not as a fault of the disk', async (t) => {
+  const folder = await openFolder(t)
+  await writeState(folder, [`+1 {"id":"a","md5":"${'a1'.repeat(16)}","classification":"\\ud83d"}`])
+  await assert.rejects(openExchangeState(folder, 'known', known), {
+    code: 'LIST_INVALID',
+    message: /known\.state: .* can not be read; remove the file, and the next sync fetches all of it anew/,
+  })
 })
 
 test('a folder that can not be written is told', async (t) => {
