@@ -136,21 +136,6 @@ function jsonOf(text: string): unknown {
   }
 }
 
-/** A line that {@link entryFromJson} makes the same entry of, in the list that it is read for. */
-export function entryToJson({ id, signals, classification, opinions, withdrawn }: HashListEntry): string {
-  const hashes = signals.map(({ signal, value }) => [
-    Object.hasOwn(hashColumns, signal) ? signal : `signal:${signal}`,
-    value.toString('hex'),
-  ])
-  return JSON.stringify({
-    id,
-    ...Object.fromEntries(hashes),
-    ...(classification === null ? {} : { classification }),
-    ...(opinions.length === 0 ? {} : { opinions }),
-    ...(withdrawn ? { withdrawn } : {}),
-  })
-}
-
 function makeEntry(row: Row, opinions: Opinion[], withdrawn: boolean, place: RowPlace): ReadRow {
   const found = hashesOf(row, place)
   if (found.length === 0) throw invalid(place, 'the row has no hash; expected at least one, or no row')

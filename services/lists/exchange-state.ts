@@ -4,7 +4,7 @@ import { type FileHandle, mkdir, open, rename } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { z } from 'zod'
 import { SluiceError } from '../domain/errors.ts'
-import { entryFromJson, entryToJson } from '../domain/hash-list.ts'
+import { entryFromJson, entryFromText, entryText } from '../domain/hash-list.ts'
 import { PackedList } from '../domain/packed-entries.ts'
 import type { HashListEntry } from '../domain/records.ts'
 import { codeOf } from '../platform/error-code.ts'
@@ -12,7 +12,7 @@ import { readLines } from '../platform/read-lines.ts'
 import type { Change, Exchange, Page } from './exchanges/exchange.ts'
 
 /*
- * A file of lines that is only ever added to: first what it is of, then for each page what it changed (`+TIME ENTRY` as a line of a list file, `-TIME ID`)
+ * A file of lines that is only ever added to: first what it is of, then for each page what it changed (`+TIME ENTRY` by `entryText`, `-TIME ID`)
  * and a line that commits it (`=POSITION DIGEST`). The digest is over all that is before, so that what was cut short, mixed up or damaged is seen;
  * from there on it is cut off, and fetched again.
  */
@@ -152,7 +152,7 @@ function apply(
   const effect = effectOf(list.get(id), entry && { ...entry, list: list.list }, withdrawn)
   if (effect !== null) list.put(effect)
   else list.delete(id)
-  return [effect === null ? `-${at ?? ''} ${id}` : `+${at ?? ''} ${entryToJson(effect)}`]
+  return [effect === null ? `-${at ?? ''} ${id}` : `+${at ?? ''} ${entryText(effect)}`]
 }
 
 /** What an entry becomes; null where it goes. A tombstone alone has no hashes: those that were known stay with it. */
@@ -220,7 +220,7 @@ function take(state: Loaded, changed: readonly string[], { anew, endsRange }: Co
     const [time, rest] = [line.slice(1, space), line.slice(space + 1)]
     let id = rest
     if (line.startsWith('+')) {
-      const { entry } = entryFromJson(rest, { list: name, file: 'the state of the exchange', line: 0 })
+      const entry = rest.startsWith('{') ? entryOfFormer(rest, name) : entryFromText(name, rest)
       if (entry === null) continue
       state.list.put(entry)
       id = entry.id
@@ -228,6 +228,11 @@ function take(state: Loaded, changed: readonly string[], { anew, endsRange }: Co
     if (time !== '') state.times.set(id, Number(time))
   }
   if (endsRange) state.times = new Map()
+}
+
+/** Entries were once kept as lines of a list file, which has no place for two hashes of one kind. @throws {SluiceError} LIST_INVALID */
+function entryOfFormer(line: string, list: string): HashListEntry | null {
+  return entryFromJson(line, { list, file: 'the state of the exchange', line: 0 }).entry
 }
 
 /** Writes a state anew, of what is still of use. */
@@ -249,7 +254,7 @@ async function rewrite(
     await file.appendFile(`${header}\n`)
     let changed: string[] = []
     for (const entry of list.snapshot()) {
-      changed.push(`+ ${entryToJson(entry)}`)
+      changed.push(`+ ${entryText(entry)}`)
       if (changed.length < LINES_AT_ONCE) continue
       await write(changed, START)
       changed = []

@@ -7,7 +7,7 @@ import {
   entryFromJson,
   entryFromRow,
   entryKey,
-  entryToJson,
+  hashColumns,
   listDigest,
   manifestKey,
   parseHashListKey,
@@ -129,10 +129,24 @@ const someEntry: fc.Arbitrary<HashListEntry> = fc.record(
   { noNullPrototype: true },
 )
 
+function lineOf({ id, signals, classification, opinions, withdrawn }: HashListEntry): string {
+  const hashes = signals.map(({ signal, value }) => [
+    Object.hasOwn(hashColumns, signal) ? signal : `signal:${signal}`,
+    value.toString('hex'),
+  ])
+  return JSON.stringify({
+    id,
+    ...Object.fromEntries(hashes),
+    ...(classification === null ? {} : { classification }),
+    ...(opinions.length === 0 ? {} : { opinions }),
+    ...(withdrawn ? { withdrawn } : {}),
+  })
+}
+
 test('an entry written as a line of JSON is read as the same entry', () => {
   fc.assert(
     fc.property(someEntry, (entry) => {
-      assert.deepEqual(entryFromJson(entryToJson(entry), place), { entry, lowQuality: false })
+      assert.deepEqual(entryFromJson(lineOf(entry), place), { entry, lowQuality: false })
     }),
   )
 })

@@ -85,6 +85,19 @@ test('ncmec: what a sync has kept is what the next one reads: a classification t
   assert.deepEqual((await fetchAll(fixture, folder)).texts, texts)
 })
 
+test('ncmec: all fingerprints of an entry are kept, also where there are several of one kind', async (t) => {
+  const fixture = await openNcmec(t)
+  const [first, second] = [hashHex(1), hashHex(2)].sort()
+  fixture.served.faults.set(1, {
+    body: `<queryResult><images><image><member id="42"/><id>a</id>
+      <fingerprints><pdq>${first}</pdq><pdq>${second}</pdq></fingerprints></image></images></queryResult>`,
+  })
+  const folder = await openFolder(t)
+  const { texts } = await fetchAll(fixture, folder)
+  assert.deepEqual(told(texts)[0]?.[1], [`pdq:${first}`, `pdq:${second}`])
+  assert.deepEqual((await fetchAll(fixture, folder)).texts, texts)
+})
+
 test('ncmec: ranges follow each other without a gap, each is asked for in the documented form', async (t) => {
   const fixture = await openNcmec(t)
   fixture.put(1)

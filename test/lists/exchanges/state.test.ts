@@ -195,6 +195,18 @@ test('a state with an entry that can not be read is told as that, not as a fault
   })
 })
 
+test('a state whose entries are written as lines of a list file, as they were before, is gone on from', async (t) => {
+  const folder = await openFolder(t)
+  await writeState(folder, [`+1 {"id":"a","md5":"${'01'.repeat(16)}","opinions":[{"member":"m","opinion":"seed"}]}`])
+  const state = await openExchangeState(folder, 'known', known)
+  assert.deepEqual([state.position, texts(state.list).length], [{ number: 1 }, 1])
+  await state.keep(page(2, [change('b', 1, 1)], { endsRange: true }))
+  await state.close()
+  const next = await openExchangeState(folder, 'known', known)
+  assert.deepEqual([next.position, texts(next.list)], [{ number: 2 }, texts(state.list)])
+  await next.close()
+})
+
 test('a folder that can not be written is told', async (t) => {
   const folder = await openFolder(t)
   await writeFile(join(folder, 'file'), '')
