@@ -130,7 +130,10 @@ test('what an exchange has can be tried without becoming a version, and becomes 
   for (let number = 1; number <= 3; number++) fixture.put(number)
   for (let time = 0; time < 2; time++) {
     const plan = JSON.parse((await call(['plan', '--exchange', 'stand-in', '--json'])).stdout())
-    assert.deepEqual([plan.entries, plan.floods, plan.shrinks], [{ before: 0, after: 3, news: 3, gone: 0 }, [], null])
+    assert.deepEqual(
+      [plan.entries, plan.floods, plan.shrinks],
+      [{ before: 0, after: 3, lost: 0, news: 3, gone: 0 }, [], null],
+    )
   }
   assert.equal(await bench.endOf('gate.hash-entries'), 0)
   const report = JSON.parse((await sync(['stand-in', '--json'])).stdout())
