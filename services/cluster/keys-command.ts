@@ -5,6 +5,8 @@ import { asTable } from '../platform/table.ts'
 import { listKeys, newKey, revokeKey, rotateKeys } from './keys.ts'
 
 const HOUR_MS = 3_600_000
+/** A year: who wants longer does not want to rotate. */
+const LONGEST_HOURS = 8760
 
 /** `sluice keys new|list|rotate|revoke`. */
 export function keysCommand(): Command {
@@ -53,11 +55,11 @@ export function keysCommand(): Command {
   keys
     .command('rotate')
     .description('put the key that waits in use, and retire the one before it; gates change by themselves')
-    .option('--overlap <hours>', 'for how long what the old key signs still counts', hours, 1)
+    .option('--overlap <hours>', `for how long what the old key signs still counts, up to ${LONGEST_HOURS}`, hours, 1)
     .option('--json', 'print one JSON object')
     .addHelpText('after', '\nExample:\n  sluice keys rotate')
     .action(async ({ overlap, json }: { overlap: number; json?: true }) => {
-      const done = await rotateKeys(keyFiles(), overlap * HOUR_MS, Date.now())
+      const done = await rotateKeys(keyFiles(), Math.round(overlap * HOUR_MS), Date.now())
       const sentence = `receipts are signed with the key ${done.id}; what ${done.retired} signs counts until ${timeText(done.until)}`
       process.stdout.write(`${json ? JSON.stringify(done) : sentence}\n`)
     })
@@ -80,6 +82,8 @@ export function keysCommand(): Command {
 
 function hours(text: string): number {
   const number = Number(text)
-  if (text === '' || !(number >= 0)) throw new InvalidArgumentError('expected hours, 0 or more')
+  if (text.trim() === '' || !(number >= 0 && number <= LONGEST_HOURS)) {
+    throw new InvalidArgumentError(`expected hours, from 0 to ${LONGEST_HOURS}`)
+  }
   return number
 }

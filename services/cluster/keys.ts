@@ -2,8 +2,9 @@ import { generateKeyPairSync, type KeyObject } from 'node:crypto'
 import { existsSync } from 'node:fs'
 import { mkdir, rename, rm } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
+import { isDeepStrictEqual } from 'node:util'
 import { SluiceError } from '../domain/errors.ts'
-import { derOf, type Keyring, type KnownKey, keyId } from '../domain/keyring.ts'
+import { derOf, type Keyring, type KnownKey, keyId, parseKeyring } from '../domain/keyring.ts'
 import { holdLock } from '../platform/hold-lock.ts'
 import { readKeyring } from '../platform/keyring-file.ts'
 import type { Settings } from '../platform/settings.ts'
@@ -51,7 +52,7 @@ export async function newKey(files: KeyFiles, now: number): Promise<{ id: string
 /**
  * Puts the key that waits in use, and retires the one before it: gates change within seconds, and what the old key signs until then still counts.
  * Its private part is destroyed.
- * @param overlapMs for how long from now the old one counts
+ * @param overlapMs for how long from now the old one counts, whole milliseconds
  * @throws {SluiceError} CONFIG_INVALID when none waits
  */
 export async function rotateKeys(
@@ -151,7 +152,15 @@ async function writePrivate(file: string, key: KeyObject): Promise<void> {
   await writeDurably(file, text, 0o600)
 }
 
+/** @throws {SluiceError} CONFIG_INVALID where it would not be read as it is meant: no gate or reader could go on with it */
 async function writeKeyring(file: string, keyring: Keyring): Promise<void> {
+  const text = `${JSON.stringify(keyring, null, 2)}\n`
+  const read = parseKeyring(text)
+  if (!isDeepStrictEqual(read, keyring)) {
+    const why = typeof read === 'string' ? read : 'a time in it is no number'
+    const sentence = `the keyring ${file} is left as it is, what would be written could not be read again: ${why}; call this with other words`
+    throw new SluiceError('CONFIG_INVALID', sentence)
+  }
   // Whoever could write it could have anything cleared.
-  await writeDurably(file, `${JSON.stringify(keyring, null, 2)}\n`, 0o644)
+  await writeDurably(file, text, 0o644)
 }

@@ -10,6 +10,7 @@ import { createKeyLookup } from '../../services/domain/keyring.ts'
 import { holdLock } from '../../services/platform/hold-lock.ts'
 import { readKeyring } from '../../services/platform/keyring-file.ts'
 import { readSigningKey } from '../../services/platform/signing-key.ts'
+import { startSluice } from '../integration/gate-process.ts'
 
 const NOW = Date.UTC(2026, 10, 28)
 const HOUR = 3_600_000
@@ -113,6 +114,46 @@ test('while one is at it, another is refused and changes nothing; of two at once
   // What a killed one leaves behind locks nobody out.
   assert.ok(existsSync(`${files.keyring}.lock`))
   assert.equal((await rotateKeys(files, HOUR, NOW + 4)).id, second.id)
+})
+
+test('a keyring that could not be read again is not written: the one before stays, and so do both keys', async (t) => {
+  const files = await makeFiles(t)
+  const first = await newKey(files, NOW)
+  const second = await newKey(files, NOW + 1)
+  const before = await readFile(files.keyring, 'utf8')
+  const refused = { code: 'CONFIG_INVALID', message: /left as it is/ }
+  for (const overlapMs of [60_001.2, -NOW * 2, Number.POSITIVE_INFINITY, Number.NaN, 1e300]) {
+    await assert.rejects(rotateKeys(files, overlapMs, NOW + 2), refused, `${overlapMs}`)
+  }
+  await assert.rejects(revokeKey(files, first.id, 'lost', NOW + 0.5), refused)
+  assert.equal(await readFile(files.keyring, 'utf8'), before)
+  assert.deepEqual(states(files, NOW + 3), { [first.id]: 'in use', [second.id]: 'next' })
+})
+
+test('an overlap is any part of an hour, to the millisecond, and at most a year', async (t) => {
+  const files = await makeFiles(t)
+  const environment = { SLUICE_SIGNING_KEY: files.signingKey, SLUICE_KEYRING: files.keyring }
+  const keys = async (...words: string[]) => {
+    const command = startSluice(['keys', ...words], environment)
+    return { code: (await command.ended).code, stdout: command.stdout(), stderr: command.stderr() }
+  }
+  const first = await newKey(files, NOW)
+  const second = await newKey(files, NOW)
+  for (const overlap of ['Infinity', '1e300', '8761', '-1', ' ', 'soon']) {
+    const { code, stderr } = await keys('rotate', `--overlap=${overlap}`)
+    assert.deepEqual([overlap, code], [overlap, 2])
+    assert.match(stderr, /expected hours, from 0 to 8760/)
+  }
+  assert.deepEqual(states(files, NOW), { [first.id]: 'in use', [second.id]: 'next' })
+
+  const from = Date.now()
+  const rotated = await keys('rotate', '--overlap', '0.016667', '--json')
+  assert.equal(rotated.code, 0, rotated.stderr)
+  const { until } = JSON.parse(rotated.stdout)
+  assert.ok(until >= from + 60_001 && until <= Date.now() + 60_001, `${until - from} ms`)
+  const listed = await keys('list', '--json')
+  assert.equal(listed.code, 0, listed.stderr)
+  assert.equal(JSON.parse(listed.stdout)[0].until, until)
 })
 
 test('nobody but its owner may write a keyring, whatever the process leaves to others', async (t) => {
