@@ -3,7 +3,8 @@ import { Command, InvalidArgumentError } from 'commander'
 import { withProgress } from '../platform/progress.ts'
 import { readSettings, readTextFile } from '../platform/settings.ts'
 import { asTable } from '../platform/table.ts'
-import { applyTopics, type PlannedTopic, planTopics } from './topics.ts'
+import type { PlannedTopic } from './compare-topic.ts'
+import { applyTopics, planTopics } from './topics.ts'
 import { parseTopicsFile, type TopicsFile } from './wanted-topics.ts'
 
 type Options = { partitions?: number; file: string; json?: true }

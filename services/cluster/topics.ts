@@ -1,29 +1,11 @@
 import { setTimeout as wait } from 'node:timers/promises'
 import kafkajs, { type Admin, type ITopicMetadata } from 'kafkajs'
 import { SluiceError } from '../domain/errors.ts'
-import { DOOR } from '../domain/topics.ts'
+import { DOOR, prefixed, topics } from '../domain/topics.ts'
 import { createKafka, withAdmin } from '../platform/kafka/client.ts'
 import type { Settings } from '../platform/settings.ts'
+import { compareTopic, PARTITIONS, type PlannedTopic } from './compare-topic.ts'
 import { type TopicsFile, type WantedTopic, wantedTopics } from './wanted-topics.ts'
-
-/** One setting that is not as wanted. */
-export type TopicChange = { setting: string; from: string; to: string }
-
-/** A topic as it is, held against what it shall be. */
-export type PlannedTopic = {
-  /** With the prefix */
-  name: string
-  /** `impossible`: it differs in what can't be set right, or not without being asked for */
-  action: 'create' | 'change' | 'impossible' | 'none'
-  /** as it shall have */
-  partitions: number
-  /** as it has, or will be made with */
-  replicationFactor: number
-  /** what is not as wanted of a topic that exists */
-  changes: TopicChange[]
-  /** what stands in the way and what to do; null where nothing does */
-  problem: string | null
-}
 
 export type AppliedTopic = Pick<PlannedTopic, 'name' | 'partitions' | 'replicationFactor' | 'changes'> & {
   action: 'created' | 'changed' | 'unchanged'
@@ -35,7 +17,6 @@ export type TopicsOptions = {
 }
 
 const OVERRIDDEN_ON_TOPIC = 1
-const PARTITIONS = 'partitions'
 const PATIENCE_MS = 120_000
 const POLL_MS = 100
 
@@ -54,7 +35,8 @@ export function planTopics(settings: Settings, file: TopicsFile, options: Topics
 
 /**
  * Makes the topics as the file says. Twice is once: what exists is compared, and set right where Kafka allows.
- * @throws {SluiceError} TOPICS_MISSING when a topic has another number of partitions; BROKER_UNREACHABLE
+ * @throws {SluiceError} TOPICS_MISSING when a topic has another number of partitions or too few copies, or would be made with too few since
+ *   brokers are away; BROKER_UNREACHABLE
  */
 export function applyTopics(
   settings: Settings,
@@ -70,7 +52,10 @@ export function applyTopics(
     const missing = wanted.filter(isTo('create'))
     await create(admin, missing)
     // Whoever goes on from here finds them.
-    if (missing.length > 0) await describe(admin, missing)
+    await describe(
+      admin,
+      missing.map(({ name }) => name),
+    )
     const growing = wanted.filter(({ name }) =>
       compared.some((each) => each.name === name && each.changes.some(({ setting }) => setting === PARTITIONS)),
     )
@@ -95,53 +80,45 @@ async function compareAll(
   file: TopicsFile,
   { doorPartitions = null }: TopicsOptions,
 ): Promise<{ wanted: WantedTopic[]; compared: Compared[] }> {
-  const { brokers } = await admin.describeCluster()
-  const wanted = wantedTopics(file, { brokers: brokers.length, prefix: settings.prefix, doorPartitions })
+  const answering = (await admin.describeCluster()).brokers.map(({ nodeId }) => nodeId)
   const existing = new Set(await admin.listTopics())
-  const found = await describe(
-    admin,
-    wanted.filter(({ name }) => existing.has(name)),
-  )
+  const ours = topics.map((topic) => prefixed(settings.prefix, topic)).filter((name) => existing.has(name))
+  const metadata = new Map((await describe(admin, ours)).map((topic) => [topic.name, topic]))
+  const mostCopies = Math.max(0, ...metadata.values().map(copiesOf))
+  // Brokers that are away for a while belong to the cluster all the same.
+  const brokers = Math.max(answering.length, mostCopies)
+  const wanted = wantedTopics(file, { brokers, prefix: settings.prefix, doorPartitions })
+  const away = brokersOf(metadata.values()).filter((id) => !answering.includes(id))
+  const now = { answering: answering.length, away, mayGrow: doorPartitions !== null }
   const compared: Compared[] = []
   for (const topic of wanted) {
-    const metadata = found.find(({ name }) => name === topic.name)
-    compared.push(
-      metadata === undefined ? missingTopic(topic) : await compare(admin, topic, metadata, doorPartitions !== null),
-    )
+    const known = metadata.get(topic.name)
+    const overrides = known === undefined ? {} : await overridesOf(admin, topic.name)
+    const found =
+      known === undefined ? null : { partitions: known.partitions.length, copies: copiesOf(known), overrides }
+    compared.push({ ...compareTopic(topic, found, now), overrides })
   }
   return { wanted, compared }
 }
 
-function missingTopic({ name, partitions, replicationFactor }: WantedTopic): Compared {
-  return { name, action: 'create', partitions, replicationFactor, changes: [], problem: null, overrides: {} }
+/** As many as its partition with the fewest has, in sync or not. */
+function copiesOf({ partitions }: ITopicMetadata): number {
+  return Math.min(...partitions.map(({ replicas }) => replicas.length))
 }
 
-async function compare(admin: Admin, wanted: WantedTopic, found: ITopicMetadata, mayGrow: boolean): Promise<Compared> {
-  const { name, partitions } = wanted
-  const replicationFactor = Math.min(...found.partitions.map(({ replicas }) => replicas.length))
-  const config = { ...wanted.config, 'min.insync.replicas': minInsync(wanted, replicationFactor) }
+/** The ids of all that have copies, in order. */
+function brokersOf(found: Iterable<ITopicMetadata>): number[] {
+  const ids = [...found].flatMap(({ partitions }) => partitions.flatMap(({ replicas }) => replicas))
+  return [...new Set(ids)].sort((a, b) => a - b)
+}
+
+/** Settings of the topic's own, ours or not. */
+async function overridesOf(admin: Admin, name: string): Promise<Record<string, string>> {
   const resource = { type: kafkajs.ConfigResourceTypes.TOPIC, name }
   const answer = await untilKnown(() => admin.describeConfigs({ includeSynonyms: false, resources: [resource] }))
   const entries = answer.resources[0]?.configEntries ?? []
   const own = entries.filter(({ configSource }) => Number(configSource) === OVERRIDDEN_ON_TOPIC)
-  const overrides = Object.fromEntries(own.map(({ configName, configValue }) => [configName, configValue]))
-  const changes = Object.entries(config)
-    .filter(([setting, value]) => overrides[setting] !== value)
-    .map(([setting, to]) => ({ setting, from: overrides[setting] ?? "the broker's default", to }))
-  const has = found.partitions.length
-  if (has !== partitions) changes.unshift({ setting: PARTITIONS, from: String(has), to: String(partitions) })
-  const problem = has === partitions ? null : problemOf(wanted, has, mayGrow)
-  const action = problem !== null ? 'impossible' : changes.length > 0 ? 'change' : 'none'
-  return { name, action, partitions, replicationFactor, changes, problem, overrides }
-}
-
-/** Why a topic with another number of partitions stays as it is; null where the wanted ones can be added. */
-function problemOf({ name, followsDoor, partitions }: WantedTopic, has: number, mayGrow: boolean): string | null {
-  if (followsDoor && mayGrow && has < partitions) return null
-  const cure = followsDoor
-    ? `the door topic and all that follow it have the same number; call with --partitions ${has}, or with a larger number to add some`
-    : 'partitions can not be taken away, and adding some would move keys: correct infra/topics.yaml'
-  return `${name} has ${has} partitions instead of ${partitions}: ${cure}`
+  return Object.fromEntries(own.map(({ configName, configValue }) => [configName, configValue]))
 }
 
 async function create(admin: Admin, missing: readonly WantedTopic[]): Promise<void> {
@@ -179,7 +156,7 @@ async function grow(admin: Admin, topic: WantedTopic): Promise<void> {
   await untilKnown(() => admin.createPartitions({ topicPartitions: [{ topic: topic.name, count: topic.partitions }] }))
   // Brokers hear of it one after the other, and the door must not grow before its outputs have.
   const deadline = performance.now() + PATIENCE_MS
-  while (metadataOf(await describe(admin, [topic]), topic).partitions.length !== topic.partitions) {
+  while (metadataOf(await describe(admin, [topic.name]), topic).partitions.length !== topic.partitions) {
     if (performance.now() > deadline) {
       throw new SluiceError(
         'TOPICS_MISSING',
@@ -200,17 +177,10 @@ async function setRight(admin: Admin, { name, changes, overrides }: Compared): P
   await untilKnown(() => admin.alterConfigs({ validateOnly: false, resources: [resource] }))
 }
 
-/** More copies than a topic has can't be asked for: every write to it would be refused. */
-function minInsync(wanted: WantedTopic, replicationFactor: number): string {
-  return String(Math.min(Number(wanted.config['min.insync.replicas']), replicationFactor))
-}
-
-async function describe(admin: Admin, wanted: readonly WantedTopic[]): Promise<ITopicMetadata[]> {
+async function describe(admin: Admin, names: readonly string[]): Promise<ITopicMetadata[]> {
   // Asked for none, the client library tells of all.
-  if (wanted.length === 0) return []
-  const names = wanted.map(({ name }) => name)
-  const { topics } = await untilKnown(() => admin.fetchTopicMetadata({ topics: names }))
-  return topics
+  if (names.length === 0) return []
+  return (await untilKnown(() => admin.fetchTopicMetadata({ topics: [...names] }))).topics
 }
 
 function metadataOf(found: readonly ITopicMetadata[], wanted: WantedTopic): ITopicMetadata {

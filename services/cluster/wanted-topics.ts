@@ -40,6 +40,8 @@ export type WantedTopic = {
   followsDoor: boolean
   partitions: number
   replicationFactor: number
+  /** as many copies must have a write before it counts, where a topic has so many */
+  minInsyncReplicas: number
   /** Kafka's own names and values; min.insync.replicas fits `replicationFactor` */
   config: Record<string, string>
 }
@@ -50,7 +52,7 @@ export function parseTopicsFile(text: string, fileName: string): TopicsFile {
 }
 
 /**
- * Every topic as the file wants it on a cluster of `brokers` brokers.
+ * Every topic as the file wants it on a cluster of `brokers` brokers, those that are away for a while included.
  * @param doorPartitions instead of the file's; null: as the file says
  */
 export function wantedTopics(
@@ -66,6 +68,7 @@ export function wantedTopics(
       followsDoor: line.partitions === 'door',
       partitions: line.partitions === 'door' ? (doorPartitions ?? file.doorPartitions) : line.partitions,
       replicationFactor,
+      minInsyncReplicas: file.minInsyncReplicas,
       config: configOf(line, Math.min(file.minInsyncReplicas, replicationFactor)),
     }
   })

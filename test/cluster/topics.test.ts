@@ -4,6 +4,7 @@ import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
 import kafkajs from 'kafkajs'
+import { compareTopic } from '../../services/cluster/compare-topic.ts'
 import { applyTopics, planTopics } from '../../services/cluster/topics.ts'
 import { parseTopicsFile, wantedTopics } from '../../services/cluster/wanted-topics.ts'
 import { topics } from '../../services/domain/topics.ts'
@@ -60,6 +61,82 @@ test('copies and confirmations fit the number of brokers', () => {
       [3, '2'],
     ],
   )
+})
+
+for (const { of, brokers, answering, copies, minInsync, promise } of [
+  { of: 'as it was made', brokers: 3, answering: 3, copies: 3, minInsync: '2', promise: ['none', [], null] },
+  { of: 'with one broker away', brokers: 3, answering: 2, copies: 3, minInsync: '2', promise: ['none', [], null] },
+  { of: 'with two brokers away', brokers: 3, answering: 1, copies: 3, minInsync: '2', promise: ['none', [], null] },
+  {
+    of: 'that was lowered meanwhile',
+    brokers: 3,
+    answering: 1,
+    copies: 3,
+    minInsync: '1',
+    promise: ['change', ['1 → 2'], null],
+  },
+  {
+    of: 'with fewer copies than there are brokers',
+    brokers: 3,
+    answering: 3,
+    copies: 2,
+    minInsync: '2',
+    promise: ['impossible', [], /2 instead of 3 copies: .*kafka-reassign-partitions/],
+  },
+  {
+    of: 'with fewer copies than others have, with one broker away',
+    brokers: 3,
+    answering: 2,
+    copies: 2,
+    minInsync: '2',
+    promise: ['impossible', [], /2 instead of 3 copies/],
+  },
+  {
+    of: 'with fewer copies than a write shall have',
+    brokers: 2,
+    answering: 2,
+    copies: 1,
+    minInsync: '2',
+    promise: ['impossible', ['2 → 1'], /1 instead of 2 copies/],
+  },
+  { of: 'on one broker', brokers: 1, answering: 1, copies: 1, minInsync: '1', promise: ['none', [], null] },
+  {
+    of: 'that is missing',
+    brokers: 3,
+    answering: 3,
+    copies: null,
+    minInsync: '',
+    promise: ['create', [], null],
+  },
+  {
+    of: 'that is missing, with a broker away',
+    brokers: 3,
+    answering: 2,
+    copies: null,
+    minInsync: '',
+    promise: ['impossible', [], /2 instead of the 3 copies that other topics have: start .*\(3\)/],
+  },
+] as const) {
+  test(`what is to do for a topic ${of} follows from its own copies, and not from who answers`, () => {
+    const wanted = wantedTopics(file, { brokers, prefix: '', doorPartitions: null })[0]
+    assert.ok(wanted)
+    const overrides = { ...wanted.config, 'min.insync.replicas': minInsync }
+    const found = copies === null ? null : { partitions: wanted.partitions, copies, overrides }
+    const away = [1, 2, 3].slice(answering, brokers)
+    const { action, changes, problem } = compareTopic(wanted, found, { answering, away, mayGrow: false })
+    const [wantedAction, wantedChanges, sentence] = promise
+    assert.deepEqual([action, changes.map(({ from, to }) => `${from} → ${to}`)], [wantedAction, wantedChanges])
+    if (sentence === null) assert.equal(problem, null)
+    else assert.match(problem ?? '', sentence)
+  })
+}
+
+test('of a topic that keeps more copies than the file wants, a write needs as many as before', () => {
+  const [wanted] = wantedTopics({ ...file, replicationFactor: 1 }, { brokers: 3, prefix: '', doorPartitions: null })
+  assert.ok(wanted)
+  const overrides = { ...wanted.config, 'min.insync.replicas': '2' }
+  const found = { partitions: wanted.partitions, copies: 3, overrides }
+  assert.equal(compareTopic(wanted, found, { answering: 3, away: [], mayGrow: false }).action, 'none')
 })
 
 test('every output of the gate has as many partitions as the door', () => {

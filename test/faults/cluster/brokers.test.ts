@@ -6,11 +6,14 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, describe, test } from 'node:test'
 import { setTimeout as wait } from 'node:timers/promises'
+import { applyTopics, planTopics } from '../../../services/cluster/topics.ts'
 import { DOOR } from '../../../services/domain/topics.ts'
+import { createKafka, withAdmin } from '../../../services/platform/kafka/client.ts'
+import { shippedTopics } from '../../cluster/shipped-topics.ts'
 import { skipWithoutPython } from '../../foreign/foreign.ts'
 import { countOutcomes, faultsOf, noFaults } from '../../foreign/outcome-count.ts'
 import type { GateProcess } from '../../integration/gate-process.ts'
-import { type Bench, openBench, openScope } from '../../integration/harness.ts'
+import { type Bench, openBench, openScope, patiently } from '../../integration/harness.ts'
 import { endWithThisProcess } from '../../integration/leftovers.ts'
 import { sharedStack } from '../../integration/shared-stack.ts'
 import { waitFor } from '../../integration/waiting.ts'
@@ -161,6 +164,45 @@ describe('the gate outlives its brokers', { skip: skipWithoutPython() }, () => {
       await cluster.untilInSync()
       await gate.untilReady()
     })
+  })
+
+  test('with a broker down the topics are as they shall be, and a missing one is not made with fewer copies', async () => {
+    assert.ok(parts)
+    const { cluster, bench } = parts
+    const settings = { ...bench.settings, prefix: 'degraded.' }
+    const topic = (name: string): string => settings.prefix + name
+    const options = { doorPartitions: 1 }
+    const ask = <Answer>(work: Parameters<typeof withAdmin<Answer>>[1]) =>
+      patiently(() => withAdmin(createKafka(settings, 'test'), work))
+    const [, broker] = cluster.brokers
+    assert.ok(broker)
+    await patiently(() => applyTopics(settings, shippedTopics, options))
+    await ask((admin) => admin.deleteTopics({ topics: [topic('replay.audit')] }))
+    await waitFor('the topic is gone', async () => {
+      return !(await ask((admin) => admin.listTopics())).includes(topic('replay.audit'))
+    })
+    await cluster.untilInSync()
+    try {
+      await broker.kill()
+      await waitFor('the cluster has given it up', async () => {
+        return (await ask((admin) => admin.describeCluster())).brokers.length === cluster.brokers.length - 1
+      })
+      const planned = await patiently(() => planTopics(settings, shippedTopics, options))
+      const toDo = planned.filter(({ action }) => action !== 'none')
+      assert.deepEqual(
+        toDo.map(({ name, action, replicationFactor }) => [name, action, replicationFactor]),
+        [[topic('replay.audit'), 'impossible', 3]],
+      )
+      const sentence = new RegExp(`2 instead of the 3 copies .* \\(${broker.id}\\)`)
+      assert.match(toDo[0]?.problem ?? '', sentence)
+      await assert.rejects(applyTopics(settings, shippedTopics, options), { code: 'TOPICS_MISSING', message: sentence })
+    } finally {
+      await mendBrokers(cluster)
+      await cluster.untilInSync()
+    }
+    await patiently(() => applyTopics(settings, shippedTopics, options))
+    const planned = await patiently(() => planTopics(settings, shippedTopics, options))
+    assert.deepEqual([...new Set(planned.map(({ action }) => action))], ['none'])
   })
 
   test('the disk of a broker is full for a while', {
