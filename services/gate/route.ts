@@ -51,7 +51,7 @@ const laneStores = ['clean', 'held'] as const
 /** Topics that only a lane writes, all in the transaction that commits the input's offset. */
 export const laneTopics = ['gate.clean', 'gate.quarantine', 'gate.review', 'gate.verdicts', 'gate.envelopes'] as const
 
-/** A referenced payload beyond this, in bytes, stays in intake: a file that is large in name only could fill the held store. */
+/** A referenced payload beyond this, in bytes, stays in intake (`sluice store gc` leaves it there while the item is held): a file that is large in name only could fill the held store. */
 const LONGEST_COPY = 1_073_741_824
 
 const held = schemaType('held-original')

@@ -5,7 +5,7 @@ import type { Settings } from '../platform/settings.ts'
 import { openStore } from '../platform/stores/open-store.ts'
 import type { Store } from '../platform/stores/store.ts'
 import { doorNeedsSince } from './judged-door.ts'
-import { type References, readReferences } from './references.ts'
+import { type References, readIntakeReferences, readReferences } from './references.ts'
 
 /** Far longer than a transaction lasts, and than a writer trusts in an object that it finds. */
 const OLD_MS = 7 * 24 * 3_600_000
@@ -45,8 +45,8 @@ export type CollectOptions = {
 
 /**
  * Finds what nothing needs in a store, and takes it away when told to.
- * @throws {SluiceError} as `readReferences` and `doorNeedsSince`; STORE_UNREACHABLE; USAGE where no record refers to anything at all, though there are
- *   old objects: those are rather the records of another gate
+ * @throws {SluiceError} as `readReferences` and `doorNeedsSince`; STORE_UNREACHABLE; USAGE where no record refers to anything in clean or held at all,
+ *   though there are old objects: those are rather the records of another gate
  */
 export async function collect(options: CollectOptions): Promise<CollectReport> {
   const { settings, registry, now, onProgress } = options
@@ -62,12 +62,12 @@ export async function collect(options: CollectOptions): Promise<CollectReport> {
     drafts: 0,
     removed: 0,
   }
+  const onRead = (read: number, total: number): void =>
+    onProgress(`${options.store}: ${read} of about ${total} records read`)
   if (options.store === 'intake') {
     const before = (await doorNeedsSince(settings, now)) - OLD_MS
-    await sweep(store, options, before, report, { count: 1, covers: () => true, has: () => false })
+    await sweep(store, options, before, report, await readIntakeReferences(settings, registry, onRead))
   } else {
-    const onRead = (read: number, total: number): void =>
-      onProgress(`${options.store}: ${read} of about ${total} records read`)
     for await (const references of readReferences(settings, registry, options.store, onRead)) {
       await sweep(store, options, now - OLD_MS, report, references)
     }
@@ -96,7 +96,8 @@ async function sweep(
     const covered = objects.filter(({ sha256 }) => references.covers(sha256))
     const old = covered.filter(({ writtenAt }) => writtenAt < before)
     const needless = old.filter(({ sha256 }) => !references.has(sha256))
-    if (references.count === 0 && needless.length > 0) {
+    // Of intake, what came through the door is copied, and nothing refers to the rest.
+    if (references.count === 0 && needless.length > 0 && store.name !== 'intake') {
       const sentence = `no record refers to anything in the ${store.name} store, though it is not empty: are SLUICE_PREFIX and SLUICE_BROKERS those of the gate that writes it?`
       throw new SluiceError('USAGE', sentence)
     }

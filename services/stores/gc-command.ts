@@ -8,7 +8,8 @@ import { type CollectedStore, type CollectReport, collect, collectedStores } fro
 
 const help = `
 A crash leaves objects that no record came to refer to, and drafts. What is older than a week and nothing refers to is needless; so is in intake what is
-older than that and than the door keeps its records, once all of those are judged. Gates, crawlers and recall may be running.
+older than that and than the door keeps its records, once all of those are judged: but what a held item names and held has no copy of stays, for as long
+as the item is held. Gates, crawlers and recall may be running.
 
 Example:
   sluice store gc --dry-run

@@ -1,52 +1,67 @@
 import { SluiceError } from '../domain/errors.ts'
-import type { CleanItem, HeldItem, RecallRecord, VerdictRecord } from '../domain/records.ts'
+import type {
+  CleanItem,
+  Coordinates,
+  EnvelopeRecord,
+  HeldItem,
+  RecallRecord,
+  VerdictRecord,
+} from '../domain/records.ts'
 import { prefixed, type Topic } from '../domain/topics.ts'
 import { createKafka } from '../platform/kafka/client.ts'
 import { readTopic } from '../platform/kafka/read-topic.ts'
 import { topicBounds } from '../platform/kafka/topic-bounds.ts'
 import type { Registry } from '../platform/registry.ts'
 import type { Settings } from '../platform/settings.ts'
+import { isReference } from '../platform/stores/store.ts'
 
 /** Stores of which every object is referred to by a record. */
 export type ReferredStore = 'clean' | 'held'
 
 type Place = { settings: Settings; registry: Registry }
-type Source = {
+type Source<Value> = {
   topic: Topic
   /** whether it is kept for ever: then nothing may be missing at its beginning */
   isWhole: boolean
-  /** Reads the topic to what is its end now. @param onNames what each record refers to */
-  read(place: Place, onNames: (names: readonly (string | null)[]) => void): Promise<void>
+  /** Reads the topic to what is its end now. */
+  read(place: Place, onValue: (value: Value) => void): Promise<void>
 }
 
-function source<Value>(topic: Topic, isWhole: boolean, names: (value: Value) => readonly (string | null)[]): Source {
+function source<Value>(topic: Topic, isWhole: boolean): Source<Value> {
   return {
     topic,
     isWhole,
-    read: ({ settings, registry }, onNames) =>
+    read: ({ settings, registry }, onValue) =>
       readTopic<Value>({
         kafka: createKafka(settings, 'sluice-stores'),
         registry,
         prefix: settings.prefix,
         topic,
         isWanted: () => true,
-        onValue: (value) => onNames(names(value)),
+        onValue,
       }),
   }
 }
 
-const heldNames = ({ heldReference, payloadReference }: HeldItem) => [heldReference, payloadReference]
+/** What each record of a topic refers to. */
+type Naming = Source<readonly (string | null)[]>
+
+function naming<Value>(of: Source<Value>, names: (value: Value) => readonly (string | null)[]): Naming {
+  return { ...of, read: (place, onNames) => of.read(place, (value) => onNames(names(value))) }
+}
+
+const heldItems = [source<HeldItem>('gate.quarantine', false), source<HeldItem>('gate.review', false)]
+const envelopes = source<EnvelopeRecord>('gate.envelopes', true)
 
 /** Where records name objects. Held items are kept for 400 days, their verdicts for ever: so those count too. */
-const sources: Readonly<Record<ReferredStore, readonly Source[]>> = {
-  clean: [source<CleanItem>('gate.clean', true, ({ payload }) => [payload.reference])],
+const sources: Readonly<Record<ReferredStore, readonly Naming[]>> = {
+  clean: [naming(source<CleanItem>('gate.clean', true), ({ payload }) => [payload.reference])],
   held: [
-    source<HeldItem>('gate.quarantine', false, heldNames),
-    source<HeldItem>('gate.review', false, heldNames),
-    source<VerdictRecord>('gate.verdicts', true, ({ heldReference, sha256 }) =>
+    ...heldItems.map((items) => naming(items, (item) => [item.heldReference, item.payloadReference])),
+    naming(source<VerdictRecord>('gate.verdicts', true), ({ heldReference, sha256 }) =>
       heldReference === null ? [] : [heldReference, sha256],
     ),
-    source<RecallRecord>('gate.recalls', false, ({ sha256 }) => [sha256]),
+    naming(source<RecallRecord>('gate.recalls', false), ({ sha256 }) => [sha256]),
   ],
 }
 
@@ -80,26 +95,82 @@ export async function* readReferences(
   for (let round = 0; round < rounds; round += 1) {
     const covers = (sha256: string): boolean =>
       Math.floor((Number.parseInt(sha256.slice(0, 8), 16) / 2 ** 32) * rounds) === round
-    let kept = new BigUint64Array(1024)
-    let count = 0
-    const keep = (sha256: string): void => {
+    const kept = createNumbers()
+    for (const source of sources[store]) {
+      await source.read({ settings, registry }, (names) => {
+        read += 1
+        onRead(read, total * rounds)
+        for (const name of names) if (name !== null && covers(name)) kept.add(beginningOf(name))
+      })
+    }
+    const { count, has } = kept.sorted()
+    yield { count, covers, has: (sha256) => has(beginningOf(sha256)) }
+  }
+}
+
+/**
+ * What held items need of the intake store: payloads that were not copied to held, because they were not there yet or are too large. Only their
+ * envelopes name those. That is for as long as the items are held: an item that was replayed since counts too.
+ * @param onRead told how many records have been read, and of how many about
+ * @throws {SluiceError} as {@link readReferences}
+ */
+export async function readIntakeReferences(
+  settings: Settings,
+  registry: Registry,
+  onRead: (read: number, total: number) => void,
+): Promise<References> {
+  let total = await countRecords(settings, heldItems)
+  let read = 0
+  const tell = (): void => {
+    read += 1
+    onRead(read, total)
+  }
+  const found = createNumbers()
+  for (const source of heldItems) {
+    await source.read({ settings, registry }, ({ input, payloadReference }) => {
+      tell()
+      if (payloadReference === null) found.add(placeOf(input))
+    })
+  }
+  const items = found.sorted()
+  const kept = createNumbers()
+  if (items.count > 0) {
+    total += await countRecords(settings, [envelopes])
+    await envelopes.read({ settings, registry }, ({ input, envelope }) => {
+      tell()
+      // A crawler may have written anything there.
+      const name = envelope.payload?.reference ?? ''
+      if (isReference(name) && items.has(placeOf(input))) kept.add(beginningOf(name))
+    })
+  }
+  const { count, has } = kept.sorted()
+  return { count, covers: () => true, has: (sha256) => has(beginningOf(sha256)) }
+}
+
+/** Coordinates on the door as one number. */
+function placeOf({ partition, offset }: Coordinates): bigint {
+  return (BigInt(partition) << 48n) | BigInt(offset)
+}
+
+/** Many numbers, eight bytes each. */
+function createNumbers() {
+  let kept = new BigUint64Array(1024)
+  let count = 0
+  return {
+    add(number: bigint): void {
       if (count === kept.length) {
         const larger = new BigUint64Array(kept.length * 2)
         larger.set(kept)
         kept = larger
       }
-      kept[count] = beginningOf(sha256)
+      kept[count] = number
       count += 1
-    }
-    for (const source of sources[store]) {
-      await source.read({ settings, registry }, (names) => {
-        read += 1
-        onRead(read, total * rounds)
-        for (const name of names) if (name !== null && covers(name)) keep(name)
-      })
-    }
-    const sorted = kept.subarray(0, count).sort()
-    yield { count, covers, has: (sha256) => isAmong(sorted, beginningOf(sha256)) }
+    },
+    /** To be looked up; none is added any more. */
+    sorted(): { count: number; has(number: bigint): boolean } {
+      const sorted = kept.subarray(0, count).sort()
+      return { count, has: (number) => isAmong(sorted, number) }
+    },
   }
 }
 
@@ -118,7 +189,10 @@ function isAmong(sorted: BigUint64Array, wanted: bigint): boolean {
 }
 
 /** How many records there are, control records included; all of them have to be there. */
-async function countRecords(settings: Settings, of: readonly Source[]): Promise<number> {
+async function countRecords(
+  settings: Settings,
+  of: readonly Pick<Source<never>, 'topic' | 'isWhole'>[],
+): Promise<number> {
   let sum = 0
   for (const { topic, isWhole } of of) {
     const name = prefixed(settings.prefix, topic)

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { randomUUID } from 'node:crypto'
-import { readdirSync, utimesSync, writeFileSync } from 'node:fs'
+import { mkdirSync, readdirSync, truncateSync, utimesSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { after, suite, test } from 'node:test'
 import { CreateMultipartUploadCommand } from '@aws-sdk/client-s3'
@@ -184,6 +184,42 @@ test('what waits on the door keeps intake as it is, however old', async (t) => {
     /not judged/,
   )
   assert.ok(await bench.store('intake').has(name))
+})
+
+test('what a held item names and held has no copy of stays in intake, however old', async (t) => {
+  const bench = await openBench(t, { partitions: 2 })
+  await bench.importList('stand-in', [{ sha256: '0'.repeat(64) }])
+  const gate = bench.startGate()
+  await gate.untilReady()
+  const large = 'a'.repeat(64)
+  const shelf = join(bench.storeFolder('intake'), 'aa')
+  mkdirSync(shelf)
+  writeFileSync(join(shelf, large), '')
+  // Large in name only.
+  truncateSync(join(shelf, large), 2 ** 30 + 1)
+  const late = await tinyPicture(1)
+  const [seen, left] = [
+    await put(bench, 'intake', await tinyPicture(2)),
+    await put(bench, 'intake', Buffer.from('left')),
+  ]
+  const references = { late: sha256(late), large, seen, 'no-name': 'zz', nothing: '' }
+  const messages = Object.entries(references).map(async ([id, reference]) => ({
+    key: id,
+    partition: 1,
+    value: await bench.registry.encode('crawl.items', crawlItem(id, { reference })),
+  }))
+  await bench.produce('crawl.items', await Promise.all(messages))
+  await waitFor('the gate has caught up', () => bench.caughtUp())
+  await put(bench, 'intake', late)
+  const names = [sha256(late), large, seen, left]
+  for (const name of names) age(bench, 'intake', name)
+
+  const { settings, registry } = bench
+  const options = { settings, registry, now: Date.now(), onProgress: () => undefined }
+  const { referred, removed } = await collect({ ...options, store: 'intake', apply: true })
+  assert.deepEqual({ referred, removed }, { referred: 2, removed: 2 })
+  const kept = await namesIn(bench, 'intake')
+  assert.deepEqual(kept, [sha256(late), large].sort())
 })
 
 test('one of the two, and not both, has to be asked for', async (t) => {
