@@ -1,4 +1,5 @@
 import { z } from 'zod'
+import { contentOf } from './hash-list.ts'
 import type { VerdictRecord } from './records.ts'
 
 const names = z.array(z.string()).min(1)
@@ -35,7 +36,7 @@ export const heldFilterSchema = z.strictObject({
     .exactOptional(),
   /** judged by: sha256, lower-case hex */
   policyHashes: names.exactOptional(),
-  /** judged by, whether they hold it or not */
+  /** judged by, whether they hold it or not; each stands for all of the list that have the same entries */
   listVersions: z
     .array(z.strictObject({ list: z.string(), version: z.string() }))
     .min(1)
@@ -134,5 +135,6 @@ function pairOfEntry({ list, entry }: { list: string; entry: string }): string {
 }
 
 function pairOfVersion({ list, version }: { list: string; version: string }): string {
-  return `${list}/${version}`
+  // A list that is synced anew has a new name for the same entries.
+  return `${list}/${contentOf(version)}`
 }

@@ -46,7 +46,7 @@ const words = [
   ['--reason <code>', 'reason code, as KNOWN_NEAR'],
   ['--list <name>', 'held by this hash list'],
   ['--entry <list/entry>', 'held by this entry'],
-  ['--list-version <list/version>', 'judged by this version of a list'],
+  ['--list-version <list/version>', 'judged by this version of a list, or another with the same entries'],
   ['--policy <sha256>', 'judged by this policy'],
   ['--supplier <name>', 'of this supplier'],
   ['--dataset <name>', 'of this dataset'],

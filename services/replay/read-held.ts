@@ -1,4 +1,5 @@
 import { SluiceError } from '../domain/errors.ts'
+import { contentOf } from '../domain/hash-list.ts'
 import {
   createHeldFilter,
   type FilteredVerdict,
@@ -170,7 +171,7 @@ function createRawFilter(filter: HeldFilter): (record: FollowedRecord) => boolea
   const entries = filter.withdrawn ? undefined : filter.entries?.map(({ entry }) => entry)
   // What recalled an item does not stand in its verdict.
   const lists = filter.withdrawn ? undefined : filter.lists
-  const versions = filter.listVersions?.map(({ version }) => version)
+  const versions = filter.listVersions?.map(({ version }) => contentOf(version))
   const alternatives = [outcomes, reasons, lists, entries, policyHashes, versions, suppliers, datasets, supplyKinds]
   const needles = alternatives.flatMap((texts) => (texts === undefined ? [] : [texts.map((text) => Buffer.from(text))]))
   const ids = itemIds === undefined ? null : new Set(itemIds)

@@ -41,6 +41,7 @@ const verdict: FilteredVerdict = {
   listVersions: [
     { list: 'known', version: '1' },
     { list: 'trial', version: '7' },
+    { list: 'hourly', version: '2026-03-01T05:00:00.000Z-0123456789ab' },
   ],
   supplyKind: 'licensed',
   supplier: 'Example Agency',
@@ -85,6 +86,21 @@ const table: Array<[what: string, filter: HeldFilter, isMeant: boolean]> = [
   ['another policy', { policyHashes: ['c'.repeat(64)] }, false],
   ['judged by a version that does not hold it', { listVersions: [{ list: 'trial', version: '7' }] }, true],
   ['the version of another list', { listVersions: [{ list: 'known', version: '7' }] }, false],
+  [
+    'a version with the same entries, synced at another time',
+    { listVersions: [{ list: 'hourly', version: '2026-03-01T01:00:00.000Z-0123456789ab' }] },
+    true,
+  ],
+  [
+    'a version of the same time with other entries',
+    { listVersions: [{ list: 'hourly', version: '2026-03-01T05:00:00.000Z-ffffffffffff' }] },
+    false,
+  ],
+  [
+    'the same entries in another list',
+    { listVersions: [{ list: 'daily', version: '2026-03-01T05:00:00.000Z-0123456789ab' }] },
+    false,
+  ],
   ['its supplier', { suppliers: ['Example Agency'] }, true],
   ['a part of its supplier', { suppliers: ['Example'] }, false],
   ['a dataset, where it tells none', { datasets: ['null', ''] }, false],
