@@ -1,7 +1,7 @@
 import { readFile } from 'node:fs/promises'
 import { SluiceError } from '../domain/errors.ts'
 import { parsePlan, type ReplayPlan } from '../domain/replay/replay-plan.ts'
-import { type Run, runIdOf, runKeys, stateOf } from '../domain/replay/replay-runs.ts'
+import { openOrder, type Run, runIdOf, runKeys, stateOf } from '../domain/replay/replay-runs.ts'
 import { DOOR, prefixed } from '../domain/topics.ts'
 import { createKafka } from '../platform/kafka/client.ts'
 import { topicBounds } from '../platform/kafka/topic-bounds.ts'
@@ -15,7 +15,8 @@ export const DEFAULT_RATE = 100
 export type RunWords = { who: string; why: string; rate: number; unasked: boolean }
 
 /**
- * Asks for a plan to be carried out; a run that was stopped, or waits for a word, is told to go on. Asked twice it is the same run.
+ * Asks for a plan to be carried out; a run that was stopped, was told to and no worker has heeded it, or waits for a word, is told to go on. Asked
+ * twice it is the same run.
  * @returns the run's id, and how it stood before
  * @throws {SluiceError} PLAN_INVALID, RECORDS_REMOVED; ACCESS_DENIED, TOPICS_MISSING, BROKER_UNREACHABLE, REGISTRY_UNREACHABLE
  */
@@ -60,7 +61,9 @@ export async function requestRun(
     return { partition, key: runKeys.request(run), record }
   })
   await writeRunRecords(settings, registry, records)
-  if (known !== null && (state === 'stopped' || state === 'waiting')) {
+  // The last word counts: a worker that comes now would heed the older one.
+  const isToStop = known !== null && state !== 'done' && openOrder(known)?.word === 'stop'
+  if (known !== null && (state === 'stopped' || state === 'waiting' || isToStop)) {
     await giveOrder(settings, registry, known, 'go-on', { who, why })
   }
   return { run, before: known === null ? 'new' : state }

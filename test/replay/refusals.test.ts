@@ -465,6 +465,29 @@ function isTaken(run: string, items: number): boolean {
   return (countsNow(run).replayed ?? 0) >= items
 }
 
+test('a run that was told to stop while no worker was there, and then asked for again, goes on', { skip }, async () => {
+  worker ??= work()
+  const { plan: begun } = await planOfItems(6, 10, 18, 22)
+  const running = await ask(begun, { rate: 1, unasked: true })
+  await waitFor('it is behind its canary', () => isTaken(running, 3))
+  await worker.stop()
+  const { plan: fresh } = await planOfItems(26, 30)
+  const requested = await ask(fresh, { unasked: true })
+  for (const [run, plan, state] of [
+    [running, begun, 'running'],
+    [requested, fresh, 'requested'],
+  ] as const) {
+    await until(run, state)
+    const found = followed.runs.run(run)
+    assert.ok(found)
+    await giveOrder(onCall, registry, found, 'stop', { who: 'on-call', why: 'a second thought' })
+    assert.equal(await ask(plan), run)
+  }
+  worker = work()
+  await Promise.all([until(running, 'done'), until(requested, 'done')])
+  assert.deepEqual([countsNow(running), countsNow(requested)], [{ replayed: 4 }, { replayed: 2 }])
+})
+
 test('of two workers the one that was started first is told and ends, and nothing is replayed twice, in no run', {
   skip,
 }, async () => {
