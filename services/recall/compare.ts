@@ -11,7 +11,16 @@ import type { EnvelopeRecord, Match, RecallRecord, VerdictRecord } from '../doma
 import type { FollowedRecord } from '../platform/kafka/follow-topic.ts'
 import type { ListsNow } from './lists-now.ts'
 import { type News, noNews } from './news.ts'
-import type { Acceptance, ComparedVersion, Hit, Places, Positions, Progress, SavedPass } from './progress.ts'
+import {
+  type Acceptance,
+  type ComparedVersion,
+  type Hit,
+  hasVersion,
+  type Places,
+  type Positions,
+  type Progress,
+  type SavedPass,
+} from './progress.ts'
 import type { Recall } from './set-aside.ts'
 
 /** So many envelopes are remembered at once, until their verdicts are looked up. */
@@ -380,13 +389,9 @@ function isShadowed({ shadowed }: PlacedVersion, entry: string): boolean {
   return shadowed.includes(entry) || shadowed.includes(ALL_ENTRIES)
 }
 
+/** Each list is there once. */
 function areEqual(one: readonly ComparedVersion[], other: readonly ComparedVersion[]): boolean {
-  const text = (versions: readonly ComparedVersion[]): string =>
-    versions
-      .map(({ list, digest, shadowed }) => `${list}/${digest}/${shadowed}`)
-      .sort()
-      .join()
-  return text(one) === text(other)
+  return one.length === other.length && one.every((version) => hasVersion(other, version))
 }
 
 function isEarlier(one: Pick<Hit, 'input' | 'inputTimestamp'>, other: Pick<Hit, 'input' | 'inputTimestamp'>): boolean {

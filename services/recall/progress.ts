@@ -1,5 +1,6 @@
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import { isDeepStrictEqual } from 'node:util'
 import { z } from 'zod'
 import type { HeldCount } from '../domain/flood.ts'
 import type { PlacedVersion } from '../domain/list-news.ts'
@@ -10,6 +11,12 @@ import { writeDurably } from '../platform/write-durably.ts'
 export type Positions = ReadonlyMap<number, number>
 /** A version of a list, as far as it matters here: equal digests, equal entries. */
 export type ComparedVersion = Omit<PlacedVersion, 'offset'>
+
+/** Whether a version, of whatever name, is among those: one with the same entries, of which the same are in shadow. */
+export function hasVersion(versions: readonly ComparedVersion[], wanted: ComparedVersion): boolean {
+  const contentOf = ({ digest, shadowed }: ComparedVersion) => ({ digest, shadowed })
+  return versions.some((one) => one.list === wanted.list && isDeepStrictEqual(contentOf(one), contentOf(wanted)))
+}
 
 /** Something that was cleared and that a list holds now; by the first of its items. */
 export type Hit = Pick<RecallRecord, 'sha256' | 'input' | 'matches'> & {

@@ -3,7 +3,7 @@ import type { Policy } from '../domain/judge/policy.ts'
 import type { PlacedVersion } from '../domain/list-news.ts'
 import { isRecalled } from '../domain/recall.ts'
 import type { RecallRecord } from '../domain/records.ts'
-import type { Progress, SavedPass } from './progress.ts'
+import { hasVersion, type Progress, type SavedPass } from './progress.ts'
 
 /** How far a list is. */
 export type ListRecallStatus = {
@@ -38,18 +38,19 @@ export function recallStatus(
   policy: Pick<Policy, 'flood'>,
 ): RecallStatus {
   const pass = progress?.pass ?? null
-  const current = versions.every(({ list, digest }) => isAt(pass?.versions ?? progress?.versions, list, digest))
+  const current = versions.every((version) => hasVersion(pass?.versions ?? progress?.versions ?? [], version))
   const floods = pass === null ? [] : floodsOf(pass, policy)
   const positions = current ? (pass ?? progress)?.verdicts : undefined
   const [on, off] = [recalls.filter(isRecalled), recalls.filter((recall) => !isRecalled(recall))]
   return {
-    lists: versions.map(({ list, version, digest }): ListRecallStatus => {
-      const isUnderWay = pass !== null && isAt(pass.versions, list, digest)
+    lists: versions.map((inForce): ListRecallStatus => {
+      const { list, version } = inForce
+      const isUnderWay = pass !== null && hasVersion(pass.versions, inForce)
       return {
         list,
         version,
         compared: progress?.versions.find((one) => one.list === list)?.version ?? null,
-        state: isAt(progress?.versions, list, digest)
+        state: hasVersion(progress?.versions ?? [], inForce)
           ? 'compared'
           : !isUnderWay
             ? 'to be compared'
@@ -74,8 +75,4 @@ function floodsOf({ counts, flooded }: SavedPass, { flood }: Pick<Policy, 'flood
   return createFloodCount(counts)
     .floods(flood)
     .filter(({ list }) => flooded.includes(list))
-}
-
-function isAt(versions: Progress['versions'] | undefined, list: string, digest: string): boolean {
-  return versions?.some((one) => one.list === list && one.digest === digest) ?? false
 }

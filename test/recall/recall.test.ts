@@ -160,6 +160,41 @@ test('a list in shadow recalls nothing; taken out of shadow it recalls what it h
   assert.deepEqual(await objectsIn(bench, 'held'), sorted([1, 2]))
 })
 
+test('what somebody puts in shadow, or takes out of it, is not told as compared before it is; what was only checked again is', async (t) => {
+  const bench = await openRecallBench(t)
+  await bench.importList('stand-in', [{ id: 'old', pdq: pdqOf(-1) }])
+  await clearAll(bench, [1, 2], [await versionNow(bench)])
+  const rows = [
+    { id: 'held', pdq: pdqOf(1) },
+    { id: 'old', pdq: pdqOf(-1) },
+  ]
+  await bench.importList('stand-in', rows)
+  const isCompared = async (): Promise<boolean> => {
+    const { lists, verdicts } = JSON.parse((await bench.sluice(['recall', 'status', '--json'])).stdout())
+    const [{ state }] = lists
+    assert.equal(verdicts.compared, state === 'compared' ? verdicts.total : 0)
+    assert.ok(['compared', 'to be compared'].includes(state), state)
+    return state === 'compared'
+  }
+  const runAndAsk = async () => {
+    const { recalled, withdrawn } = await runRecall(bench)
+    return { recalled, withdrawn, isCompared: await isCompared() }
+  }
+  assert.equal(await isCompared(), false)
+  assert.deepEqual(await runAndAsk(), { recalled: 1, withdrawn: 0, isCompared: true })
+  await bench.importList('stand-in', rows)
+  assert.equal(await isCompared(), true)
+
+  for (const [word, counts] of [
+    ['shadow', { recalled: 0, withdrawn: 1 }],
+    ['enforce', { recalled: 1, withdrawn: 0 }],
+  ] as const) {
+    await bench.sluice(['lists', word, 'stand-in/held', '--why', 'a test'])
+    assert.equal(await isCompared(), false, word)
+    assert.deepEqual(await runAndAsk(), { ...counts, isCompared: true }, word)
+  }
+})
+
 test('a flood recalls nothing, names the entry and how many, and waits for a person, whose word stands on the records', async (t) => {
   const bench = await openRecallBench(t, { flood: { entryItems: 3, versionItems: 100, minutes: 60 } })
   await bench.importList('stand-in', [{ id: 'old', pdq: pdqOf(-1) }])
