@@ -89,6 +89,24 @@ test('a disk that never answers is a store that is not there, after some time', 
   await assert.rejects(still.write(absent, bytes), code('STORE_UNREACHABLE'))
 })
 
+test('what a slow disk needs longer for than anybody waits is copied all the same, and holds up nobody else', async (t) => {
+  const root = folder(t)
+  const intake = await made(root)
+  await made(root, 'held')
+  const film = Buffer.alloc(16 * 1_048_576, 'film')
+  const sha256 = hash('sha256', film)
+  await intake.write(sha256, film)
+  const threads = createFileThreads({
+    most: 2,
+    patienceMs: 3000,
+    entry: new URL('slow-disk-thread.ts', import.meta.url),
+  })
+  const held = createFileStore(root, 'held', threads)
+  const [copied] = await Promise.all([held.copy(intake, sha256, film.length), held.write(name, bytes)])
+  assert.equal(copied, sha256)
+  assert.ok((await held.read(sha256, film.length)).equals(film))
+})
+
 test('from a store that is gone nothing is taken away, and nothing is said to be missing', async (t) => {
   const root = folder(t)
   const store = await made(root)

@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto'
+import { createHash, hash } from 'node:crypto'
 import { join } from 'node:path'
 import { SluiceError } from '../../domain/errors.ts'
 import { createFileThreads, type FileThreads } from './file-threads.ts'
@@ -12,9 +12,6 @@ const PART_BYTES = 4_194_304
 const LONGEST_POOL = 65_536
 /** So many calls may wait for a slow disk at the same time. */
 const THREADS = 4
-
-/** Of stores in folders: what lies in one folder is copied to another by a thread. */
-const folders = new WeakMap<Store, string>()
 
 /**
  * A store in a folder; `object-files.ts` says how objects lie there.
@@ -48,17 +45,27 @@ export function createFileStore(
     await ask('written', 'write', { folder, objects: own }, [...new Set(own.map(({ bytes }) => bytes.buffer))])
   }
 
+  /**
+   * One call for each part: for a large object as a whole a slow disk would need longer than anybody waits.
+   * @param wanted the sha256 that they shall have; null: whichever they have @returns it
+   */
   async function writeParts(
     parts: AsyncIterable<Uint8Array> | Iterable<Uint8Array>,
-    nameOf: () => string,
-  ): Promise<void> {
+    wanted: string | null,
+  ): Promise<string> {
+    const digest = createHash('sha256')
     let draft = await ask('written', 'append', { folder, draft: null, bytes: new Uint8Array() })
     try {
-      for await (const part of parts) {
+      for await (const part of hashed(parts, digest)) {
         const bytes = new Uint8Array(part)
         draft = await ask('written', 'append', { folder, draft, bytes }, [bytes.buffer])
       }
-      await ask('written', 'settle', { folder, draft, sha256: nameOf() })
+      const sha256 = digest.digest('hex')
+      if (wanted !== null && wanted !== sha256) {
+        throw new SluiceError('DIGEST_MISMATCH', 'the parts do not make what they should')
+      }
+      await ask('written', 'settle', { folder, draft, sha256 })
+      return sha256
     } catch (error) {
       // Where it can't be taken away either, a draft is nobody's object.
       await ask('written', 'abandon', { folder, draft }).catch(() => undefined)
@@ -74,18 +81,16 @@ export function createFileStore(
     writeAll,
     async writeParts(sha256, parts) {
       checkReference(sha256)
-      await writeParts(parts, () => sha256)
+      await writeParts(parts, sha256)
     },
 
     async copy(from, sha256, limit) {
-      const neighbour = folders.get(from)
-      if (neighbour !== undefined) return ask('written', 'copy', { folder, from: neighbour, sha256, limit })
-      const digest = createHash('sha256')
-      let found = ''
-      await writeParts(hashed(from.readParts(sha256, limit), digest), () => {
-        found = digest.digest('hex')
-        return found
-      })
+      const parts = from.readParts(sha256, limit)
+      const begin = [await parts.next(), await parts.next()].flatMap(({ value }) => (value ? [value] : []))
+      if (begin.length > 1) return await writeParts(followedBy(begin, parts), null)
+      const [bytes = new Uint8Array()] = begin
+      const found = hash('sha256', bytes)
+      await writeAll([{ sha256: found, bytes }], true)
       return found
     },
 
@@ -119,8 +124,12 @@ export function createFileStore(
       }))
     },
   }
-  folders.set(store, folder)
   return store
+}
+
+async function* followedBy(begin: readonly Uint8Array[], rest: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
+  yield* begin
+  yield* rest
 }
 
 function copied(bytes: Uint8Array): Uint8Array<ArrayBuffer> {

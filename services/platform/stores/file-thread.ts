@@ -18,7 +18,7 @@ function answer<Name extends keyof FileTasks>({ name, task }: FileCall<Name>): F
 
 parentPort?.on('message', (call: FileCall<keyof FileTasks>) => {
   const said = answer(call)
-  const written = 'objects' in call.task ? call.task.objects : []
+  const written = 'objects' in call.task ? call.task.objects : 'bytes' in call.task ? [call.task] : []
   for (const { bytes } of written) giveBack(bytes)
   const bytes = 'result' in said && said.result instanceof Uint8Array ? [said.result.buffer] : []
   parentPort?.postMessage(said, bytes)

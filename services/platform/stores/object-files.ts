@@ -1,4 +1,4 @@
-import { createHash, randomUUID } from 'node:crypto'
+import { randomUUID } from 'node:crypto'
 import {
   closeSync,
   constants,
@@ -36,8 +36,6 @@ const MODE = 0o640
 const OPEN_AT_ONCE = 64
 /** Stores whose objects are read a moment after they were written, by gates. */
 const READ_SOON: readonly string[] = ['intake', 'lists'] satisfies StoreName[]
-/** Copied at a time. */
-const PART_BYTES = 1_048_576
 
 /** What can be asked of a thread, and what it answers. Folders are those of stores. */
 export type FileTasks = {
@@ -45,11 +43,9 @@ export type FileTasks = {
   find: { task: { folder: string }; answer: undefined }
   write: { task: { folder: string; objects: readonly StoredObject[] }; answer: undefined }
   read: { task: { folder: string; sha256: string; limit: number }; answer: Uint8Array<ArrayBuffer> }
-  /** `from` another store, by the name that it has there; the answer is the name that its bytes deserve */
-  copy: { task: { folder: string; from: string; sha256: string; limit: number }; answer: string }
   /** Adds bytes to what is not an object yet; the first ones where `draft` is null. The answer is what to call it. */
   append: { task: { folder: string; draft: string | null; bytes: Uint8Array }; answer: string }
-  /** Makes an object of what was added, when it has this sha256. */
+  /** Makes an object of what was added, which has this sha256. */
   settle: { task: { folder: string; draft: string; sha256: string }; answer: undefined }
   /** Takes away what was added, instead. */
   abandon: { task: { folder: string; draft: string }; answer: undefined }
@@ -173,37 +169,14 @@ export function createFileTasks(): {
       }
     },
 
-    copy({ folder, from, sha256, limit }) {
-      const source = ofSource(from, () => openObject(from, sha256, limit))
-      const drafts = new Map<string, Draft>()
-      try {
-        findStore(folder)
-        const draft = begin(folder)
-        drafts.set('', draft)
-        const digest = createHash('sha256')
-        for (;;) {
-          const part = ofSource(from, () => readPart(source, PART_BYTES))
-          if (part.length === 0) break
-          digest.update(part)
-          append(draft, part)
-        }
-        const name = digest.digest('hex')
-        drafts.delete('')
-        drafts.set(name, draft)
-        place(folder, drafts, new Set([shardOf(folder, name)]))
-        return name
-      } finally {
-        discard(drafts)
-        closeSync(source)
-      }
-    },
-
     append({ folder, draft, bytes }) {
       findStore(folder)
       const path = draft === null ? join(folder, `.${randomUUID()}`) : join(folder, draft)
       const file = openSync(path, draft === null ? 'wx' : 'a', MODE)
       try {
         append({ path, file }, bytes)
+        // Now, as all of a large object at its end might take longer than anybody waits.
+        fsyncSync(file)
       } finally {
         closeSync(file)
       }
@@ -212,11 +185,8 @@ export function createFileTasks(): {
 
     settle({ folder, draft, sha256 }) {
       const path = join(folder, draft)
-      const file = openSync(path, constants.O_RDWR | constants.O_NOFOLLOW)
-      const drafts = new Map([[sha256, { path, file }]])
+      const drafts = new Map([[sha256, { path, file: openSync(path, constants.O_RDWR | constants.O_NOFOLLOW) }]])
       try {
-        if (digestOf(file) !== sha256)
-          throw new SluiceError('DIGEST_MISMATCH', 'the parts do not make what they should')
         place(folder, drafts, new Set([shardOf(folder, sha256)]))
       } finally {
         discard(drafts)
@@ -230,7 +200,8 @@ export function createFileTasks(): {
     part({ folder, sha256, from, length, limit }) {
       const file = openObject(folder, sha256, limit)
       try {
-        return readPart(file, length, from)
+        // No more room than there is to fill: most objects are far shorter than a part.
+        return readPart(file, Math.min(length, Math.max(0, fstatSync(file).size - from)), from)
       } finally {
         closeSync(file)
       }
@@ -307,17 +278,6 @@ function remove(folder: string, path: string): void {
   findStore(folder)
 }
 
-/** Tells the store that is copied from from the one that is copied to, where one of them can't be had. */
-function ofSource<Result>(from: string, work: () => Result): Result {
-  try {
-    return work()
-  } catch (cause) {
-    if (cause instanceof SluiceError) throw cause
-    const sentence = `the ${basename(from)} store can't be read: is its disk there?`
-    throw new SluiceError('STORE_UNREACHABLE', sentence, { cause })
-  }
-}
-
 function begin(folder: string): Draft {
   const path = join(folder, `.${randomUUID()}`)
   return { path, file: openSync(path, 'wx', MODE) }
@@ -337,17 +297,6 @@ function readPart(file: number, length: number, from: number | null = null): Uin
     filled += count
   }
   return filled === length ? bytes : bytes.slice(0, filled)
-}
-
-/** The sha256 of a file from its beginning. */
-function digestOf(file: number): string {
-  const digest = createHash('sha256')
-  for (let from = 0; ; ) {
-    const part = readPart(file, PART_BYTES, from)
-    if (part.length === 0) return digest.digest('hex')
-    digest.update(part)
-    from += part.length
-  }
 }
 
 /** An object is a plain file: a link that somebody put there is not followed, a pipe not waited for. */
