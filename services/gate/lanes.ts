@@ -76,8 +76,8 @@ export async function startLanes(
   let heartbeats = 0
   /** when the group last answered, performance.now() */
   let answeredAt = Number.NEGATIVE_INFINITY
-  /** transactions that failed one after the other, by partition */
-  const failures = new Map<number, number>()
+  /** transactions that failed one after the other, and where, by partition */
+  const failures = new Map<number, { times: number; end: number }>()
   const lanes = new Map<number, Lane>()
   const assigned = new Set<number>()
   const troubles = new Map<number, SluiceError>()
@@ -103,8 +103,8 @@ export async function startLanes(
       if (lanes.get(lane.partition) !== lane) return
       const failedIn = generation
       lanes.delete(lane.partition)
-      const failed = (failures.get(lane.partition) ?? 0) + 1
-      failures.set(lane.partition, failed)
+      const failed = (failures.get(lane.partition)?.times ?? 0) + 1
+      failures.set(lane.partition, { times: failed, end: lane.end() })
       if (failed >= FAILURES_TO_TELL) {
         const sentence = `${failed} transactions of partition ${lane.partition} have failed in a row at offset ${lane.end()}`
         troubles.set(lane.partition, new SluiceError('TRANSACTION_FAILING', `${sentence}; see the log for why`))
@@ -153,7 +153,10 @@ export async function startLanes(
         if (!isCurrent()) return await discard(producer)
         const lane = createLane(laneParts, partition, producer, position, isCurrent)
         lanes.set(partition, lane)
-        if ((failures.get(partition) ?? 0) < FAILURES_TO_TELL) troubles.delete(partition)
+        const failed = failures.get(partition)
+        // The last one went through and only its answer did not, or another gate has been here since: nothing has to come for all to be well.
+        if (failed !== undefined && position > failed.end) failures.delete(partition)
+        if ((failures.get(partition)?.times ?? 0) < FAILURES_TO_TELL) troubles.delete(partition)
         lane.resume()
         log.info({ event: 'lane-ready', topic, partition, position })
         return

@@ -9,6 +9,7 @@ import { waitFor } from '../integration/waiting.ts'
 import { committed, lanesWaiting, moveOffsets, publish } from './door.ts'
 
 const KNOWN = [{ id: 'known', sha256: sha256(Buffer.from('known')) }]
+const LOST_ANSWERS = new URL('lost-answers.ts', import.meta.url).href
 const skip = skipWithoutPython()
 
 test('offsets moved by hand make a lane halt rather than judge twice or skip; where they are gone, the verdicts tell', {
@@ -52,4 +53,21 @@ test('offsets moved by hand make a lane halt rather than judge twice or skip; wh
   const third = bench.startGate({ words: ['--until-caught-up'] })
   assert.equal((await third.ended).code, 0)
   assert.equal((await audit(bench)).length, 80)
+})
+
+test('a lane whose commit went through, though nobody heard of it, is not told as failing for ever when nothing more comes', {
+  skip,
+}, async (t) => {
+  const bench = await openBench(t, { partitions: 1 })
+  await bench.importList('stand-in', KNOWN)
+  await publish(bench, 'only', 1)
+  const gate = bench.startGate({ environment: { LOST_ANSWERS: '3' }, preload: [LOST_ANSWERS] })
+  await waitFor(
+    'it says that transactions fail',
+    async () => (await lanesWaiting(gate, 'TRANSACTION_FAILING')).size > 0,
+  )
+  assert.ok(await bench.caughtUp())
+  await gate.untilReady()
+  await bench.stopGate(gate)
+  assert.equal((await audit(bench)).length, 1)
 })
