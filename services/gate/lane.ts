@@ -54,6 +54,11 @@ const TRANSACTION_BYTES = 4_000_000
 export const TRANSACTION_MS = 20_000
 /** With more than this read and not committed, by all lanes, one that is still at work has nothing more fetched. */
 const BACKLOG_BYTES = 67_108_864
+/**
+ * Records of one fetch. The client library fetches nothing more from a broker, for no lane, before all of the last is taken up: of records of a few bytes that
+ * would be hundreds of thousands. The rest is fetched once more.
+ */
+const MOST_TAKEN_IN = 10_000
 const HEARTBEAT_MS = 1000
 const FIRST_WAIT_MS = 500
 const LONGEST_WAIT_MS = 5000
@@ -147,7 +152,7 @@ export function createLane(
     }
     const ahead = batch.messages.filter(({ offset }) => Number(offset) >= read)
     const damaged = ahead.findIndex((message) => unreadable(message) !== null)
-    const messages = damaged < 0 ? ahead : ahead.slice(0, damaged)
+    const messages = ahead.slice(0, damaged < 0 ? MOST_TAKEN_IN : Math.min(damaged, MOST_TAKEN_IN))
     const [first] = messages
     if (first === undefined) {
       const fault = ahead[0] && unreadable(ahead[0])
@@ -165,7 +170,7 @@ export function createLane(
     }
     const last = messages.at(-1)?.offset ?? first.offset
     read = Number(last) + 1
-    batchEnd = { position: read, seen: damaged < 0 ? Number(batch.lastOffset()) + 1 : read }
+    batchEnd = { position: read, seen: messages.length === ahead.length ? Number(batch.lastOffset()) + 1 : read }
     queue = [...queue, ...messages]
     weigh(messages, 1)
     if (working === null) setToWork()
