@@ -471,7 +471,7 @@ test('a run that was told to stop while no worker was there, and then asked for 
   const running = await ask(begun, { rate: 1, unasked: true })
   await waitFor('it is behind its canary', () => isTaken(running, 3))
   await worker.stop()
-  const { plan: fresh } = await planOfItems(26, 30)
+  const { plan: fresh } = await planOfItems(30, 34)
   const requested = await ask(fresh, { unasked: true })
   for (const [run, plan, state] of [
     [running, begun, 'running'],
