@@ -4,7 +4,7 @@ import { type FileHandle, mkdir, open, rename } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { z } from 'zod'
 import { SluiceError } from '../domain/errors.ts'
-import { entryFromJson, entryFromText, entryText } from '../domain/hash-list.ts'
+import { entryFromText, entryText } from '../domain/hash-list.ts'
 import { PackedList } from '../domain/packed-entries.ts'
 import type { HashListEntry } from '../domain/records.ts'
 import { codeOf } from '../platform/error-code.ts'
@@ -16,7 +16,7 @@ import type { Change, Exchange, Page } from './exchanges/exchange.ts'
  * and a line that commits it (`=POSITION DIGEST`). The digest is over all that is before, so that what was cut short, mixed up or damaged is seen;
  * from there on it is cut off, and fetched again.
  */
-const FORM = 'sluice exchange state 1'
+const FORM = 'sluice exchange state 2'
 const LONGEST_LINE = 4_194_304
 /** Fewer lines that nobody needs any more are not worth the copying. */
 const LEAST_SUPERSEDED = 10_000
@@ -56,7 +56,7 @@ export type ExchangeState = {
 /**
  * Opens the state of an exchange; one that is of another source, or of another form, is begun anew.
  * @param folder is made where there is none, for this user alone
- * @throws {SluiceError} STORE_UNREACHABLE; LIST_INVALID for one with an entry that can not be read
+ * @throws {SluiceError} STORE_UNREACHABLE
  */
 export async function openExchangeState(
   folder: string,
@@ -201,12 +201,6 @@ async function load(path: string, name: string, header: string): Promise<Loaded>
       } else pending.push(line)
     }
   } catch (error) {
-    if (error instanceof SluiceError) {
-      const sentence = `${path}: an entry that was kept can not be read`
-      throw new SluiceError('LIST_INVALID', `${sentence}; remove the file, and the next sync fetches all of it anew`, {
-        cause: error,
-      })
-    }
     if (codeOf(error) !== 'ENOENT' && !(error instanceof RangeError)) throw error
   }
   return state
@@ -220,19 +214,13 @@ function take(state: Loaded, changed: readonly string[], { anew, endsRange }: Co
     const [time, rest] = [line.slice(1, space), line.slice(space + 1)]
     let id = rest
     if (line.startsWith('+')) {
-      const entry = rest.startsWith('{') ? entryOfFormer(rest, name) : entryFromText(name, rest)
-      if (entry === null) continue
+      const entry = entryFromText(name, rest)
       state.list.put(entry)
       id = entry.id
     } else state.list.delete(id)
     if (time !== '') state.times.set(id, Number(time))
   }
   if (endsRange) state.times = new Map()
-}
-
-/** Entries were once kept as lines of a list file, which has no place for two hashes of one kind. @throws {SluiceError} LIST_INVALID */
-function entryOfFormer(line: string, list: string): HashListEntry | null {
-  return entryFromJson(line, { list, file: 'the state of the exchange', line: 0 }).entry
 }
 
 /** Writes a state anew, of what is still of use. */
@@ -281,8 +269,7 @@ async function durably<Result>(path: string, work: () => Promise<Result>): Promi
     return await work()
   } catch (cause) {
     const code = codeOf(cause)
-    // It has a code of its own, which is not the system's.
-    if (code === null || cause instanceof SluiceError) throw cause
+    if (code === null) throw cause
     const sentence = `what was fetched could not be kept in ${dirname(path)} (${code})`
     throw new SluiceError('STORE_UNREACHABLE', `${sentence}: is the disk mounted, writable and not full?`, { cause })
   }

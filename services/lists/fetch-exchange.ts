@@ -38,8 +38,7 @@ export type Fetched = FetchCounts & {
 /**
  * Fetches what is new of an exchange, from where the last time ended or was ended, and hands over all there is. Only when that went well is it done:
  * else the next time fetches the same once more.
- * @throws {SluiceError} EXCHANGE_UNREACHABLE, EXCHANGE_UNREADABLE (also when too much is corrupt), CONFIG_INVALID, STORE_UNREACHABLE; LIST_INVALID
- *   where what was kept can not be read
+ * @throws {SluiceError} EXCHANGE_UNREACHABLE, EXCHANGE_UNREADABLE (also when too much is corrupt), CONFIG_INVALID, STORE_UNREACHABLE
  */
 export async function fetchExchange<Result>(
   options: FetchOptions,

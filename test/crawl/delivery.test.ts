@@ -348,6 +348,17 @@ for (const [header, others] of [
   })
 }
 
+test('lines that end in a carriage return alone are told apart, whatever line ends are in their fields and bytes', async () => {
+  const text = 'file,mood\ra.jpg,"one\ntwo"\rb c.jpg,\u010a\r'
+  for (const bytes of [Buffer.from(text), Buffer.from(`\ufeff${text}`, 'utf16le')]) {
+    const found = await envelopes('m.csv', bytes)
+    assert.deepEqual(
+      found.map(({ extra }) => extra['manifest.mood']),
+      ['"one\\ntwo"', '"\u010a"'],
+    )
+  }
+})
+
 test('lines that are no JSON object are told, and the others are found', async () => {
   const lines = [
     '{"file": "a.jpg"}',

@@ -107,6 +107,20 @@ test('what a slow disk needs longer for than anybody waits is copied all the sam
   assert.ok((await held.read(sha256, film.length)).equals(film))
 })
 
+test('what is copied takes the place of bytes that have rotted there: where it came from, it may be taken away', async (t) => {
+  const root = folder(t)
+  const [intake, held] = [await made(root), await made(root, 'held')]
+  const film = Buffer.alloc(5_000_000, 'film')
+  for (const whole of [bytes, film]) {
+    const sha256 = hash('sha256', whole)
+    await intake.write(sha256, whole)
+    await held.write(sha256, whole)
+    writeFileSync(join(root, 'held', sha256.slice(0, 2), sha256), Buffer.alloc(whole.length, 'rot'))
+    assert.equal(await held.copy(intake, sha256, whole.length), sha256)
+    assert.ok((await held.read(sha256, whole.length)).equals(whole))
+  }
+})
+
 test('from a store that is gone nothing is taken away, and nothing is said to be missing', async (t) => {
   const root = folder(t)
   const store = await made(root)

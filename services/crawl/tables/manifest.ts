@@ -175,7 +175,7 @@ async function* csvRecords(path: string): AsyncGenerator<CsvRecord> {
     info: true,
     encoding,
     // What it finds out by itself are the ends of the first line, and other lines may end otherwise.
-    record_delimiter: start.includes('\n') ? ['\r\n', '\n'] : ['\r\n', '\n', '\r'],
+    record_delimiter: isEndedByReturn(start.toString(encoding)) ? ['\r\n', '\n', '\r'] : ['\r\n', '\n'],
     relax_column_count: true,
     skip_empty_lines: true,
     max_record_size: LONGEST_ROW,
@@ -204,9 +204,20 @@ function areTexts(fields: readonly (string | null)[]): fields is string[] {
   return fields.every((field) => field?.isWellFormed())
 }
 
-async function* startingWith(first: Buffer, rest: AsyncIterable<Buffer>): AsyncGenerator<Buffer> {
-  yield first
-  yield* rest
+/** Whether the first line ends by a carriage return alone, as on old Macs. Elsewhere one may stand in a field. */
+function isEndedByReturn(text: string): boolean {
+  const [, end] = /^(?:"[^"]*"|[^"\r\n])*(\r\n?|\n)/.exec(text) ?? []
+  return end === '\r'
+}
+
+async function* startingWith(first: Buffer, rest: AsyncGenerator<Buffer>): AsyncGenerator<Buffer> {
+  try {
+    yield first
+    yield* rest
+  } finally {
+    // Where nobody wants more than the first: else the file would stay open.
+    await rest.return(undefined)
+  }
 }
 
 /** What was expected, of an error that says it. */

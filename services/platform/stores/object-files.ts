@@ -41,7 +41,8 @@ const READ_SOON: readonly string[] = ['intake', 'lists'] satisfies StoreName[]
 export type FileTasks = {
   make: { task: { folder: string }; answer: undefined }
   find: { task: { folder: string }; answer: undefined }
-  write: { task: { folder: string; objects: readonly StoredObject[] }; answer: undefined }
+  /** `anew`: also in the place of an object that is there already */
+  write: { task: { folder: string; objects: readonly StoredObject[]; anew?: boolean }; answer: undefined }
   read: { task: { folder: string; sha256: string; limit: number }; answer: Uint8Array<ArrayBuffer> }
   /** Adds bytes to what is not an object yet; the first ones where `draft` is null. The answer is what to call it. */
   append: { task: { folder: string; draft: string | null; bytes: Uint8Array }; answer: string }
@@ -74,11 +75,11 @@ export function createFileTasks(): {
   const shardsMade = new Set<string>()
 
   /** Drafts of some objects, filled and put in their places; where that fails nothing is left of them. */
-  function write(folder: string, objects: readonly StoredObject[]): void {
+  function write(folder: string, objects: readonly StoredObject[], anew: boolean): void {
     const drafts = new Map<string, Draft>()
     try {
       for (const { sha256, bytes } of objects) {
-        if (drafts.has(sha256) || isKept(pathOf(folder, sha256), bytes.length)) continue
+        if (drafts.has(sha256) || (!anew && isKept(pathOf(folder, sha256), bytes.length))) continue
         const draft = begin(folder)
         drafts.set(sha256, draft)
         append(draft, bytes)
@@ -152,11 +153,11 @@ export function createFileTasks(): {
     },
 
     /** Several at once cost hardly more than one: after the first flush of a kind, there is little left to flush. */
-    write({ folder, objects }) {
+    write({ folder, objects, anew = false }) {
       findStore(folder)
       // So many that no process runs out of open files.
       for (let from = 0; from < objects.length; from += OPEN_AT_ONCE) {
-        write(folder, objects.slice(from, from + OPEN_AT_ONCE))
+        write(folder, objects.slice(from, from + OPEN_AT_ONCE), anew)
       }
     },
 

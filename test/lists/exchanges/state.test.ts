@@ -180,30 +180,32 @@ test('a state is for this user alone, and is written anew when most of it is of 
 
 /** A state of one page, as its file has it. @param lines what the page changed */
 async function writeState(folder: string, lines: readonly string[]): Promise<void> {
-  const header = JSON.stringify({ form: 'sluice exchange state 1', ...known })
+  const header = JSON.stringify({ form: 'sluice exchange state 2', ...known })
   const commit = { position: { number: 1 }, published: null, read: lines.length, corrupt: 0, endsRange: true }
   const body = [...lines, `=${JSON.stringify(commit)} `].join('\n')
   await writeFile(join(folder, 'known.state'), `${header}\n${body}${hash('sha256', body)}\n`)
 }
 
-test('a state with an entry that can not be read is told as that, not as a fault of the disk', async (t) => {
+test('from a page with an entry that can not be read on, all is fetched again', async (t) => {
   const folder = await openFolder(t)
-  await writeState(folder, [`+1 {"id":"a","md5":"${'a1'.repeat(16)}","classification":"\\ud83d"}`])
-  await assert.rejects(openExchangeState(folder, 'known', known), {
-    code: 'LIST_INVALID',
-    message: /known\.state: .* can not be read; remove the file, and the next sync fetches all of it anew/,
-  })
+  for (const entry of ['["a"]', '["a",["md5:01"],null', '{"id":"a"}']) {
+    await writeState(folder, [`+1 ${entry}`])
+    const state = await openExchangeState(folder, 'known', known)
+    assert.deepEqual([state.position, texts(state.list)], [null, []], entry)
+    await state.close()
+  }
 })
 
-test('a state whose entries are written as lines of a list file, as they were before, is gone on from', async (t) => {
+test('a state of the former form, which kept one hash of a kind alone, is begun anew', async (t) => {
   const folder = await openFolder(t)
-  await writeState(folder, [`+1 {"id":"a","md5":"${'01'.repeat(16)}","opinions":[{"member":"m","opinion":"seed"}]}`])
   const state = await openExchangeState(folder, 'known', known)
-  assert.deepEqual([state.position, texts(state.list).length], [{ number: 1 }, 1])
-  await state.keep(page(2, [change('b', 1, 1)], { endsRange: true }))
+  await state.keep(page(1, [change('a', 1, 1)], { endsRange: true }))
   await state.close()
+  const path = join(folder, 'known.state')
+  const text = await readFile(path, 'utf8')
+  await writeFile(path, text.replace(/"sluice exchange state \d+"/, '"sluice exchange state 1"'))
   const next = await openExchangeState(folder, 'known', known)
-  assert.deepEqual([next.position, texts(next.list)], [{ number: 2 }, texts(state.list)])
+  assert.deepEqual([next.position, texts(next.list)], [null, []])
   await next.close()
 })
 
