@@ -41,14 +41,12 @@ async function register(settings: Settings, topic: Topic): Promise<RegisteredSch
   } catch (cause) {
     if (cause instanceof SluiceError) throw cause
     if (isNoAnswer(cause)) throw untold(`the id of our schema of ${subject}`, cause)
-    // Of no answer the library makes a 400, as if the registry had refused: whether it is there, this tells.
-    await answerOf(settings, { path: 'subjects' })
     const why = cause instanceof Error ? cause.message.slice(0, 500) : 'it does not say why'
     throw new SluiceError('CONFIG_INVALID', `the schema registry refuses our schema of ${subject}: ${why}`, { cause })
   }
 }
 
-/** Whether an error of the library stands for a registry in trouble, or for a connection that ended before there was an answer. */
+/** Whether an error of the library stands for a registry in trouble, or for no answer at all: of that it makes a 400, as if the registry had refused. */
 function isNoAnswer(error: unknown): boolean {
   if (!(error instanceof Error && 'status' in error)) return false
   const { status, message } = error
